@@ -1,0 +1,61 @@
+# What a person or CI does with this repository, one target each. `make` lists them.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+INSTALL := tests/stack/install.sh
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+# The pinned tools of the cache come before any other on the PATH.
+with = PATH="$$($(INSTALL) --where $(1))/bin:$$PATH"
+
+# nextest refuses a filter that names no existing binary.
+without_conformance = $(if $(wildcard tests/conformance_*.rs),-E 'not binary(/^conformance_/)')
+
+.PHONY: help build-deps build demo test test-unit conformance bench lint audit hooks
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
+
+build-deps:
+	@$(INSTALL) build-deps
+
+build: build-deps ## Build the release binary, target/release/tidegate
+	cargo build --locked --release
+
+demo: build ## Build, then run the main job on embedded defaults; DEMO_SECONDS=20 ends it by itself
+	@$(TARGET)/release/tidegate demo $(if $(DEMO_SECONDS),--seconds $(DEMO_SECONDS))
+
+# The last line printed must be the test runner's own: nothing may follow nextest.
+test: ## Everything: formats, lints, and all tests against real servers (installs what it needs)
+	@$(INSTALL) build-deps cargo-nextest quick
+	@$(MAKE) lint
+	@$(call with,cargo-nextest) tests/stack/run.sh cargo nextest run --locked --profile ci $(without_conformance)
+
+test-unit: ## The tests that need no server, in seconds
+	@if $(INSTALL) --have cargo-nextest; \
+	then $(call with,cargo-nextest) cargo nextest run --locked --lib --bins; \
+	else cargo test --locked --lib --bins; fi
+
+conformance: ## The same suite over every database (builds InfluxDB 2 once, about 6 minutes)
+	@$(INSTALL) build-deps cargo-nextest matrix
+	@TIDEGATE_STACK="kafka victoria-metrics prometheus influxdb2" $(call with,cargo-nextest) \
+		tests/stack/run.sh cargo nextest run --locked --profile ci -E 'binary(/^conformance_/)'
+
+bench: build-deps ## The micro-benchmarks
+	cargo bench --locked
+
+lint: build-deps ## Formats, lints, and (when cargo-deny is installed) the dependencies' licences and sources
+	cargo fmt --check
+	cargo clippy --locked --all-targets -- -D warnings
+	@if $(INSTALL) --have cargo-deny; \
+	then $(call with,cargo-deny) cargo deny --locked --log-level error check bans licenses sources; \
+	else echo "cargo deny: skipped; to have it: $(INSTALL) cargo-deny"; fi
+
+# Apart from lint, because it fetches the advisories anew each time: the same commit may pass today and fail tomorrow.
+audit: ## The dependencies against today's security advisories (needs the network)
+	@$(INSTALL) cargo-deny
+	@$(call with,cargo-deny) cargo deny --locked check advisories
+
+hooks: ## Run the fast checks before each commit
+	git config core.hooksPath .githooks

@@ -1,0 +1,190 @@
+//! A batch: encoded points, where each ends, and which record each came from.
+//!
+//! Both families of databases take a concatenation of independently encoded items (a line of line
+//! protocol, a `TimeSeries` of remote write), so any run of items is a valid request body: a split
+//! after `413` or a bisection after a rejection is a slice and encodes nothing again.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+/// The index of a record among those that its batch keeps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RecordIndex(pub u32);
+
+/// One encoded item: a line, or a series with one sample.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Item {
+    /// Where the item ends in the batch's bytes.
+    pub end: u32,
+    pub record: RecordIndex,
+}
+
+/// Encoded items that are still being collected.
+#[derive(Debug, Default)]
+pub struct OpenBatch {
+    pub bytes: Vec<u8>,
+    pub items: Vec<Item>,
+}
+
+impl OpenBatch {
+    pub fn is_empty(&self) -> bool {
+        self.items.is_empty()
+    }
+
+    /// Ends an item that an encoder has just written to `bytes`.
+    ///
+    /// # Panics
+    /// When a batch grows past 4 GiB, which the batch limits (at most 1 GiB plus one record) exclude.
+    pub fn end_item(&mut self, record: RecordIndex) {
+        let end = u32::try_from(self.bytes.len());
+        debug_assert!(end.is_ok(), "a batch's limit is far below 4 GiB");
+        self.items.push(Item { end: end.unwrap_or(u32::MAX), record });
+    }
+
+    /// Takes back what was encoded of a record that turned out to be unwritable.
+    pub fn truncate(&mut self, items: usize) {
+        self.items.truncate(items);
+        self.bytes.truncate(self.items.last().map_or(0, |item| item.end as usize));
+    }
+
+    /// The finished batch, leaving this one empty with its capacity for items kept.
+    pub fn close(&mut self) -> Batch {
+        let bytes = std::mem::take(&mut self.bytes);
+        let items: Arc<[Item]> = self.items.as_slice().into();
+        self.items.clear();
+        Batch { range: 0..items.len(), bytes: Bytes::from(bytes), items }
+    }
+}
+
+/// A run of encoded items. Cheap to clone and to slice: the bytes are shared.
+#[derive(Debug, Clone)]
+pub struct Batch {
+    bytes: Bytes,
+    items: Arc<[Item]>,
+    range: Range<usize>,
+}
+
+impl Batch {
+    /// The number of items.
+    pub fn len(&self) -> usize {
+        self.range.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.range.is_empty()
+    }
+
+    /// The request body, uncompressed.
+    pub fn body(&self) -> Bytes {
+        self.bytes.slice(self.start_of(self.range.start)..self.start_of(self.range.end))
+    }
+
+    /// The record that an item of this batch came from.
+    ///
+    /// # Panics
+    /// When `item` is not below [`Batch::len`].
+    pub fn record(&self, item: usize) -> RecordIndex {
+        self.items[self.range.clone()][item].record
+    }
+
+    /// A run of this batch's items.
+    ///
+    /// # Panics
+    /// When `items` reaches beyond [`Batch::len`].
+    pub fn slice(&self, items: Range<usize>) -> Self {
+        assert!(items.end <= self.len(), "a slice of a batch lies within it");
+        let range = self.range.start + items.start..self.range.start + items.end;
+        Self { bytes: self.bytes.clone(), items: Arc::clone(&self.items), range }
+    }
+
+    /// The batch in two, in order. `None` when it has fewer than two items.
+    pub fn halves(&self) -> Option<(Self, Self)> {
+        let middle = self.len() / 2;
+        (middle > 0).then(|| (self.slice(0..middle), self.slice(middle..self.len())))
+    }
+
+    /// The runs that are left, in order, without the given items (ascending indices).
+    pub fn without(&self, items: &[usize]) -> Vec<Self> {
+        let mut runs = Vec::with_capacity(items.len() + 1);
+        let mut start = 0;
+        for &item in items.iter().chain(std::iter::once(&self.len())) {
+            if start < item {
+                runs.push(self.slice(start..item));
+            }
+            start = item + 1;
+        }
+        runs
+    }
+
+    fn start_of(&self, item: usize) -> usize {
+        item.checked_sub(1).map_or(0, |before| self.items[before].end as usize)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn batch(lines: &[&str]) -> Batch {
+        let mut open = OpenBatch::default();
+        for (index, line) in (0u32..).zip(lines) {
+            open.bytes.extend_from_slice(line.as_bytes());
+            open.end_item(RecordIndex(index));
+        }
+        open.close()
+    }
+
+    fn bodies(batches: &[Batch]) -> Vec<String> {
+        batches.iter().map(|b| String::from_utf8(b.body().to_vec()).unwrap()).collect()
+    }
+
+    #[test]
+    fn any_split_puts_together_to_the_same_bytes_and_records() {
+        let whole = batch(&["a\n", "bb\n", "ccc\n", "d\n", "e\n"]);
+        for at in 0..=whole.len() {
+            let (left, right) = (whole.slice(0..at), whole.slice(at..whole.len()));
+            assert_eq!([left.body(), right.body()].concat(), whole.body());
+            let records: Vec<_> = (0..left.len())
+                .map(|i| left.record(i))
+                .chain((0..right.len()).map(|i| right.record(i)))
+                .collect();
+            assert_eq!(records, (0..5).map(RecordIndex).collect::<Vec<_>>());
+        }
+    }
+
+    #[test]
+    fn a_slice_of_a_slice_keeps_its_records() {
+        let inner = batch(&["a\n", "b\n", "c\n", "d\n"]).slice(1..4).slice(1..3);
+        assert_eq!(inner.body(), "c\nd\n");
+        assert_eq!((inner.record(0), inner.record(1)), (RecordIndex(2), RecordIndex(3)));
+    }
+
+    #[test]
+    fn removing_items_leaves_the_others_in_order() {
+        let whole = batch(&["a\n", "b\n", "c\n", "d\n"]);
+        assert_eq!(bodies(&whole.without(&[1])), ["a\n", "c\nd\n"]);
+        assert_eq!(bodies(&whole.without(&[0, 3])), ["b\nc\n"]);
+        assert_eq!(bodies(&whole.without(&[0, 1, 2, 3])), Vec::<String>::new());
+        assert_eq!(bodies(&whole.without(&[])), ["a\nb\nc\nd\n"]);
+    }
+
+    #[test]
+    fn one_item_has_no_halves() {
+        assert!(batch(&["a\n"]).halves().is_none());
+        let (left, right) = batch(&["a\n", "b\n", "c\n"]).halves().unwrap();
+        assert_eq!(bodies(&[left, right]), ["a\n", "b\nc\n"]);
+    }
+
+    #[test]
+    fn what_is_taken_back_leaves_no_bytes() {
+        let mut open = OpenBatch::default();
+        open.bytes.extend_from_slice(b"a\n");
+        open.end_item(RecordIndex(0));
+        open.bytes.extend_from_slice(b"b\nhalf of");
+        open.end_item(RecordIndex(1));
+        open.truncate(1);
+        assert_eq!(open.close().body(), "a\n");
+    }
+}

@@ -1,0 +1,73 @@
+//! The command line: one file a command.
+
+mod run;
+mod validate;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Reads Kafka topics into a time-series database; an offset is committed only when its points are
+/// durable.
+#[derive(Debug, Parser)]
+#[command(name = "tidegate", version, after_help = EXIT_CODES)]
+pub struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// The meaning of exit codes, also in docs/operations.md.
+const EXIT_CODES: &str = "Exit codes:
+  0  done, or stopped as asked
+  1  a connector has failed, or could not be started
+  2  wrong arguments or configuration
+  130  stopped at once by a second signal; what was not committed is read again";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run connectors until SIGTERM or SIGINT.
+    Run(ConfigurationArguments),
+    /// Check configuration files; touches no broker and no database.
+    Validate(ConfigurationArguments),
+    /// Print the JSON Schema of a connector file, or of tidegate.yaml.
+    Schema {
+        /// Print the schema of tidegate.yaml.
+        #[arg(long)]
+        process: bool,
+    },
+}
+
+/// Where the configuration is.
+#[derive(Debug, clap::Args)]
+struct ConfigurationArguments {
+    /// What all connectors share. Default: tidegate.yaml in this folder, if there is one.
+    #[arg(long, value_name = "FILE", env = "TIDEGATE_CONFIG")]
+    config: Option<PathBuf>,
+    /// Connector files, or folders of them.
+    #[arg(required = true, value_name = "PATH")]
+    paths: Vec<PathBuf>,
+}
+
+const FAILED: u8 = 1;
+const BAD_CONFIGURATION: u8 = 2;
+const STOPPED_AT_ONCE: i32 = 130;
+
+/// Runs a command to its end.
+pub fn run(arguments: Arguments) -> ExitCode {
+    match arguments.command {
+        Command::Run(files) => run::run(files.process_file().as_deref(), &files.paths),
+        Command::Validate(files) => validate::run(files.process_file().as_deref(), &files.paths),
+        Command::Schema { process } => {
+            println!("{}", crate::config::schema::json_schema(process));
+            ExitCode::SUCCESS
+        }
+    }
+}
+
+impl ConfigurationArguments {
+    fn process_file(&self) -> Option<PathBuf> {
+        let default = || Some(PathBuf::from("tidegate.yaml")).filter(|file| file.is_file());
+        self.config.clone().or_else(default)
+    }
+}

@@ -1,0 +1,292 @@
+//! Raw → checked: what the schema can't say. Every check reports and goes on, so that all errors
+//! come at once.
+
+mod kafka;
+mod point;
+mod sink;
+mod template;
+mod units;
+
+use std::num::NonZeroUsize;
+use std::path::Path;
+use std::time::Duration;
+
+use super::error::{Findings, quoted};
+use super::expand::Expansion;
+use super::plain::Type;
+use super::source::{Source, Span};
+use super::tree::{Node, Scalar, Value};
+use super::{BatchLimits, Connector, Delivery, Process, Sink, raw};
+
+/// A file that fits its schema, and what is wrong with it all the same.
+pub(super) struct Checker<'a> {
+    pub(super) source: &'a Source,
+    pub(super) root: &'a Node,
+    pub(super) findings: &'a mut Findings,
+}
+
+/// Keys from the top of the file down to a value.
+type At<'a> = &'a [&'a str];
+
+impl<'a> Checker<'a> {
+    /// Reports an error at a value, or where it should be.
+    fn wrong(&mut self, at: At<'_>, message: impl Into<String>) {
+        if self.findings.is_full() {
+            // Only to be counted; looking for the place takes time.
+            self.findings.add(None, "");
+        } else if let Some((span, key, node)) = self.locate(at) {
+            let span = if node.scalar().is_some() { span } else { key };
+            self.findings.add(span, message);
+        }
+    }
+
+    /// Reports an error at a key.
+    fn wrong_key(&mut self, at: At<'_>, message: impl Into<String>) {
+        if self.findings.is_full() {
+            self.findings.add(None, "");
+        } else if let Some((_, key, _)) = self.locate(at) {
+            self.findings.add(key, message);
+        }
+    }
+
+    /// Reports that something is missing in a mapping, unless an unknown key in it has been reported
+    /// that may have been meant.
+    fn missing(&mut self, at: At<'_>, message: impl Into<String>) {
+        let node = self.node(at);
+        if !matches!(node.map(|node| &node.value), Some(Value::Table(table)) if table.incomplete) {
+            self.wrong(at, message);
+        }
+    }
+
+    /// Reports an error inside a value's text.
+    fn wrong_within(&mut self, at: At<'_>, offset: usize, message: impl Into<String>) {
+        if self.findings.is_full() {
+            self.findings.add(None, "");
+        } else if let Some((
+            span,
+            _,
+            Node {
+                value: Value::Scalar(scalar),
+                ..
+            },
+        )) = self.locate(at)
+        {
+            self.findings
+                .add(self.span_within(span, scalar, offset), message);
+        }
+    }
+
+    /// The deepest node there is on the way, with the span of its value and of its key. `None`
+    /// where the value is a stand-in: its error is reported already.
+    fn locate(&self, at: At<'_>) -> Option<(Span, Span, &'a Node)> {
+        let mut node = self.root;
+        let mut key = match &node.value {
+            Value::Table(table) => table
+                .entries
+                .first()
+                .map_or(node.span, |first| first.key_span),
+            _ => node.span,
+        };
+        for step in at {
+            if node.standin {
+                return None;
+            }
+            let Some((child, key_span)) = node.child(step) else {
+                break;
+            };
+            key = key_span.unwrap_or(child.span);
+            node = child;
+        }
+        (!node.standin).then_some((node.span, key, node))
+    }
+
+    fn node(&self, at: At<'_>) -> Option<&'a Node> {
+        at.iter().try_fold(self.root, |node, step| {
+            node.child(step).map(|(child, _)| child)
+        })
+    }
+
+    fn scalar(&self, at: At<'_>) -> Option<&'a Scalar> {
+        self.node(at)?.scalar()
+    }
+
+    /// A value for a message, masked where it must be.
+    fn shown(&self, at: At<'_>) -> String {
+        self.scalar(at).map_or_else(String::new, Scalar::shown)
+    }
+
+    /// Whether any of a value's text came from an expansion.
+    fn is_expanded(&self, at: At<'_>) -> bool {
+        self.scalar(at)
+            .is_some_and(|scalar| scalar.expansion != Expansion::None)
+    }
+
+    /// Part of a value's text, where text and source are the same but for quotes.
+    fn span_within(&self, span: Span, scalar: &Scalar, offset: usize) -> Span {
+        let written = self
+            .source
+            .text
+            .get(span.start..span.end)
+            .unwrap_or_default();
+        let quotes = written.find(&scalar.text).filter(|at| *at <= 1);
+        match quotes {
+            Some(quotes) if scalar.expansion == Expansion::None => {
+                let start = span.start + quotes + offset;
+                Span::new(start, (start + 1).min(span.end))
+            }
+            _ => span,
+        }
+    }
+}
+
+/// The text of a value that may be a number or boolean: as it was written, but `0x1F` as `31` and
+/// `True` as `true`, which no other program would understand.
+fn canonical(scalar: &Scalar) -> String {
+    let kind = if scalar.plain {
+        Type::of(&scalar.text)
+    } else {
+        Type::Text
+    };
+    match kind {
+        Type::Boolean(value) => value.to_string(),
+        Type::Integer(value) if !scalar.text.starts_with('-') => value.to_string(),
+        _ => scalar.text.clone(),
+    }
+}
+
+/// Checks a connector's file. `shared` is `None` where `tidegate.yaml` is wrong itself.
+///
+/// `None` without a finding means that the finding was made before.
+pub(super) fn connector(
+    raw: &raw::ConnectorFile,
+    checker: &mut Checker<'_>,
+    shared: Option<&Process>,
+) -> Option<Connector> {
+    let file = checker.source.file.clone();
+    let name = name(raw, checker, &file);
+    let topics = kafka::topics(raw, checker);
+    let group = kafka::group(raw, checker, name.as_deref());
+    let kafka = kafka::properties(checker, shared);
+    let sink = sink::sink(&raw.sink, checker);
+    let mapping = point::mapping(&raw.point, checker, sink::kind(&raw.sink));
+    let dead_letter = kafka::dead_letter(raw, checker);
+    let batch = batch(&raw.batch, checker);
+    let delivery = delivery(&raw.delivery, checker, sink.as_ref());
+    kafka::drain(checker, &raw.delivery.drain, &kafka);
+    if !checker.findings.is_empty() {
+        return None;
+    }
+    Some(Connector {
+        name: name?,
+        file,
+        topics: topics?,
+        group: group?,
+        workers: NonZeroUsize::new(raw.workers as usize)?,
+        kafka,
+        format: raw.decode,
+        mapping: mapping?,
+        sink: sink?,
+        dead_letter,
+        batch: batch?,
+        delivery: delivery?,
+    })
+}
+
+/// Checks `tidegate.yaml`.
+pub(super) fn process(raw: &raw::ProcessFile, checker: &mut Checker<'_>) -> Process {
+    Process {
+        log: raw.log,
+        kafka: kafka::own_properties(checker),
+    }
+}
+
+fn name(raw: &raw::ConnectorFile, checker: &mut Checker<'_>, file: &Path) -> Option<String> {
+    const MOST: usize = 100;
+    let legal = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
+    let stem = || {
+        file.file_stem()
+            .and_then(|stem| stem.to_str())
+            .unwrap_or_default()
+            .to_owned()
+    };
+    let name = raw.name.clone().unwrap_or_else(stem);
+    if (1..=MOST).contains(&name.len()) && name.bytes().all(legal) {
+        return Some(name);
+    }
+    let rule = format!("must be 1 to {MOST} letters, digits, `.`, `_` or `-`");
+    if raw.name.is_some() {
+        checker.wrong(&["name"], format!("a connector's name {rule}"));
+    } else {
+        let message = format!(
+            "the connector's name is the file's, {}, but {rule}; set `name`",
+            quoted(&name)
+        );
+        checker.findings.add(None, message);
+    }
+    None
+}
+
+fn batch(raw: &raw::BatchRules, checker: &mut Checker<'_>) -> Option<BatchLimits> {
+    let bytes = units::bytes(checker, &["batch", "max_bytes"], &raw.max_bytes);
+    let hour = Duration::from_hours(1);
+    let linger = units::duration(
+        checker,
+        &["batch", "linger"],
+        &raw.linger,
+        Duration::ZERO..=hour,
+    );
+    let points = NonZeroUsize::new(raw.max_points as usize);
+    Some(BatchLimits {
+        points: points?,
+        bytes: bytes?,
+        linger: linger?,
+    })
+}
+
+fn delivery(
+    raw: &raw::DeliveryRules,
+    checker: &mut Checker<'_>,
+    sink: Option<&Sink>,
+) -> Option<Delivery> {
+    let range = || Duration::from_millis(1)..=Duration::from_hours(1);
+    let timeout = units::duration(checker, &["delivery", "timeout"], &raw.timeout, range());
+    let least = units::duration(
+        checker,
+        &["delivery", "min_backoff"],
+        &raw.min_backoff,
+        range(),
+    );
+    let most = units::duration(
+        checker,
+        &["delivery", "max_backoff"],
+        &raw.max_backoff,
+        range(),
+    );
+    let drain = units::duration(checker, &["delivery", "drain"], &raw.drain, range());
+    if least > most && most.is_some() {
+        let at: At<'_> = if checker.node(&["delivery", "min_backoff"]).is_some() {
+            &["delivery", "min_backoff"]
+        } else {
+            &["delivery", "max_backoff"]
+        };
+        checker.wrong(at, "`min_backoff` is longer than `max_backoff`");
+    }
+    let mut in_flight = NonZeroUsize::new(raw.in_flight as usize);
+    if matches!(sink, Some(Sink::Prometheus(_))) {
+        if checker.node(&["delivery", "in_flight"]).is_some() && raw.in_flight > 1 {
+            checker.wrong(
+                &["delivery", "in_flight"],
+                "remote write takes a series' samples in order only, so that one request at a time \
+                 can be in flight; leave this out, or set 1",
+            );
+        }
+        in_flight = Some(NonZeroUsize::MIN);
+    }
+    Some(Delivery {
+        in_flight: in_flight?,
+        timeout: timeout?,
+        min_backoff: least?,
+        max_backoff: most?,
+        drain: drain?,
+    })
+}

@@ -1,0 +1,206 @@
+//! Templates: text with `{{ … }}` in it.
+
+use crate::config::error::{nearest, quoted};
+use crate::map::{Piece, Source, Template};
+use crate::path::Path;
+
+/// What may stand between `{{` and `}}`.
+const NAMES: [&str; 7] = [
+    "topic",
+    "partition",
+    "offset",
+    "key",
+    "timestamp",
+    "header.NAME",
+    "value.PATH",
+];
+
+/// What is wrong, and at which byte of the text.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Wrong {
+    pub(super) at: usize,
+    pub(super) message: String,
+}
+
+fn wrong(at: usize, message: impl Into<String>) -> Wrong {
+    Wrong {
+        at,
+        message: message.into(),
+    }
+}
+
+/// Reads a template; text without a placeholder is one, too.
+pub(super) fn parse(text: &str) -> Result<Template, Vec<Wrong>> {
+    let (mut pieces, mut errors) = (Vec::new(), Vec::new());
+    let mut at = 0;
+    while let Some(found) = text[at..].find("{{").map(|found| at + found) {
+        plain(text, at, found, &mut pieces, &mut errors);
+        let inner = found + 2;
+        let Some(length) = text[inner..].find("}}") else {
+            errors.push(wrong(found, "`{{` without `}}`"));
+            return Err(errors);
+        };
+        let written = &text[inner..inner + length];
+        let start = inner + written.len() - written.trim_start().len();
+        match placeholder(written.trim(), start) {
+            Ok(source) => pieces.push(Piece::Source(source)),
+            Err(error) => errors.push(error),
+        }
+        at = inner + length + 2;
+    }
+    plain(text, at, text.len(), &mut pieces, &mut errors);
+    if errors.is_empty() {
+        Ok(Template(pieces))
+    } else {
+        Err(errors)
+    }
+}
+
+fn plain(text: &str, from: usize, to: usize, pieces: &mut Vec<Piece>, errors: &mut Vec<Wrong>) {
+    let piece = &text[from..to];
+    if let Some(found) = piece.find("}}") {
+        errors.push(wrong(from + found, "`}}` without `{{`"));
+    }
+    if !piece.is_empty() {
+        pieces.push(Piece::Text(piece.into()));
+    }
+}
+
+fn placeholder(written: &str, at: usize) -> Result<Source, Wrong> {
+    if let Some(path) = written.strip_prefix("value.") {
+        let parsed: Result<Path, _> = path.parse();
+        let path = parsed.map_err(|error| {
+            let column = at + "value.".len() + byte_of_column(path, error.column);
+            wrong(
+                column,
+                format!("{} is not a path: {}", quoted(path), error.what),
+            )
+        })?;
+        return Ok(Source::Value(path));
+    }
+    if let Some(name) = written.strip_prefix("header.") {
+        return if name.is_empty() {
+            Err(wrong(at, "`header.` needs a header's name after the dot"))
+        } else {
+            Ok(Source::Header(name.into()))
+        };
+    }
+    Ok(match written {
+        "topic" => Source::Topic,
+        "partition" => Source::Partition,
+        "offset" => Source::Offset,
+        "key" => Source::Key,
+        "timestamp" => Source::Timestamp,
+        "" => {
+            return Err(wrong(
+                at,
+                format!("nothing between `{{{{` and `}}}}`; {}", allowed()),
+            ));
+        }
+        _ => return Err(wrong(at, unknown(written))),
+    })
+}
+
+/// The byte at which a character begins, counted from 1.
+pub(super) fn byte_of_column(text: &str, column: usize) -> usize {
+    text.char_indices()
+        .nth(column.saturating_sub(1))
+        .map_or(text.len(), |(at, _)| at)
+}
+
+fn unknown(written: &str) -> String {
+    let first = written.split(['.', '[']).next().unwrap_or_default();
+    let message = format!("unknown placeholder {}", quoted(written));
+    // A path without its prefix is what people forget.
+    if let Some(near) = nearest(written, NAMES[..5].iter().copied()) {
+        return format!("{message}; did you mean {}?", quoted(near));
+    }
+    if let Some(near) = nearest(first, ["header", "value"]).filter(|_| written.len() > first.len())
+    {
+        return format!(
+            "{message}; did you mean {}?",
+            quoted(&format!("{near}{}", &written[first.len()..]))
+        );
+    }
+    if written.parse::<Path>().is_ok() {
+        let path = quoted(&format!("value.{written}"));
+        return format!(
+            "{message}; for a path into the message write {path}; {}",
+            allowed()
+        );
+    }
+    format!("{message}; {}", allowed())
+}
+
+fn allowed() -> String {
+    format!("allowed are {}", NAMES.map(quoted).join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn errors(text: &str) -> Vec<(usize, String)> {
+        parse(text)
+            .unwrap_err()
+            .into_iter()
+            .map(|wrong| (wrong.at, wrong.message))
+            .collect()
+    }
+
+    #[test]
+    fn every_placeholder_is_read() {
+        let text = "a {{topic}}-{{ partition }}{{offset}}{{ key }}{{ timestamp }}{{ header.h-1 }}{{ value.a.b[0] }}";
+        let Template(pieces) = parse(text).unwrap();
+        let source = Piece::Source;
+        assert_eq!(
+            pieces,
+            [
+                Piece::Text("a ".into()),
+                source(Source::Topic),
+                Piece::Text("-".into()),
+                source(Source::Partition),
+                source(Source::Offset),
+                source(Source::Key),
+                source(Source::Timestamp),
+                source(Source::Header("h-1".into())),
+                source(Source::Value("a.b[0]".parse().unwrap())),
+            ]
+        );
+        assert_eq!(
+            parse("plain").unwrap(),
+            Template(vec![Piece::Text("plain".into())])
+        );
+        assert_eq!(parse("").unwrap(), Template(vec![]));
+    }
+
+    #[test]
+    fn every_error_says_where_in_the_text_it_is() {
+        assert_eq!(errors("ab {{ topic"), [(3, "`{{` without `}}`".into())]);
+        assert_eq!(errors("ab }} c"), [(3, "`}}` without `{{`".into())]);
+        let two = errors("{{ tpic }} {{ header. }}");
+        assert_eq!(
+            two[0],
+            (
+                3,
+                "unknown placeholder `tpic`; did you mean `topic`?".into()
+            )
+        );
+        assert_eq!(
+            two[1],
+            (14, "`header.` needs a header's name after the dot".into())
+        );
+        assert!(
+            errors("{{ valu.a.b }}")[0]
+                .1
+                .contains("did you mean `value.a.b`?")
+        );
+        assert!(
+            errors("{{ device.id }}")[0]
+                .1
+                .contains("write `value.device.id`")
+        );
+        assert!(errors("{{ }}")[0].1.contains("nothing between"));
+        assert_eq!(errors("x{{ value.a..b }}")[0].0, 12);
+    }
+}

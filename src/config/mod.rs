@@ -1,0 +1,179 @@
+//! Configuration: raw (as written, with line numbers) → checked (types that can't be wrong).
+//!
+//! ```text
+//! text ──tree──▶ nodes with places ──expand──▶ ${…} filled in ──schema──▶ keys, types, ranges
+//!                                                                             │
+//!                        Connector, Process ◀──check── raw types ◀──serde─────┘
+//! ```
+//!
+//! Every step reports what is wrong and goes on, with stand-ins for what it can't use, so that all
+//! errors come at once. No error shows a secret: see `secrets`.
+
+mod check;
+mod error;
+mod expand;
+mod load;
+mod plain;
+pub mod raw;
+pub mod schema;
+mod secrets;
+mod source;
+#[cfg(test)]
+mod tests;
+mod tree;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::time::Duration;
+
+pub use error::{Error, Errors};
+pub use expand::Environment;
+pub use load::{load, load_text};
+
+use crate::map::Mapping;
+
+/// All that a process runs, checked.
+#[derive(Debug, Clone)]
+pub struct Configuration {
+    /// What the connectors share.
+    pub process: Process,
+    /// At least one; names and groups are unique.
+    pub connectors: Vec<Connector>,
+}
+
+/// Text that must not be shown: `Debug` and `Display` print `***`.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Takes a text into custody.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    /// The text itself, for the one place that must send it.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
+
+impl fmt::Display for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
+
+/// What all connectors of a process share, checked.
+#[derive(Debug, Clone, Default)]
+pub struct Process {
+    /// How log lines are written.
+    pub log: raw::LogFormat,
+    /// librdkafka properties for every connector. May hold secrets.
+    pub kafka: BTreeMap<String, Secret>,
+}
+
+/// A connector, checked: everything in it can be built without another look at the file.
+#[derive(Debug, Clone)]
+pub struct Connector {
+    /// Unique among the connectors; fit for a metric's label and a group's name.
+    pub name: String,
+    /// The file it came from.
+    pub file: PathBuf,
+    /// What it reads.
+    pub topics: Topics,
+    /// Its consumer group; unique among the connectors.
+    pub group: String,
+    /// Its consumers in this process.
+    pub workers: NonZeroUsize,
+    /// librdkafka properties: those of `tidegate.yaml`, overlaid by the connector's own. May hold
+    /// secrets.
+    pub kafka: BTreeMap<String, Secret>,
+    /// The format of a record's value.
+    pub format: raw::Format,
+    /// How a message becomes a point.
+    pub mapping: Mapping,
+    /// Where the points go.
+    pub sink: Sink,
+    /// The topic for rejected records; none of those that it reads.
+    pub dead_letter: Option<String>,
+    /// When a batch is closed.
+    pub batch: BatchLimits,
+    /// How writes are attempted and repeated.
+    pub delivery: Delivery,
+}
+
+/// What a connector subscribes to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Topics {
+    /// At least one.
+    List(Vec<String>),
+    /// Starts with `^`, as librdkafka wants it.
+    Pattern(String),
+}
+
+/// The database and how to reach it.
+#[derive(Debug, Clone)]
+pub enum Sink {
+    /// By line protocol.
+    InfluxDb(InfluxDb),
+    /// By remote write.
+    Prometheus(Prometheus),
+}
+
+/// InfluxDB 2 and what speaks its line protocol.
+#[derive(Debug, Clone)]
+pub struct InfluxDb {
+    /// Has a scheme and a host, no query, no trailing slash.
+    pub url: String,
+    /// Not empty.
+    pub org: String,
+    /// Not empty.
+    pub bucket: String,
+    /// Printable ASCII, so that it fits a header.
+    pub token: Option<Secret>,
+    /// Whether request bodies are compressed.
+    pub gzip: bool,
+    /// The precision of the timestamps sent.
+    pub precision: raw::Precision,
+}
+
+/// A receiver of remote write.
+#[derive(Debug, Clone)]
+pub struct Prometheus {
+    /// The whole address: has a scheme, a host and a path, no login. Its query may hold a key.
+    pub url: String,
+}
+
+/// When a batch is closed: at the first limit met.
+#[derive(Debug, Clone, Copy)]
+pub struct BatchLimits {
+    /// Points in it.
+    pub points: NonZeroUsize,
+    /// Encoded bytes in it, before compression.
+    pub bytes: NonZeroUsize,
+    /// Time since its first record. May be zero.
+    pub linger: Duration,
+}
+
+/// How writes are attempted and repeated.
+#[derive(Debug, Clone, Copy)]
+pub struct Delivery {
+    /// Requests in flight a worker; 1 where the order of samples matters.
+    pub in_flight: NonZeroUsize,
+    /// The time that one request may take.
+    pub timeout: Duration,
+    /// The first pause; not longer than `max_backoff`.
+    pub min_backoff: Duration,
+    /// The longest pause.
+    pub max_backoff: Duration,
+    /// How long to wait for what is in flight; shorter than the session and poll timeouts.
+    pub drain: Duration,
+}

@@ -1,0 +1,388 @@
+//! What a configuration file may say, as written: the only reference of every option.
+//!
+//! The doc comments below are the user's documentation: the JSON Schema (`tidegate schema`), the
+//! reference page (`docs/configuration.md`) and the checks for unknown keys and wrong types are all
+//! made from these types. Nothing here is trusted yet; `config::check` turns it into types that
+//! can't be wrong.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+/// `tidegate.yaml`: what all connectors of a process share.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct ProcessFile {
+    /// Properties of librdkafka, by their own names, for every connector: `bootstrap.servers`,
+    /// `security.protocol`, `sasl.username` and so on. A connector's own `kafka` section wins.
+    pub kafka: BTreeMap<String, Scalar>,
+    /// How log lines are written.
+    pub log: LogFormat,
+}
+
+/// How log lines are written.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum LogFormat {
+    /// A line for people.
+    #[default]
+    Text,
+    /// A JSON object a line.
+    Json,
+}
+
+/// A connector file: one topic, or one family of topics, into one database.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ConnectorFile {
+    /// The connector's name, in logs, metrics and its consumer group. Default: the file's name
+    /// without its ending.
+    pub name: Option<String>,
+    /// The topics to read. Either this or `topics_pattern`.
+    #[serde(default)]
+    pub topics: Vec<String>,
+    /// A regular expression (librdkafka's, starting with `^`) for the topics to read; topics that
+    /// appear later are picked up.
+    pub topics_pattern: Option<String>,
+    /// The consumer group. Default: `tidegate-` and the connector's name.
+    pub group: Option<String>,
+    /// Consumers in this process for this connector, each with a thread of its own; all are members
+    /// of the group, so more than the topics have partitions is of no use.
+    #[serde(default = "default_workers")]
+    #[schemars(range(min = 1, max = 64))]
+    pub workers: u32,
+    /// Properties of librdkafka for this connector, over those of `tidegate.yaml`.
+    #[serde(default)]
+    pub kafka: BTreeMap<String, Scalar>,
+    /// The format of a record's value.
+    #[serde(default)]
+    pub decode: Format,
+    /// How a message becomes a point.
+    pub point: PointRules,
+    /// The database to write to: exactly one of its keys.
+    pub sink: SinkChoice,
+    /// Where rejected records go. Unset: a rejected record stops the connector, visibly, and
+    /// nothing is skipped.
+    pub dead_letter: Option<DeadLetter>,
+    /// When a batch is closed and written.
+    #[serde(default)]
+    pub batch: BatchRules,
+    /// How writes are attempted and repeated.
+    #[serde(default)]
+    pub delivery: DeliveryRules,
+}
+
+fn default_workers() -> u32 {
+    1
+}
+
+/// A string, number or boolean, taken as the text that was written.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum Scalar {
+    /// Text.
+    String(String),
+    /// A whole number.
+    Integer(i64),
+    /// A number with a fraction.
+    Number(f64),
+    /// `true` or `false`.
+    Boolean(bool),
+}
+
+/// The format of a record's value.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Format {
+    /// One JSON document a record.
+    #[default]
+    Json,
+}
+
+/// How a message becomes a point.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PointRules {
+    /// The measurement: a constant, or a template such as `{{ topic }}` or
+    /// `plant_{{ value.kind }}`.
+    pub measurement: String,
+    /// Tags by name: a path into the message, a template, or a rule.
+    #[serde(default)]
+    pub tags: BTreeMap<String, TagRule>,
+    /// Fields by name: a path into the message, or a rule. Numbers are floats unless another type
+    /// is declared, because a database fixes a field's type for ever with the first write.
+    pub fields: BTreeMap<String, FieldRule>,
+    /// Where the point's time comes from. Default: the record's own timestamp. Never the clock, so
+    /// that a replay writes the same points.
+    pub timestamp: Option<TimestampRule>,
+}
+
+/// A tag: a path or template in short, or a rule.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum TagRule {
+    /// A path into the message (`device.id`, `parts[0].name`), or a template if it holds `{{`.
+    Short(String),
+    /// The long form.
+    Long(TagSource),
+}
+
+/// Where a tag's value comes from: exactly one of `path`, `template`, `constant`, `header` and
+/// `record`.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct TagSource {
+    /// A path into the message.
+    pub path: Option<String>,
+    /// Text with `{{ topic }}`, `{{ partition }}`, `{{ offset }}`, `{{ key }}`,
+    /// `{{ header.NAME }}` or `{{ value.PATH }}` in it.
+    pub template: Option<String>,
+    /// Always the same text.
+    pub constant: Option<Scalar>,
+    /// A record header's value, as text.
+    pub header: Option<String>,
+    /// A property of the record itself.
+    pub record: Option<RecordProperty>,
+    /// Reject the record when there is no value. Otherwise the tag is left out.
+    pub required: bool,
+}
+
+/// A property of the Kafka record itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum RecordProperty {
+    /// The record's key, as text.
+    Key,
+    /// The topic's name.
+    Topic,
+    /// The partition's number.
+    Partition,
+    /// The record's offset.
+    Offset,
+    /// The record's timestamp, in milliseconds.
+    Timestamp,
+}
+
+/// A field: a path in short (a float), or a rule.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum FieldRule {
+    /// A path to a number.
+    Short(String),
+    /// The long form.
+    Long(FieldSource),
+}
+
+/// Where a field's value comes from (exactly one of `path`, `template`, `constant`, `header` and
+/// `record`), and its type.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct FieldSource {
+    /// A path into the message.
+    pub path: Option<String>,
+    /// Text with placeholders, as in tags.
+    pub template: Option<String>,
+    /// Always the same value.
+    pub constant: Option<Scalar>,
+    /// A record header's value.
+    pub header: Option<String>,
+    /// A property of the record itself.
+    pub record: Option<RecordProperty>,
+    /// The field's type in the database.
+    #[serde(rename = "type")]
+    pub kind: FieldKind,
+    /// Take values of another type that mean the same: text that spells a number or boolean, 0 and
+    /// 1 for a boolean, a boolean for a number, a number for text. Values from headers, templates
+    /// and keys are text and are always taken so.
+    pub coerce: bool,
+    /// Reject the record when there is no value. Otherwise the field is left out.
+    pub required: bool,
+}
+
+/// A field's type in the database.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum FieldKind {
+    /// 64-bit floating point.
+    #[default]
+    Float,
+    /// 64-bit signed integer.
+    Integer,
+    /// 64-bit unsigned integer (InfluxDB 2 and later).
+    Unsigned,
+    /// `true` or `false`.
+    Boolean,
+    /// Text.
+    String,
+}
+
+/// Where a point's time comes from: `path` or `header`, and either `unit` or `format`.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TimestampRule {
+    /// A path into the message.
+    pub path: Option<String>,
+    /// A record header's name.
+    pub header: Option<String>,
+    /// The unit of a number; decimals are taken (`1718000000.25` with `s`). Never guessed: seconds
+    /// that are read as milliseconds land in January 1970.
+    pub unit: Option<TimeUnit>,
+    /// The format of a text.
+    pub format: Option<TimeFormat>,
+}
+
+/// The unit of a timestamp that is a number since 1970-01-01T00:00:00Z.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum TimeUnit {
+    /// Seconds.
+    S,
+    /// Milliseconds.
+    Ms,
+    /// Microseconds.
+    Us,
+    /// Nanoseconds.
+    Ns,
+}
+
+/// The format of a timestamp that is text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum TimeFormat {
+    /// `2026-11-22T10:00:00.25Z`, with a zone or offset.
+    Rfc3339,
+}
+
+/// The database: exactly one key.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct SinkChoice {
+    /// InfluxDB by line protocol.
+    pub influxdb: Option<InfluxDb>,
+    /// Prometheus by remote write.
+    pub prometheus: Option<Prometheus>,
+}
+
+/// InfluxDB 2.x by line protocol (`POST /api/v2/write`); VictoriaMetrics takes the same.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct InfluxDb {
+    /// The major version of its API.
+    #[serde(default = "default_influxdb_version")]
+    pub version: u32,
+    /// The server's address, such as `http://localhost:8086`.
+    pub url: String,
+    /// The organisation.
+    pub org: String,
+    /// The bucket.
+    pub bucket: String,
+    /// The API token; `${file:/run/secrets/token}` keeps it out of this file.
+    pub token: Option<String>,
+    /// Compress request bodies.
+    #[serde(default)]
+    pub compression: InfluxCompression,
+    /// The precision of the timestamps sent.
+    #[serde(default)]
+    pub precision: Precision,
+}
+
+fn default_influxdb_version() -> u32 {
+    2
+}
+
+/// How request bodies of line protocol are compressed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum InfluxCompression {
+    /// gzip at its fastest level.
+    #[default]
+    Gzip,
+    /// Not at all.
+    None,
+}
+
+/// The precision of timestamps in line protocol; what is finer is cut off.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Precision {
+    /// Nanoseconds.
+    #[default]
+    Ns,
+    /// Microseconds.
+    Us,
+    /// Milliseconds.
+    Ms,
+    /// Seconds.
+    S,
+}
+
+/// Prometheus remote write 1.0: Prometheus with its receiver enabled, VictoriaMetrics, Mimir.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Prometheus {
+    /// The whole address of the receiver, such as `http://localhost:9090/api/v1/write`.
+    pub url: String,
+}
+
+/// Where rejected records go.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DeadLetter {
+    /// The dead-letter topic. It must exist, or the brokers must create topics by themselves.
+    pub topic: String,
+}
+
+/// When a batch is closed and written: at the first limit that is met.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct BatchRules {
+    /// The number of points.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub max_points: u32,
+    /// The encoded size before compression, such as `1MiB` or `500kB`.
+    #[schemars(extend("type" = ["string", "integer"]))]
+    pub max_bytes: String,
+    /// The time since the batch's first record, such as `1s` or `200ms`.
+    pub linger: String,
+}
+
+impl Default for BatchRules {
+    fn default() -> Self {
+        Self {
+            max_points: 5000,
+            max_bytes: "1MiB".into(),
+            linger: "1s".into(),
+        }
+    }
+}
+
+/// How writes are attempted and repeated.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct DeliveryRules {
+    /// Requests in flight a worker. Prometheus takes samples in order only, so it always has 1.
+    #[schemars(range(min = 1, max = 64))]
+    pub in_flight: u32,
+    /// The time that one request may take.
+    pub timeout: String,
+    /// The first pause after a failed attempt; it doubles, with jitter.
+    pub min_backoff: String,
+    /// The longest pause between attempts. There is no last attempt.
+    pub max_backoff: String,
+    /// On a revoked partition or a stop: how long to wait for what is in flight. Must be shorter
+    /// than `session.timeout.ms`.
+    pub drain: String,
+}
+
+impl Default for DeliveryRules {
+    fn default() -> Self {
+        Self {
+            in_flight: 4,
+            timeout: "30s".into(),
+            min_backoff: "100ms".into(),
+            max_backoff: "30s".into(),
+            drain: "20s".into(),
+        }
+    }
+}

@@ -1,0 +1,184 @@
+//! A connector: a checked configuration and its workers, all members of one consumer group.
+
+use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+use tokio::runtime::Runtime;
+
+use crate::config;
+use crate::decode::Decoder;
+use crate::deliver::Deliveries;
+use crate::kafka::{DeadLetterProducer, KafkaConsumer, KafkaError};
+use crate::map::Plan;
+use crate::sink::{BuildError, Sink};
+use crate::telemetry::Metrics;
+use crate::worker::{Failure, Outcome, Settings, Transform, Worker};
+
+/// A connector whose workers run.
+#[derive(Debug)]
+pub struct Running {
+    name: String,
+    metrics: Metrics,
+    stop: Arc<AtomicBool>,
+    state: Arc<Mutex<State>>,
+    workers: Vec<JoinHandle<()>>,
+}
+
+/// What a connector is doing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum State {
+    Running,
+    /// A worker can't go on; the others have stopped, too.
+    Failed(Failure),
+    Stopped,
+}
+
+/// A connector that can't be started: its configuration is well-formed but not usable.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error("{connector}: {error}")]
+    Kafka { connector: String, error: KafkaError },
+    #[error("{connector}: {error}")]
+    Sink { connector: String, error: BuildError },
+    #[error("{connector}: can't start a thread: {error}")]
+    Thread { connector: String, error: std::io::Error },
+}
+
+/// Starts a connector's workers, each on a thread of its own.
+pub fn start(config: &config::Connector, runtime: &Arc<Runtime>) -> Result<Running, StartError> {
+    let sink = Sink::new(&config.sink, config.delivery.timeout)
+        .map_err(|error| StartError::Sink { connector: config.name.clone(), error })?;
+    let mut running = Running {
+        name: config.name.clone(),
+        metrics: Metrics::default(),
+        stop: Arc::default(),
+        state: Arc::new(Mutex::new(State::Running)),
+        workers: Vec::new(),
+    };
+    let sink = Arc::new(sink);
+    for number in 0..config.workers.get() {
+        // Dropping `running` on an error stops the workers that run already.
+        let worker = running.spawn(number, config, &sink, runtime)?;
+        running.workers.push(worker);
+    }
+    Ok(running)
+}
+
+impl Running {
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
+    pub fn state(&self) -> State {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Asks the workers to deliver what is open, commit and leave the group; returns at once.
+    pub fn stop(&self) {
+        self.stop.store(true, Ordering::Release);
+    }
+
+    /// Waits until every worker has ended.
+    pub fn join(mut self) -> State {
+        self.join_workers();
+        let state = self.state();
+        if state == State::Running { State::Stopped } else { state }
+    }
+
+    /// Whether every worker has ended, by a stop or a failure.
+    pub fn has_ended(&self) -> bool {
+        self.workers.iter().all(JoinHandle::is_finished)
+    }
+
+    fn join_workers(&mut self) {
+        for worker in self.workers.drain(..) {
+            if worker.join().is_err() {
+                self.stop.store(true, Ordering::Release);
+                let failure = Failure::Kafka("a worker has ended by a defect of Tidegate".into());
+                fail(&self.state, failure);
+            }
+        }
+    }
+
+    fn spawn(
+        &self,
+        number: usize,
+        config: &config::Connector,
+        sink: &Arc<Sink>,
+        runtime: &Arc<Runtime>,
+    ) -> Result<JoinHandle<()>, StartError> {
+        let kafka = |error| StartError::Kafka { connector: config.name.clone(), error };
+        let consumer = KafkaConsumer::new(&config.kafka, &config.group, &config.topics).map_err(kafka)?;
+        let deliveries = Deliveries::new(
+            &config.name,
+            Arc::clone(runtime),
+            Arc::clone(sink),
+            config.delivery,
+            self.metrics.clone(),
+        );
+        let dead_letters = config
+            .dead_letter
+            .as_ref()
+            .map(|topic| DeadLetterProducer::new(&config.kafka, topic, deliveries.sender()))
+            .transpose()
+            .map_err(kafka)?;
+        let transform = Transform {
+            decoder: Decoder::new(config.format),
+            plan: Plan::new(&config.mapping),
+            encoder: sink.encoder(),
+        };
+        let settings = Settings {
+            connector: config.name.clone(),
+            number,
+            batch: config.batch,
+            in_flight: sink.in_flight(config.delivery.in_flight),
+            ordered: sink.is_ordered(),
+            drain: config.delivery.drain,
+        };
+        let (metrics, stop) = (self.metrics.clone(), Arc::clone(&self.stop));
+        let (state, stop_all) = (Arc::clone(&self.state), Arc::clone(&self.stop));
+        std::thread::Builder::new()
+            .name(format!("{}-{number}", config.name))
+            .spawn(move || {
+                let worker = Worker::new(
+                    settings, &consumer, transform, deliveries, dead_letters, metrics, stop,
+                );
+                if let Outcome::Failed(failure) = worker.run() {
+                    fail(&state, failure);
+                    stop_all.store(true, Ordering::Release);
+                }
+            })
+            .map_err(|error| StartError::Thread { connector: config.name.clone(), error })
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.stop();
+        self.join_workers();
+    }
+}
+
+/// The first failure is the one that is shown: later ones may follow from it.
+fn fail(state: &Mutex<State>, failure: Failure) {
+    let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
+    if *state == State::Running {
+        *state = State::Failed(failure);
+    }
+}
+
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Running => f.write_str("running"),
+            Self::Stopped => f.write_str("stopped"),
+            Self::Failed(failure) => write!(f, "failed: {failure}"),
+        }
+    }
+}

@@ -1,0 +1,449 @@
+//! JSON: one walk over the payload that checks all of it (RFC 8259) and keeps only what the mapping names.
+//!
+//! The parts that nobody wants are checked as strictly as the rest: what is half a message or garbage must be
+//! rejected whatever the mapping names today, or a later change of the mapping would turn good records into bad ones.
+//!
+//! Choices that the RFC leaves open:
+//! - a repeated key: the last value wins, with all that stood under the first one forgotten;
+//! - one byte order mark in front is ignored, as section 8.1 allows: the sender can rarely be changed;
+//! - a number has no limits, since its text is handed on; whoever needs an `i64` checks the range;
+//! - half a surrogate pair in an escape is an error: no database could store it as UTF-8;
+//! - more than [`MAX_DEPTH`] open containers are an error: the walk is recursive, and a message must not be able
+//!   to exhaust the stack.
+
+use std::borrow::Cow;
+
+use super::{Container, DecodeError, Slot};
+use crate::path::{Node, PathTrie};
+
+/// How many containers may be open at once.
+pub const MAX_DEPTH: usize = crate::path::MAX_SEGMENTS;
+
+const BYTE_ORDER_MARK: &str = "\u{feff}";
+
+/// What is wrong; [`Scanner::at`] says where. Two words instead of a [`DecodeError`] fit in registers, and every
+/// value of a message returns one.
+type Checked<T> = Result<T, &'static str>;
+
+/// Fills `slots` with the values at the paths of `trie`; a path that the message doesn't have is [`Slot::Missing`].
+///
+/// # Errors
+/// When the payload is not one JSON document; all slots are then [`Slot::Missing`].
+///
+/// # Panics
+/// When there are not exactly [`PathTrie::slots`] slots: a mistake of the caller, whatever the message.
+pub fn decode<'a>(
+    payload: &'a [u8],
+    trie: &PathTrie,
+    slots: &mut [Slot<'a>],
+) -> Result<(), DecodeError> {
+    assert_eq!(slots.len(), trie.slots(), "one slot a path");
+    slots.fill(Slot::Missing);
+    let text = std::str::from_utf8(payload).map_err(|error| DecodeError {
+        offset: error.valid_up_to(),
+        what: "invalid UTF-8",
+    })?;
+    let mut scanner = Scanner {
+        text,
+        bytes: payload,
+        at: 0,
+        depth: 0,
+    };
+    scanner.document(trie.root(), slots).map_err(|what| {
+        slots.fill(Slot::Missing);
+        DecodeError {
+            offset: scanner.at,
+            what,
+        }
+    })
+}
+
+struct Scanner<'a> {
+    text: &'a str,
+    /// The bytes of `text`.
+    bytes: &'a [u8],
+    at: usize,
+    /// How many containers are open.
+    depth: usize,
+}
+
+/// A string between its quotes, checked, with its escapes still in it.
+///
+/// Cut out of the message only when somebody wants to see it.
+#[derive(Clone, Copy)]
+struct Quoted {
+    start: usize,
+    end: usize,
+    escaped: bool,
+}
+
+impl<'a> Scanner<'a> {
+    fn document(&mut self, root: &Node, slots: &mut [Slot<'a>]) -> Checked<()> {
+        if self.text.starts_with(BYTE_ORDER_MARK) {
+            self.at = BYTE_ORDER_MARK.len();
+        }
+        if self.bytes.first() == Some(&0) {
+            return Err("a zero byte instead of JSON (a Schema Registry frame?)");
+        }
+        self.skip_space();
+        self.value(Some(root), slots)?;
+        self.skip_space();
+        if self.at < self.bytes.len() {
+            return Err("more text after the end of the document");
+        }
+        Ok(())
+    }
+
+    /// The next byte; 0 at the end, which JSON has no use for outside of strings.
+    #[inline]
+    fn peek(&self) -> u8 {
+        self.bytes.get(self.at).copied().unwrap_or(0)
+    }
+
+    /// The first byte that isn't white space. Most producers write none: one comparison then settles it.
+    #[inline]
+    fn skip_space(&mut self) -> u8 {
+        let next = self.peek();
+        if next > b' ' {
+            next
+        } else {
+            self.skip_long_space()
+        }
+    }
+
+    #[inline(never)]
+    fn skip_long_space(&mut self) -> u8 {
+        loop {
+            match self.peek() {
+                b' ' | b'\n' | b'\r' | b'\t' => self.at += 1,
+                other => return other,
+            }
+        }
+    }
+
+    /// The error at this place, unless the message just ends here: that is worth telling apart from a wrong sign.
+    #[cold]
+    fn fail<T>(&self, what: &'static str) -> Checked<T> {
+        Err(if self.at < self.bytes.len() {
+            what
+        } else {
+            "the message ends too early"
+        })
+    }
+
+    /// One value, which starts at this byte. Without a node nothing in it is wanted.
+    #[expect(
+        clippy::inline_always,
+        reason = "spares scalars the stack frame of the containers"
+    )]
+    #[inline(always)]
+    fn value(&mut self, node: Option<&Node>, slots: &mut [Slot<'a>]) -> Checked<()> {
+        let slot = node.and_then(Node::slot);
+        let found = match self.peek() {
+            b'"' => {
+                let string = self.string()?;
+                if slot.is_none() {
+                    return Ok(());
+                }
+                Slot::Text(self.text_of(string)?)
+            }
+            b'-' | b'0'..=b'9' => Slot::Number(self.number()?),
+            b'{' => {
+                self.object(node, slots)?;
+                Slot::Container(Container::Object)
+            }
+            b'[' => {
+                self.array(node, slots)?;
+                Slot::Container(Container::Array)
+            }
+            b't' => self.literal("true", Slot::Boolean(true))?,
+            b'f' => self.literal("false", Slot::Boolean(false))?,
+            b'n' => self.literal("null", Slot::Null)?,
+            _ => return self.fail("expected a value"),
+        };
+        if let Some(slot) = slot {
+            slots[slot] = found;
+        }
+        Ok(())
+    }
+
+    #[inline(never)]
+    fn object(&mut self, node: Option<&Node>, slots: &mut [Slot<'a>]) -> Checked<()> {
+        let mut keys = node.filter(|node| !node.is_leaf()).map(Node::keys);
+        self.open()?;
+        if self.skip_space() == b'}' {
+            return self.close();
+        }
+        loop {
+            if self.peek() != b'"' {
+                return self.fail("expected a key in double quotes");
+            }
+            let key = self.string()?;
+            let child = match &mut keys {
+                Some(keys) => keys.find(&self.text_of(key)?),
+                None => None,
+            };
+            if self.skip_space() != b':' {
+                return self.fail("expected `:`");
+            }
+            self.at += 1;
+            self.skip_space();
+            if let Some(child) = child {
+                // The key may be here for the second time.
+                for &slot in child.below() {
+                    slots[slot] = Slot::Missing;
+                }
+            }
+            self.value(child, slots)?;
+            match self.skip_space() {
+                b',' => self.at += 1,
+                b'}' => return self.close(),
+                _ => return self.fail("expected `,` or `}`"),
+            }
+            self.skip_space();
+        }
+    }
+
+    #[inline(never)]
+    fn array(&mut self, node: Option<&Node>, slots: &mut [Slot<'a>]) -> Checked<()> {
+        let mut indexes = node.filter(|node| !node.is_leaf()).map(Node::indexes);
+        self.open()?;
+        if self.skip_space() == b']' {
+            return self.close();
+        }
+        for index in 0.. {
+            let child = indexes.as_mut().and_then(|indexes| indexes.find(index));
+            self.value(child, slots)?;
+            match self.skip_space() {
+                b',' => self.at += 1,
+                b']' => break,
+                _ => return self.fail("expected `,` or `]`"),
+            }
+            self.skip_space();
+        }
+        self.close()
+    }
+
+    fn open(&mut self) -> Checked<()> {
+        if self.depth == MAX_DEPTH {
+            return Err("nested deeper than 128 levels");
+        }
+        self.depth += 1;
+        self.at += 1;
+        Ok(())
+    }
+
+    /// A result only so that a container ends with `return self.close()`.
+    #[expect(clippy::unnecessary_wraps)]
+    fn close(&mut self) -> Checked<()> {
+        self.depth -= 1;
+        self.at += 1;
+        Ok(())
+    }
+
+    fn literal(&mut self, word: &str, slot: Slot<'a>) -> Checked<Slot<'a>> {
+        if !self.bytes[self.at..].starts_with(word.as_bytes()) {
+            return Err("expected a value");
+        }
+        self.at += word.len();
+        Ok(slot)
+    }
+
+    #[inline]
+    fn number(&mut self) -> Checked<&'a str> {
+        let start = self.at;
+        self.at += usize::from(self.peek() == b'-');
+        if self.peek() == b'0' {
+            self.at += 1;
+            if self.peek().is_ascii_digit() {
+                return Err("a number with a leading zero");
+            }
+        } else {
+            self.digits()?;
+        }
+        if self.peek() == b'.' {
+            self.at += 1;
+            self.digits()?;
+        }
+        if matches!(self.peek(), b'e' | b'E') {
+            self.at += 1;
+            self.at += usize::from(matches!(self.peek(), b'+' | b'-'));
+            self.digits()?;
+        }
+        Ok(&self.text[start..self.at])
+    }
+
+    #[inline]
+    fn digits(&mut self) -> Checked<()> {
+        let rest = &self.bytes[self.at..];
+        let count = rest
+            .iter()
+            .position(|byte| !byte.is_ascii_digit())
+            .unwrap_or(rest.len());
+        self.at += count;
+        if count == 0 {
+            self.fail("expected a digit")
+        } else {
+            Ok(())
+        }
+    }
+
+    #[inline]
+    fn string(&mut self) -> Checked<Quoted> {
+        let start = self.at + 1;
+        let mut end = end_of_plain_text(self.bytes, start);
+        let escaped = self.bytes.get(end) != Some(&b'"');
+        if escaped {
+            end = self.end_of_odd_string(end)?;
+        }
+        self.at = end + 1;
+        Ok(Quoted {
+            start,
+            end,
+            escaped,
+        })
+    }
+
+    /// Where the closing quote of a string stands that has escapes or faults, the first of them at `mark`.
+    #[cold]
+    fn end_of_odd_string(&mut self, mut mark: usize) -> Checked<usize> {
+        let start = self.at;
+        loop {
+            self.at = mark;
+            match self.bytes.get(mark) {
+                Some(b'"') => return Ok(mark),
+                Some(b'\\') => self.escape()?,
+                Some(_) => return Err("a control character in a string"),
+                None => {
+                    self.at = start;
+                    return Err("a string without an end");
+                }
+            };
+            mark = end_of_plain_text(self.bytes, self.at);
+        }
+    }
+
+    /// The character of one escape, which starts at this backslash.
+    #[cold]
+    fn escape(&mut self) -> Checked<char> {
+        self.at += 1;
+        let escaped = match self.peek() {
+            b'"' => '"',
+            b'\\' => '\\',
+            b'/' => '/',
+            b'b' => '\u{8}',
+            b'f' => '\u{c}',
+            b'n' => '\n',
+            b'r' => '\r',
+            b't' => '\t',
+            b'u' => return self.unicode_escape(),
+            _ => return self.fail("an unknown escape"),
+        };
+        self.at += 1;
+        Ok(escaped)
+    }
+
+    fn unicode_escape(&mut self) -> Checked<char> {
+        const LONE: &str = "an escape with half a surrogate pair";
+        let start = self.at - 1;
+        self.at += 1;
+        let mut code = self.four_hex_digits()?;
+        if (0xd800..0xdc00).contains(&code) && self.bytes[self.at..].starts_with(b"\\u") {
+            self.at += 2;
+            let low = self.four_hex_digits()?;
+            if !(0xdc00..0xe000).contains(&low) {
+                self.at = start;
+                return Err(LONE);
+            }
+            code = 0x10000 + ((code - 0xd800) << 10) + (low - 0xdc00);
+        }
+        // What is left of the surrogates has no partner.
+        char::from_u32(code).ok_or_else(|| {
+            self.at = start;
+            LONE
+        })
+    }
+
+    fn four_hex_digits(&mut self) -> Checked<u32> {
+        let mut code = 0;
+        for _ in 0..4 {
+            let Some(digit) = char::from(self.peek()).to_digit(16) else {
+                return self.fail("expected four hex digits");
+            };
+            code = code * 16 + digit;
+            self.at += 1;
+        }
+        Ok(code)
+    }
+
+    /// The text with escapes resolved; only a string that has some costs an allocation.
+    #[inline]
+    fn text_of(&self, string: Quoted) -> Checked<Cow<'a, str>> {
+        let raw = &self.text[string.start..string.end];
+        if string.escaped {
+            unescape(raw).map(Cow::Owned)
+        } else {
+            Ok(Cow::Borrowed(raw))
+        }
+    }
+}
+
+#[cold]
+fn unescape(raw: &str) -> Checked<String> {
+    let mut text = String::with_capacity(raw.len());
+    let mut scanner = Scanner {
+        text: raw,
+        bytes: raw.as_bytes(),
+        at: 0,
+        depth: 0,
+    };
+    while let Some(length) = raw[scanner.at..].find('\\') {
+        text.push_str(&raw[scanner.at..scanner.at + length]);
+        scanner.at += length;
+        text.push(scanner.escape()?);
+    }
+    text.push_str(&raw[scanner.at..]);
+    Ok(text)
+}
+
+/// Where the first quote, backslash or control character stands, from `at` on; the length if there is none.
+#[inline]
+fn end_of_plain_text(bytes: &[u8], mut at: usize) -> usize {
+    while let Some(word) = bytes.get(at..).and_then(<[u8]>::first_chunk::<8>) {
+        let marks = marks(u64::from_le_bytes(*word));
+        if marks != 0 {
+            return at + marks.trailing_zeros() as usize / 8;
+        }
+        at += 8;
+    }
+    while bytes
+        .get(at)
+        .is_some_and(|&byte| byte >= 0x20 && byte != b'"' && byte != b'\\')
+    {
+        at += 1;
+    }
+    at
+}
+
+/// The top bit of each of eight bytes that is a quote, a backslash or a control character.
+///
+/// Each subtraction borrows only from a byte that it marks, so that marks above the lowest one may be false;
+/// the lowest never is. Bytes of 128 and more are never marked.
+#[inline]
+fn marks(word: u64) -> u64 {
+    const ONES: u64 = u64::MAX / 0xff;
+    let quote = word ^ (ONES * u64::from(b'"'));
+    let backslash = word ^ (ONES * u64::from(b'\\'));
+    let is_quote = quote.wrapping_sub(ONES) & !quote;
+    let is_backslash = backslash.wrapping_sub(ONES) & !backslash;
+    let is_control = word.wrapping_sub(ONES * 0x20) & !word;
+    (is_quote | is_backslash | is_control) & (ONES * 0x80)
+}
+
+#[cfg(test)]
+#[path = "json_oracle_tests.rs"]
+mod oracle_tests;
+
+#[cfg(test)]
+#[path = "json_tests.rs"]
+mod tests;

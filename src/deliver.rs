@@ -1,0 +1,239 @@
+//! Delivery: writes closed batches, and owns what happens when a write fails.
+//!
+//! Unavailable or misconfigured: wait and repeat, without end. Too large: split. Rejected: narrow
+//! down to the items that the database will never take, so that all others are written. The answer
+//! goes back to the worker, the only one who knows what offsets a batch stands for.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use backon::{BackoffBuilder, ExponentialBuilder};
+use tokio::runtime::Runtime;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+use tracing::{info, warn};
+
+use crate::batch::{Batch, RecordIndex};
+use crate::config;
+use crate::sink::{Rejected, Scope, SinkError, Write};
+use crate::telemetry::Metrics;
+use crate::watermark::BatchId;
+
+/// News for a worker: something that it has handed out is over.
+#[derive(Debug)]
+pub enum Settled {
+    /// Every item of the batch is durable, but for the refused ones.
+    Batch { id: BatchId, delivered: Delivered },
+    /// A dead letter is confirmed by its topic, or failed with a reason.
+    DeadLetter { id: BatchId, record: RecordIndex, result: Result<(), String> },
+}
+
+/// How a batch ended.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Delivered {
+    /// Items acknowledged as durable.
+    pub written: usize,
+    /// Items that the database will never take, in order.
+    pub refused: Vec<Refused>,
+}
+
+/// An item that the database will never take.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Refused {
+    pub record: RecordIndex,
+    /// The item was refused because of what is stored already.
+    pub superseded: bool,
+    /// An earlier attempt at this batch ended without an answer, so it may have been stored.
+    pub perhaps_stored: bool,
+    pub reason: String,
+}
+
+/// The batches of one worker that are being written.
+#[derive(Debug)]
+pub struct Deliveries<W> {
+    runtime: Arc<Runtime>,
+    writer: Arc<Writer<W>>,
+    tasks: JoinSet<()>,
+    /// Unbounded, but never holds more than what is in flight, which the worker bounds.
+    sender: UnboundedSender<Settled>,
+    receiver: UnboundedReceiver<Settled>,
+}
+
+impl<W: Write> Deliveries<W> {
+    pub fn new(
+        connector: &str,
+        runtime: Arc<Runtime>,
+        sink: Arc<W>,
+        config: config::Delivery,
+        metrics: Metrics,
+    ) -> Self {
+        let (sender, receiver) = unbounded_channel();
+        let outage = Mutex::new(None);
+        let writer = Arc::new(Writer { connector: connector.to_owned(), sink, config, metrics, outage });
+        Self { runtime, writer, tasks: JoinSet::new(), sender, receiver }
+    }
+
+    /// Where else news for this worker may come from.
+    pub fn sender(&self) -> UnboundedSender<Settled> {
+        self.sender.clone()
+    }
+
+    /// Begins to write a batch. The caller bounds how many are under way.
+    pub fn submit(&mut self, id: BatchId, batch: Batch) {
+        while self.tasks.try_join_next().is_some() {}
+        let (writer, sender) = (Arc::clone(&self.writer), self.sender.clone());
+        self.tasks.spawn_on(
+            async move {
+                let delivered = writer.deliver(batch).await;
+                // The receiver is gone when the worker has stopped without waiting: nobody commits.
+                let _ = sender.send(Settled::Batch { id, delivered });
+            },
+            self.runtime.handle(),
+        );
+    }
+
+    /// The next news, if there is any already.
+    pub fn settled(&mut self) -> Option<Settled> {
+        self.receiver.try_recv().ok()
+    }
+
+    /// The next news, if it comes within the timeout.
+    pub fn wait_settled(&mut self, timeout: Duration) -> Option<Settled> {
+        let receiver = &mut self.receiver;
+        self.runtime.block_on(async { tokio::time::timeout(timeout, receiver.recv()).await.ok().flatten() })
+    }
+
+    /// Whether the last attempt, of whichever batch, found the database unavailable.
+    pub fn in_outage(&self) -> bool {
+        self.writer.outage.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+}
+
+#[derive(Debug)]
+struct Writer<W> {
+    connector: String,
+    sink: Arc<W>,
+    config: config::Delivery,
+    metrics: Metrics,
+    /// Since when the database has not taken anything: to log an outage once, and its end.
+    outage: Mutex<Option<Instant>>,
+}
+
+/// What the database said of a batch, once it said something final.
+enum Answer {
+    Written,
+    TooLarge(String),
+    Rejected(Rejected),
+}
+
+impl<W: Write> Writer<W> {
+    /// Writes a batch until every item is either durable or refused for good.
+    async fn deliver(&self, batch: Batch) -> Delivered {
+        let mut delivered = Delivered::default();
+        let mut perhaps_stored = false;
+        let mut to_write = VecDeque::from([batch]);
+        // In order from the front: what is split stays in the order of its records, which the
+        // databases that take samples in order only depend on.
+        while let Some(batch) = to_write.pop_front() {
+            match self.repeat_until_answered(&batch, &mut perhaps_stored).await {
+                Answer::Written => {
+                    delivered.written += batch.len();
+                    self.metrics.bytes_written.inc_by(batch.body().len() as u64);
+                }
+                Answer::TooLarge(reason) => match batch.halves() {
+                    Some((left, right)) => push_front(&mut to_write, vec![left, right]),
+                    None => delivered.refuse(&batch, 0, reason, false, perhaps_stored),
+                },
+                Answer::Rejected(rejected) => match rejected.scope {
+                    Scope::Items(items) => {
+                        let indices: Vec<_> = items.iter().map(|(item, _)| *item).collect();
+                        for (item, reason) in items {
+                            delivered.refuse(&batch, item, reason, rejected.superseded, perhaps_stored);
+                        }
+                        if rejected.rest_written {
+                            delivered.written += batch.len() - indices.len();
+                        } else {
+                            push_front(&mut to_write, batch.without(&indices));
+                        }
+                    }
+                    Scope::Batch => match batch.halves() {
+                        Some((left, right)) => {
+                            perhaps_stored |= rejected.rest_written;
+                            push_front(&mut to_write, vec![left, right]);
+                        }
+                        None => delivered.refuse(
+                            &batch, 0, rejected.reason, rejected.superseded, perhaps_stored,
+                        ),
+                    },
+                },
+            }
+        }
+        delivered
+    }
+
+    async fn repeat_until_answered(&self, batch: &Batch, perhaps_stored: &mut bool) -> Answer {
+        let mut pauses = self.pauses();
+        loop {
+            let (reason, retry_after) = match self.sink.write(batch).await {
+                Ok(()) => {
+                    self.outage_is_over();
+                    return Answer::Written;
+                }
+                Err(SinkError::TooLarge { reason }) => return Answer::TooLarge(reason),
+                Err(SinkError::Rejected(rejected)) => {
+                    self.outage_is_over();
+                    return Answer::Rejected(rejected);
+                }
+                Err(SinkError::Unavailable { reason, retry_after }) => {
+                    *perhaps_stored = true;
+                    (reason, retry_after)
+                }
+                Err(SinkError::Misconfigured { reason }) => (reason, None),
+            };
+            self.outage_goes_on(&reason);
+            self.metrics.write_retries.inc();
+            let pause = pauses.next().unwrap_or(self.config.max_backoff);
+            tokio::time::sleep(pause.max(retry_after.unwrap_or_default())).await;
+        }
+    }
+
+    /// Doubling pauses with jitter, so that many workers don't knock in step.
+    fn pauses(&self) -> impl Iterator<Item = Duration> + use<W> {
+        ExponentialBuilder::default()
+            .with_min_delay(self.config.min_backoff)
+            .with_max_delay(self.config.max_backoff)
+            .with_jitter()
+            .without_max_times()
+            .build()
+    }
+
+    fn outage_goes_on(&self, reason: &str) {
+        let mut outage = self.outage.lock().unwrap_or_else(PoisonError::into_inner);
+        if outage.is_none() {
+            *outage = Some(Instant::now());
+            warn!(connector = self.connector, reason, "the database takes no writes; repeating until it does");
+        }
+    }
+
+    fn outage_is_over(&self) {
+        let since = self.outage.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(since) = since {
+            let seconds = since.elapsed().as_secs();
+            info!(connector = self.connector, seconds, "the database takes writes again");
+        }
+    }
+}
+
+impl Delivered {
+    fn refuse(&mut self, batch: &Batch, item: usize, reason: String, superseded: bool, perhaps_stored: bool) {
+        self.refused.push(Refused { record: batch.record(item), superseded, perhaps_stored, reason });
+    }
+}
+
+fn push_front(queue: &mut VecDeque<Batch>, batches: Vec<Batch>) {
+    for batch in batches.into_iter().rev() {
+        queue.push_front(batch);
+    }
+}

@@ -1,0 +1,272 @@
+//! Line protocol, in the part of it that InfluxDB 2 and 3 and VictoriaMetrics read alike.
+//!
+//! A line that they would read differently, or that one of them would drop while answering 204, is
+//! an [`EncodeError`]: the record goes to the dead-letter topic with a reason instead of becoming
+//! other data. write-semantics.md ("Line protocol") lists the differences.
+
+use super::EncodeError;
+use crate::batch::{OpenBatch, RecordIndex};
+use crate::config::raw::Precision;
+use crate::point::{Float, Point, Timestamp, Value};
+
+/// The longest series key with one field's name (`models.MaxKeyLength` and `seriesKeySize`, which
+/// adds the 4 bytes of its separator, in influxdb's `models/points.go`).
+const MAX_KEY: usize = 65_535;
+const KEY_SEPARATOR: usize = 4;
+
+/// The longest string value that InfluxDB documents.
+const MAX_STRING: usize = 64 * 1024;
+
+/// What a byte may be, one bit each, so that one pass over a text tells whether it is clean.
+const CONTROL: u8 = 1;
+const BACKSLASH: u8 = 2;
+const QUOTE: u8 = 4;
+const COMMA_OR_SPACE: u8 = 8;
+const EQUALS: u8 = 16;
+
+const CLASS: [u8; 256] = {
+    let mut class = [0; 256];
+    let mut byte = 0;
+    while byte < 0x20 {
+        class[byte] = CONTROL;
+        byte += 1;
+    }
+    class[b'\\' as usize] = BACKSLASH;
+    class[b'"' as usize] = QUOTE;
+    class[b',' as usize] = COMMA_OR_SPACE;
+    class[b' ' as usize] = COMMA_OR_SPACE;
+    class[b'=' as usize] = EQUALS;
+    class
+};
+
+/// Writes points as lines.
+#[derive(Debug)]
+pub struct LineProtocol {
+    /// Nanoseconds in one unit of the precision.
+    unit: i64,
+}
+
+impl LineProtocol {
+    /// `precision` must be what the request says, too.
+    pub fn new(precision: Precision) -> Self {
+        let unit = match precision {
+            Precision::Ns => 1,
+            Precision::Us => 1_000,
+            Precision::Ms => 1_000_000,
+            Precision::S => 1_000_000_000,
+        };
+        Self { unit }
+    }
+
+    /// Appends the point's line. After an error the caller takes back what was appended.
+    pub fn encode(
+        &mut self,
+        point: &Point<'_>,
+        record: RecordIndex,
+        batch: &mut OpenBatch,
+    ) -> Result<(), EncodeError> {
+        let out = &mut batch.bytes;
+        let start = out.len();
+        push_measurement(out, &point.measurement)?;
+        for (name, value) in &point.tags {
+            push_tag(out, name, value)?;
+        }
+        let key = out.len() - start;
+        let mut separator = b' ';
+        for (name, value) in &point.fields {
+            out.push(separator);
+            separator = b',';
+            push_field(out, key, name, value)?;
+        }
+        if separator == b' ' {
+            return Err(EncodeError("the point has no field".into()));
+        }
+        self.push_timestamp(out, point.timestamp);
+        batch.end_item(record);
+        Ok(())
+    }
+
+    /// Always sent: without it the database takes its clock's time, and a replay is a new point.
+    fn push_timestamp(&self, out: &mut Vec<u8>, timestamp: Timestamp) {
+        out.push(b' ');
+        // Towards the past, also before 1970: equal moments stay equal, and order is kept.
+        let units = timestamp.nanos().div_euclid(self.unit);
+        out.extend_from_slice(itoa::Buffer::new().format(units).as_bytes());
+        out.push(b'\n');
+    }
+}
+
+fn push_measurement(out: &mut Vec<u8>, name: &str) -> Result<(), EncodeError> {
+    match name.as_bytes().first() {
+        None => return Err(EncodeError("the measurement is empty".into())),
+        // Every parser takes such a line for a comment: 204 and no point.
+        Some(b'#') => {
+            return Err(EncodeError(format!(
+                "the measurement {name:?} starts with #, which makes its line a comment"
+            )));
+        }
+        Some(_) => {}
+    }
+    push_text(out, name, COMMA_OR_SPACE, || {
+        format!("the measurement {name:?}")
+    })
+}
+
+fn push_tag(out: &mut Vec<u8>, name: &str, value: &str) -> Result<(), EncodeError> {
+    // An empty value is an error to InfluxDB and no tag to VictoriaMetrics.
+    if value.is_empty() {
+        return Ok(());
+    }
+    // InfluxDB 2 refuses the whole batch for one of these.
+    if matches!(name, "" | "time" | "_field" | "_measurement") {
+        return Err(EncodeError(format!(
+            "{name:?} can't be a tag's name in InfluxDB"
+        )));
+    }
+    out.push(b',');
+    push_text(out, name, COMMA_OR_SPACE | EQUALS, || {
+        format!("the name of tag {name:?}")
+    })?;
+    out.push(b'=');
+    push_text(out, value, COMMA_OR_SPACE | EQUALS, || {
+        format!("the value of tag {name:?}")
+    })
+}
+
+fn push_field(
+    out: &mut Vec<u8>,
+    key: usize,
+    name: &str,
+    value: &Value<'_>,
+) -> Result<(), EncodeError> {
+    // InfluxDB drops a field of the name `time` and answers 204 if the point has another one
+    // (`validateSeriesAndFields` in influxdb's `tsdb/shard.go`).
+    if matches!(name, "" | "time") {
+        return Err(EncodeError(format!(
+            "{name:?} can't be a field's name in InfluxDB"
+        )));
+    }
+    // VictoriaMetrics counts quotes in names too, and would read the next field as text, hence 0,
+    // with a 204 (`nextUnquotedChar` in its `lib/protoparser/influx/parser.go`).
+    if classes(name) & QUOTE != 0 {
+        return Err(EncodeError(format!(
+            "the name of field {name:?} has a quote in it"
+        )));
+    }
+    let start = out.len();
+    push_text(out, name, COMMA_OR_SPACE | EQUALS, || {
+        format!("the name of field {name:?}")
+    })?;
+    if key + KEY_SEPARATOR + (out.len() - start) > MAX_KEY {
+        return Err(EncodeError(format!(
+            "the measurement, tags and name of field {name:?} are longer than {MAX_KEY} bytes"
+        )));
+    }
+    out.push(b'=');
+    push_value(out, name, value)
+}
+
+fn push_value(out: &mut Vec<u8>, name: &str, value: &Value<'_>) -> Result<(), EncodeError> {
+    match value {
+        // JSON's grammar for numbers is within every parser's, InfluxDB 3's too, which is the
+        // strictest (no `.5`, `5.` or `+1`).
+        Value::Float(Float::Text(text)) => out.extend_from_slice(text.as_bytes()),
+        Value::Float(Float::Number(number)) => {
+            out.extend_from_slice(zmij::Buffer::new().format_finite(*number).as_bytes());
+        }
+        Value::Integer(number) => {
+            out.extend_from_slice(itoa::Buffer::new().format(*number).as_bytes());
+            out.push(b'i');
+        }
+        Value::Unsigned(number) => {
+            out.extend_from_slice(itoa::Buffer::new().format(*number).as_bytes());
+            out.push(b'u');
+        }
+        Value::Boolean(true) => out.extend_from_slice(b"true"),
+        Value::Boolean(false) => out.extend_from_slice(b"false"),
+        Value::String(text) => push_string(out, name, text)?,
+    }
+    Ok(())
+}
+
+/// A quoted string. Newlines stay as they are: InfluxDB takes them, and VictoriaMetrics, which
+/// makes 0 of every string anyway, refuses the batch, stores nothing of it and says so.
+fn push_string(out: &mut Vec<u8>, name: &str, text: &str) -> Result<(), EncodeError> {
+    if text.len() > MAX_STRING {
+        return Err(EncodeError(format!(
+            "field {name:?} is a string of {} bytes; InfluxDB takes {MAX_STRING}",
+            text.len()
+        )));
+    }
+    out.push(b'"');
+    push_escaped(out, text, QUOTE | BACKSLASH);
+    out.push(b'"');
+    Ok(())
+}
+
+/// A measurement, a name or a tag's value; `what` describes it in an error.
+fn push_text(
+    out: &mut Vec<u8>,
+    text: &str,
+    special: u8,
+    what: impl Fn() -> String,
+) -> Result<(), EncodeError> {
+    let found = classes(text);
+    // A newline would end the line, and what follows it would be read as a point of its own. A tab
+    // ends a name in InfluxDB 3, NUL in InfluxDB 2. None has an escape.
+    if found & CONTROL != 0 {
+        return Err(EncodeError(format!(
+            "{} has a control character in it",
+            what()
+        )));
+    }
+    if found & BACKSLASH != 0 && has_ambiguous_backslash(text) {
+        return Err(EncodeError(format!(
+            "{} has a backslash at its end or before a backslash, comma, space or equals sign, \
+             which databases read in different ways",
+            what()
+        )));
+    }
+    push_escaped(out, text, special);
+    Ok(())
+}
+
+/// Whether InfluxDB 2 and the others would read another text.
+///
+/// The Go parser of InfluxDB 1 and 2 has no escape for a backslash; InfluxDB 3 and
+/// VictoriaMetrics have (`\\`); and one that stands before a delimiter escapes that. Any other
+/// backslash (`C:\data`) stands for itself everywhere. The rest is refused, not replaced: with a
+/// replacement two series would silently become one, and a person who reads the rejected record's
+/// reason can still choose one.
+fn has_ambiguous_backslash(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    bytes.iter().enumerate().any(|(at, byte)| {
+        let next = bytes
+            .get(at + 1)
+            .map_or(BACKSLASH, |&next| CLASS[usize::from(next)]);
+        *byte == b'\\' && next & (BACKSLASH | COMMA_OR_SPACE | EQUALS) != 0
+    })
+}
+
+/// Copies a text, with a backslash before every byte of a `special` class.
+fn push_escaped(out: &mut Vec<u8>, text: &str, special: u8) {
+    if classes(text) & special == 0 {
+        out.extend_from_slice(text.as_bytes());
+        return;
+    }
+    for byte in text.bytes() {
+        if CLASS[usize::from(byte)] & special != 0 {
+            out.push(b'\\');
+        }
+        out.push(byte);
+    }
+}
+
+/// All classes of bytes in the text.
+fn classes(text: &str) -> u8 {
+    text.bytes()
+        .fold(0, |all, byte| all | CLASS[usize::from(byte)])
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,50 @@
+//! Encoders: a point becomes one or more items of an open batch.
+
+mod line_protocol;
+mod remote_write;
+
+pub use line_protocol::LineProtocol;
+pub use remote_write::RemoteWrite;
+
+use crate::batch::{Batch, OpenBatch, RecordIndex};
+use crate::point::Point;
+
+/// An encoder with what it keeps between points (scratch space, the order of series).
+#[derive(Debug)]
+pub enum Encoder {
+    LineProtocol(LineProtocol),
+    RemoteWrite(RemoteWrite),
+}
+
+/// A point that can't be written as this database's data: a rejected record.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct EncodeError(pub String);
+
+impl Encoder {
+    /// Appends the point to the batch. On an error the batch is as it was before.
+    pub fn encode(
+        &mut self,
+        point: &Point<'_>,
+        record: RecordIndex,
+        batch: &mut OpenBatch,
+    ) -> Result<(), EncodeError> {
+        let items = batch.items.len();
+        let encoded = match self {
+            Self::LineProtocol(encoder) => encoder.encode(point, record, batch),
+            Self::RemoteWrite(encoder) => encoder.encode(point, record, batch),
+        };
+        if encoded.is_err() {
+            batch.truncate(items);
+        }
+        encoded
+    }
+
+    /// Finishes the batch: brings items into the order that the database needs.
+    pub fn close(&mut self, batch: &mut OpenBatch) -> Batch {
+        match self {
+            Self::LineProtocol(_) => batch.close(),
+            Self::RemoteWrite(encoder) => encoder.close(batch),
+        }
+    }
+}

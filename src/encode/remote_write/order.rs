@@ -1,0 +1,186 @@
+//! The order of a batch's samples: every series' in ascending time, one for a moment.
+//!
+//! Prometheus checks a request's samples against what it has stored, not against each other, and
+//! silently drops at the commit what is out of order within the request: seen with 2.42, which
+//! answered 204 to two samples of one series in descending order and stored one of them (the same
+//! for two values at one time). So the order within a batch is made here.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasher, BuildHasherDefault, Hasher, RandomState};
+
+use super::{FIRST, SAMPLE_FIXED, SAMPLE_TIMESTAMP, SAMPLE_VALUE, SECOND};
+use crate::batch::{Item, OpenBatch};
+
+/// Notices samples that aren't later than the last of their series in this batch.
+///
+/// Series are told apart by a hash: two that share one look like one, which can only make a batch
+/// seem out of order that isn't, and sorting it then changes nothing for the database.
+#[derive(Debug)]
+pub(super) struct SeriesOrder {
+    last: HashMap<u64, i64, BuildHasherDefault<HashedAlready>>,
+    broken: bool,
+    /// Random, so that nobody can choose labels that make the map slow.
+    seed: u64,
+}
+
+impl Default for SeriesOrder {
+    fn default() -> Self {
+        let seed = RandomState::new().hash_one(0);
+        Self {
+            last: HashMap::default(),
+            broken: false,
+            seed,
+        }
+    }
+}
+
+impl SeriesOrder {
+    /// Forgets the batch; keeps the memory.
+    pub(super) fn clear(&mut self) {
+        self.last.clear();
+        self.broken = false;
+    }
+
+    pub(super) fn is_broken(&self) -> bool {
+        self.broken
+    }
+
+    /// Takes note of the next sample of the series with this hash.
+    pub(super) fn see(&mut self, series: u64, timestamp: i64) {
+        let last = self.last.insert(series, timestamp);
+        self.broken |= last.is_some_and(|last| timestamp <= last);
+    }
+
+    /// A hash of the parts, several times faster than the standard library's.
+    pub(super) fn hash(&self, parts: &[&[u8]]) -> u64 {
+        let mut hash = self.seed;
+        for part in parts {
+            let (words, rest) = part.as_chunks::<8>();
+            for word in words {
+                hash = mix(hash ^ u64::from_le_bytes(*word));
+            }
+            let mut last = [0; 8];
+            last[..rest.len()].copy_from_slice(rest);
+            // The length tells apart texts that differ only in zero bytes at the end.
+            hash = mix(hash ^ u64::from_le_bytes(last)) ^ part.len() as u64;
+        }
+        mix(hash)
+    }
+}
+
+/// Folded multiplication: both halves of the 128-bit product, as in wyhash.
+fn mix(word: u64) -> u64 {
+    let (low, high) = (word ^ 0x9E37_79B9_7F4A_7C15).carrying_mul(0xD6E8_FEB8_6659_FD93, 0);
+    low ^ high
+}
+
+/// The keys are hashes.
+#[derive(Debug, Default)]
+struct HashedAlready(u64);
+
+impl Hasher for HashedAlready {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
+        }
+    }
+
+    fn write_u64(&mut self, hash: u64) {
+        self.0 = hash;
+    }
+}
+
+/// One item, taken apart.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Sample<'a> {
+    timestamp: i64,
+    /// The labels' encoded bytes, which are the series.
+    labels: &'a [u8],
+    /// Its place in the batch: that of its record, then that of its field.
+    index: usize,
+}
+
+/// Sorts the items by time and keeps the last of those with equal series and time.
+///
+/// That is the later record's, so the outcome depends on the records alone. An item that is left out
+/// is not lost to the watermark: its record is among those that the batch covers, and is settled
+/// with the item that stays, because a database judges a sample by its series and time, which are
+/// the same. (Another value at a time that is stored already is refused, but then that time has its
+/// value.) A database can hold one of them only.
+pub(super) fn restore(batch: &mut OpenBatch) {
+    let Some(mut samples) = samples(batch) else {
+        debug_assert!(false, "every item was written by push_series");
+        return;
+    };
+    samples.sort_unstable();
+    let mut bytes = Vec::with_capacity(batch.bytes.len());
+    let mut items = Vec::with_capacity(batch.items.len());
+    for (at, sample) in samples.iter().enumerate() {
+        let next = samples.get(at + 1);
+        if next.is_some_and(|n| (n.timestamp, n.labels) == (sample.timestamp, sample.labels)) {
+            continue;
+        }
+        let start = start_of(&batch.items, sample.index);
+        let Item { end, record } = batch.items[sample.index];
+        bytes.extend_from_slice(&batch.bytes[start..end as usize]);
+        // Not more bytes than before, which fitted.
+        items.push(Item {
+            end: u32::try_from(bytes.len()).unwrap_or(u32::MAX),
+            record,
+        });
+    }
+    batch.bytes = bytes;
+    batch.items = items;
+}
+
+fn samples(batch: &OpenBatch) -> Option<Vec<Sample<'_>>> {
+    let item = |(index, item): (usize, &Item)| {
+        let bytes = &batch.bytes[start_of(&batch.items, index)..item.end as usize];
+        parse(bytes).map(|(labels, timestamp)| Sample {
+            timestamp,
+            labels,
+            index,
+        })
+    };
+    batch.items.iter().enumerate().map(item).collect()
+}
+
+fn start_of(items: &[Item], index: usize) -> usize {
+    index
+        .checked_sub(1)
+        .map_or(0, |before| items[before].end as usize)
+}
+
+/// The labels and the timestamp of what `push_series` has written.
+fn parse(item: &[u8]) -> Option<(&[u8], i64)> {
+    let (_, series) = varint(item.strip_prefix(&[FIRST])?)?;
+    let mut rest = series;
+    while let Some(label) = rest.strip_prefix(&[FIRST]) {
+        let (len, label) = varint(label)?;
+        rest = label.get(usize::try_from(len).ok()?..)?;
+    }
+    let labels = &series[..series.len() - rest.len()];
+    let (_, sample) = varint(rest.strip_prefix(&[SECOND])?)?;
+    let headers = (sample.first(), sample.get(SAMPLE_FIXED - 1));
+    if headers != (Some(&SAMPLE_VALUE), Some(&SAMPLE_TIMESTAMP)) {
+        return None;
+    }
+    let (timestamp, _) = varint(&sample[SAMPLE_FIXED..])?;
+    Some((labels, timestamp.cast_signed()))
+}
+
+/// A varint and what follows it.
+fn varint(bytes: &[u8]) -> Option<(u64, &[u8])> {
+    let mut number = 0;
+    for (at, byte) in bytes.iter().take(10).enumerate() {
+        number |= u64::from(byte & 0x7F) << (7 * at);
+        if byte & 0x80 == 0 {
+            return Some((number, &bytes[at + 1..]));
+        }
+    }
+    None
+}

@@ -1,0 +1,103 @@
+//! Kafka: the only room that names the client library.
+//!
+//! [`Consumer`] and [`DeadLetterTopic`] are what the worker's loop sees of Kafka, so that it can be
+//! tested without a broker and with paused time.
+
+mod consumer;
+pub mod mock;
+mod producer;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+pub use consumer::KafkaConsumer;
+pub use producer::DeadLetterProducer;
+
+use crate::batch::RecordIndex;
+use crate::config::Secret;
+use crate::dead_letter::Header;
+use crate::record::{Offset, Record, TopicPartition};
+use crate::watermark::{BatchId, Covers};
+
+/// A member of a consumer group.
+pub trait Consumer {
+    /// A consumed record; keeping it keeps its memory.
+    type Record<'c>: Record
+    where
+        Self: 'c;
+
+    /// The next event, or `None` when there is none within the timeout. Must be called at least
+    /// every `max.poll.interval.ms`, also while partitions are paused.
+    fn poll(&self, timeout: Duration) -> Option<Event<Self::Record<'_>>>;
+
+    /// Accepts partitions that [`Event::Assigned`] has brought; records come only after this.
+    fn assign(&self, partitions: &[TopicPartition]) -> Result<(), KafkaError>;
+
+    /// Lets partitions go that [`Event::Revoked`] has named; the group waits for this.
+    fn unassign(&self, partitions: &[TopicPartition]) -> Result<(), KafkaError>;
+
+    /// Stops fetching, keeping the place.
+    fn pause(&self, partitions: &[TopicPartition]) -> Result<(), KafkaError>;
+
+    fn resume(&self, partitions: &[TopicPartition]) -> Result<(), KafkaError>;
+
+    /// Begins to commit; [`Event::Committed`] says how it ended.
+    fn commit(&self, offsets: &Covers) -> Result<(), KafkaError>;
+
+    /// Commits and waits for the answer.
+    fn commit_and_wait(&self, offsets: &Covers) -> Result<(), KafkaError>;
+}
+
+/// What a poll brings.
+#[derive(Debug)]
+pub enum Event<R> {
+    Record(R),
+    /// The group gives these partitions to this member, which must call [`Consumer::assign`].
+    Assigned(Vec<TopicPartition>),
+    /// The group takes these away; the member must call [`Consumer::unassign`]. When `lost`, they
+    /// belong to another member already and nothing of them may be committed.
+    Revoked { partitions: Vec<TopicPartition>, lost: bool },
+    /// A commit has ended.
+    Committed(Result<(), KafkaError>),
+    /// Where each assigned partition ends.
+    Ends(Vec<PartitionEnd>),
+    /// Something went wrong; the client library repeats what can be repeated.
+    Failed(KafkaError),
+}
+
+/// Where a partition ends, for the lag.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PartitionEnd {
+    pub partition: TopicPartition,
+    /// The offset that the next record to be produced will get.
+    pub end: Offset,
+    /// What the group has committed, if anything, else where the partition begins.
+    pub committed: Offset,
+}
+
+/// An error of the client library or a broker.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{reason}")]
+pub struct KafkaError {
+    pub reason: String,
+    /// The client instance can't go on (fenced, for one): the worker must end.
+    pub fatal: bool,
+}
+
+/// Where rejected records go.
+pub trait DeadLetterTopic {
+    /// Begins to produce the record, unchanged, with headers added to its own. The confirmation
+    /// comes as [`Settled::DeadLetter`](crate::deliver::Settled::DeadLetter). An error means that
+    /// nothing was begun: try again later.
+    fn send<R: Record>(&self, record: &R, headers: &[Header], id: LetterId) -> Result<(), KafkaError>;
+}
+
+/// Which dead letter a confirmation is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LetterId {
+    pub batch: BatchId,
+    pub record: RecordIndex,
+}
+
+/// librdkafka properties, by their own names.
+pub type Properties = BTreeMap<String, Secret>;

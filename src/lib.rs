@@ -1,0 +1,40 @@
+//! Tidegate: reads Kafka topics, maps each message to points, writes them to a time-series database,
+//! and commits a record's offset only when its points are durable.
+//!
+//! ```text
+//!  Kafka ──poll──▶ Record ──decode──▶ slots ──map──▶ Point ──encode──▶ Batch ──write──▶ database
+//!   ▲                 │                 │               │                │                 │
+//!   │                 └──── Reject ◀────┴───────────────┘                └─ split, bisect ◀┤ refused
+//!   │                          └──▶ dead-letter topic (confirmed)                          │
+//!   └──────────────── commit ◀── watermark: the ordered batches in flight ◀── durable ─────┘
+//! ```
+//!
+//! The modules stand in the order of the flow. One [`worker`] (a thread) owns everything from poll to
+//! batch, and the watermark; [`deliver`] writes batches on the runtime and answers to its worker.
+#![forbid(unsafe_code)]
+
+pub mod config;
+pub mod connector;
+pub mod worker;
+
+pub mod kafka;
+pub mod record;
+
+pub mod decode;
+pub mod path;
+
+pub mod map;
+pub mod point;
+
+pub mod batch;
+pub mod encode;
+
+pub mod deliver;
+pub mod sink;
+
+pub mod dead_letter;
+pub mod watermark;
+
+pub mod telemetry;
+
+pub mod cli;

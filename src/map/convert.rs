@@ -1,0 +1,164 @@
+//! A message's value as a field of the declared type.
+
+use std::borrow::Cow;
+
+use crate::config::raw::FieldKind;
+use crate::point::{Float, Value};
+
+/// A value as it stands in the record.
+#[derive(Debug)]
+pub(super) enum Input<'a> {
+    /// Missing, or null.
+    Nothing,
+    Boolean(bool),
+    /// A number's text, in JSON's grammar.
+    Number(&'a str),
+    /// A number that Kafka holds as such.
+    Integer(i64),
+    Text(Cow<'a, str>),
+    /// Text from where there are no types: a header, the key, a template, a constant.
+    Untyped(Cow<'a, str>),
+}
+
+/// The largest integer up to which every integer has an f64 of its own: 2⁵³.
+const EXACT: f64 = 9_007_199_254_740_992.0;
+
+/// `None` when there is nothing. The error says what was found and what is wanted.
+pub(super) fn to_value(
+    input: Input<'_>,
+    kind: FieldKind,
+    coerce: bool,
+) -> Result<Option<Value<'_>>, String> {
+    let coerce = coerce || matches!(input, Input::Untyped(_));
+    if matches!(input, Input::Nothing) {
+        return Ok(None);
+    }
+    let value = match kind {
+        FieldKind::Float => float(&input, coerce).map(Value::Float),
+        FieldKind::Integer => integer(&input, coerce).map(Value::Integer),
+        FieldKind::Unsigned => unsigned(&input, coerce).map(Value::Unsigned),
+        FieldKind::Boolean => boolean(&input, coerce).map(Value::Boolean),
+        FieldKind::String => {
+            return match string(input, coerce) {
+                Ok(text) => Ok(Some(Value::String(text))),
+                Err(input) => Err(mismatch(&input, kind, coerce)),
+            };
+        }
+    };
+    value.map(Some).ok_or_else(|| mismatch(&input, kind, coerce))
+}
+
+fn float<'a>(input: &Input<'a>, coerce: bool) -> Option<Float<'a>> {
+    match input {
+        Input::Number(text) => Float::from_text(text),
+        #[expect(clippy::cast_precision_loss, reason = "an offset above 2^53 is not to be expected")]
+        Input::Integer(integer) => Float::from_number(*integer as f64),
+        Input::Text(text) | Input::Untyped(text) if coerce => Float::from_number(text.trim().parse().ok()?),
+        Input::Boolean(boolean) if coerce => Float::from_number(f64::from(u8::from(*boolean))),
+        _ => None,
+    }
+}
+
+fn integer(input: &Input<'_>, coerce: bool) -> Option<i64> {
+    match input {
+        Input::Integer(integer) => Some(*integer),
+        Input::Boolean(boolean) if coerce => Some(i64::from(*boolean)),
+        _ => {
+            let text = number_text(input, coerce)?;
+            #[expect(clippy::cast_possible_truncation, reason = "whole and within 2^53")]
+            text.parse().ok().or_else(|| whole(text).map(|number| number as i64))
+        }
+    }
+}
+
+fn unsigned(input: &Input<'_>, coerce: bool) -> Option<u64> {
+    match input {
+        Input::Integer(integer) => u64::try_from(*integer).ok(),
+        Input::Boolean(boolean) if coerce => Some(u64::from(*boolean)),
+        _ => {
+            let text = number_text(input, coerce)?;
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "whole, not negative and within 2^53"
+            )]
+            text.parse().ok().or_else(|| whole(text).filter(|n| *n >= 0.0).map(|number| number as u64))
+        }
+    }
+}
+
+fn boolean(input: &Input<'_>, coerce: bool) -> Option<bool> {
+    match input {
+        Input::Boolean(boolean) => Some(*boolean),
+        Input::Text(text) | Input::Untyped(text) if coerce => match text.trim() {
+            "true" | "True" | "TRUE" | "1" => Some(true),
+            "false" | "False" | "FALSE" | "0" => Some(false),
+            _ => None,
+        },
+        Input::Number(text) if coerce => match whole(text)? {
+            0.0 => Some(false),
+            1.0 => Some(true),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// Gives the input back where it is not text.
+fn string(input: Input<'_>, coerce: bool) -> Result<Cow<'_, str>, Input<'_>> {
+    match input {
+        Input::Text(text) | Input::Untyped(text) => Ok(text),
+        Input::Number(text) if coerce => Ok(Cow::Borrowed(text)),
+        Input::Integer(integer) if coerce => Ok(Cow::Owned(integer.to_string())),
+        Input::Boolean(boolean) if coerce => Ok(Cow::Borrowed(if boolean { "true" } else { "false" })),
+        other => Err(other),
+    }
+}
+
+fn number_text<'a>(input: &'a Input<'_>, coerce: bool) -> Option<&'a str> {
+    match input {
+        Input::Number(text) => Some(text),
+        Input::Text(text) | Input::Untyped(text) if coerce => Some(text.trim()),
+        _ => None,
+    }
+}
+
+/// A whole number spelled with a fraction or an exponent (`5.0`, `1e3`): JSON has one number type
+/// only, and some producers write every number so. Above 2⁵³ it might be another number already.
+fn whole(text: &str) -> Option<f64> {
+    let number: f64 = text.parse().ok()?;
+    (number.fract() == 0.0 && number.abs() <= EXACT).then_some(number)
+}
+
+fn mismatch(input: &Input<'_>, kind: FieldKind, coerce: bool) -> String {
+    let found = match input {
+        Input::Nothing => "nothing".to_owned(),
+        Input::Boolean(boolean) => format!("the boolean {boolean}"),
+        Input::Number(text) => format!("the number {}", excerpt(text)),
+        Input::Integer(integer) => format!("the number {integer}"),
+        Input::Text(text) | Input::Untyped(text) => format!("the text {:?}", excerpt(text)),
+    };
+    let wanted = match kind {
+        FieldKind::Float => "a finite float",
+        FieldKind::Integer => "a whole number of 64 bits",
+        FieldKind::Unsigned => "a whole number of 64 bits, not negative",
+        FieldKind::Boolean => "a boolean",
+        FieldKind::String => "text",
+    };
+    let same_kind = match kind {
+        FieldKind::Boolean => matches!(input, Input::Boolean(_)),
+        FieldKind::String => matches!(input, Input::Text(_)),
+        _ => matches!(input, Input::Number(_) | Input::Integer(_)),
+    };
+    let mend = if coerce || same_kind { "" } else { " (declare another type, or coerce: true)" };
+    format!("found {found}, not {wanted}{mend}")
+}
+
+/// The first characters: a reason is a header and a log line, not a place for a whole message.
+pub(super) fn excerpt(text: &str) -> String {
+    const LONGEST: usize = 60;
+    match text.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}

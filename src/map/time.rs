@@ -1,0 +1,123 @@
+//! A message's value as a point in time.
+
+use super::convert::{Input, excerpt};
+use crate::config::raw::TimeUnit;
+use crate::point::Timestamp;
+
+/// Reads a number, or text that spells one, in the unit.
+pub(super) fn from_number(input: &Input<'_>, unit: TimeUnit) -> Result<Timestamp, String> {
+    let nanos = match input {
+        Input::Number(text) => nanos_of(text, unit),
+        Input::Integer(number) => nanos_of(&number.to_string(), unit),
+        Input::Text(text) | Input::Untyped(text) => nanos_of(text.trim(), unit),
+        Input::Nothing => return Err("there is no value".into()),
+        Input::Boolean(_) => return Err("found a boolean, not a number".into()),
+    };
+    let number = nanos.ok_or_else(|| format!("{} is not a number in range", shown(input)))?;
+    in_range(number, input)
+}
+
+/// Reads RFC 3339 text.
+pub(super) fn from_rfc3339(input: &Input<'_>) -> Result<Timestamp, String> {
+    match input {
+        Input::Text(text) | Input::Untyped(text) => {
+            let parsed: jiff::Timestamp = text.trim().parse().map_err(|_| {
+                format!("{} is not an RFC 3339 time with a zone, such as 2026-11-22T10:00:00Z", shown(input))
+            })?;
+            in_range(parsed.as_nanosecond(), input)
+        }
+        Input::Nothing => Err("there is no value".into()),
+        _ => Err(format!("found {}, not text; for a number, declare its unit", shown(input))),
+    }
+}
+
+fn in_range(nanos: i128, input: &Input<'_>) -> Result<Timestamp, String> {
+    Timestamp::from_nanos(nanos)
+        .ok_or_else(|| format!("{} is outside the years 1677 to 2262", shown(input)))
+}
+
+fn shown(input: &Input<'_>) -> String {
+    match input {
+        Input::Number(text) => excerpt(text),
+        Input::Text(text) | Input::Untyped(text) => format!("{:?}", excerpt(text)),
+        Input::Integer(number) => number.to_string(),
+        Input::Boolean(boolean) => boolean.to_string(),
+        Input::Nothing => "nothing".into(),
+    }
+}
+
+/// The nanoseconds of a decimal number in the unit, exactly: through an `f64`, seconds of today with
+/// nine decimals would lose their last three. What is finer than a nanosecond is cut off towards
+/// the past.
+fn nanos_of(text: &str, unit: TimeUnit) -> Option<i128> {
+    let (mantissa, exponent) = match text.find(['e', 'E']) {
+        Some(at) => (&text[..at], text[at + 1..].parse::<i32>().ok()?),
+        None => (text, 0),
+    };
+    let (negative, mantissa) = match mantissa.strip_prefix('-') {
+        Some(rest) => (true, rest),
+        None => (false, mantissa),
+    };
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    if whole.is_empty() {
+        return None;
+    }
+    let mut digits: i128 = 0;
+    for byte in whole.bytes().chain(fraction.bytes()) {
+        let digit = char::from(byte).to_digit(10)?;
+        digits = digits.checked_mul(10)?.checked_add(i128::from(digit))?;
+    }
+    if negative {
+        digits = -digits;
+    }
+    let unit_power = match unit {
+        TimeUnit::S => 9,
+        TimeUnit::Ms => 6,
+        TimeUnit::Us => 3,
+        TimeUnit::Ns => 0,
+    };
+    let fraction_digits = i32::try_from(fraction.len()).ok()?;
+    let power = unit_power + exponent.checked_sub(fraction_digits)?;
+    let scale = 10i128.checked_pow(power.unsigned_abs());
+    match (power >= 0, scale) {
+        (true, Some(scale)) => digits.checked_mul(scale),
+        (false, Some(scale)) => Some(digits.div_euclid(scale)),
+        (true, None) => (digits == 0).then_some(0),
+        (false, None) => Some(if digits < 0 { -1 } else { 0 }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn decimals_keep_every_nanosecond() {
+        assert_eq!(nanos_of("1718000000.123456789", TimeUnit::S), Some(1_718_000_000_123_456_789));
+        assert_eq!(nanos_of("1718000000123.456789", TimeUnit::Ms), Some(1_718_000_000_123_456_789));
+        assert_eq!(nanos_of("1718000000", TimeUnit::S), Some(1_718_000_000_000_000_000));
+        assert_eq!(nanos_of("1.718e9", TimeUnit::S), Some(1_718_000_000_000_000_000));
+        assert_eq!(nanos_of("17180000000E-1", TimeUnit::S), Some(1_718_000_000_000_000_000));
+    }
+
+    #[test]
+    fn what_is_finer_than_a_nanosecond_is_cut_off_towards_the_past() {
+        assert_eq!(nanos_of("1.9", TimeUnit::Ns), Some(1));
+        assert_eq!(nanos_of("-1.1", TimeUnit::Ns), Some(-2));
+    }
+
+    #[test]
+    fn what_is_not_a_number_is_none() {
+        for text in ["", "-", ".5", "1_000", "0x10", "1e", "1e99999999999", "abc", "١٢"] {
+            assert_eq!(nanos_of(text, TimeUnit::Ms), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn numbers_without_end_overflow_to_none_and_not_to_a_panic() {
+        assert_eq!(nanos_of(&"9".repeat(400), TimeUnit::S), None);
+        assert_eq!(nanos_of("1e400", TimeUnit::S), None);
+        assert_eq!(nanos_of("1e-400", TimeUnit::S), Some(0));
+        assert_eq!(nanos_of("0e400", TimeUnit::S), Some(0));
+    }
+}

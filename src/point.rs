@@ -1,0 +1,89 @@
+//! A point: one measurement's fields, of one set of tags, at one time.
+
+use std::borrow::Cow;
+
+/// A point on its way from a record to a batch; borrows from both the record and the mapping plan.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Point<'a> {
+    /// Never empty.
+    pub measurement: Cow<'a, str>,
+    /// Names are unique and sorted bytewise; values are never empty.
+    pub tags: Vec<(&'a str, Cow<'a, str>)>,
+    /// At least one; names are unique.
+    pub fields: Vec<(&'a str, Value<'a>)>,
+    pub timestamp: Timestamp,
+}
+
+/// A field's value.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Value<'a> {
+    Float(Float<'a>),
+    Integer(i64),
+    Unsigned(u64),
+    Boolean(bool),
+    String(Cow<'a, str>),
+}
+
+/// A finite floating-point number, either as the message spelled it or computed.
+///
+/// The spelled form is kept because copying a number's text into line protocol is several times
+/// cheaper than parsing and printing it, and keeps every digit.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Float<'a> {
+    /// A number in JSON's grammar that is known to be finite as an `f64`.
+    Text(&'a str),
+    /// Finite.
+    Number(f64),
+}
+
+impl<'a> Float<'a> {
+    /// Takes a number's text, in JSON's grammar. `None` if it overflows to infinity.
+    pub fn from_text(text: &'a str) -> Option<Self> {
+        // Without an exponent, 300 characters can't reach the largest finite f64 (1.8e308).
+        let surely_finite = text.len() < 300 && !text.bytes().any(|b| b | 0x20 == b'e');
+        (surely_finite || text.parse::<f64>().is_ok_and(f64::is_finite)).then_some(Self::Text(text))
+    }
+
+    /// Takes a computed number. `None` if it is not finite: no database stores NaN or infinity.
+    pub fn from_number(number: f64) -> Option<Self> {
+        number.is_finite().then_some(Self::Number(number))
+    }
+
+    /// The number's value.
+    pub fn to_f64(self) -> f64 {
+        match self {
+            Self::Text(text) => text.parse().unwrap_or(f64::NAN),
+            Self::Number(number) => number,
+        }
+    }
+}
+
+/// Nanoseconds since 1970-01-01T00:00:00Z, within what every database can hold (years 1677–2262).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Timestamp(i64);
+
+impl Timestamp {
+    /// InfluxDB reserves the two lowest and the highest value of the range
+    /// (`models.MinNanoTime`, `models.MaxNanoTime` of influxdb's main-2.x).
+    const MIN: i64 = i64::MIN + 2;
+    const MAX: i64 = i64::MAX - 1;
+
+    /// `None` when out of range.
+    pub fn from_nanos(nanos: i128) -> Option<Self> {
+        i64::try_from(nanos).ok().filter(|n| (Self::MIN..=Self::MAX).contains(n)).map(Self)
+    }
+
+    /// `None` when out of range.
+    pub fn from_millis(millis: i64) -> Option<Self> {
+        Self::from_nanos(i128::from(millis) * 1_000_000)
+    }
+
+    pub fn nanos(self) -> i64 {
+        self.0
+    }
+
+    /// Rounded towards the past, also before 1970.
+    pub fn millis(self) -> i64 {
+        self.0.div_euclid(1_000_000)
+    }
+}

@@ -1,0 +1,246 @@
+//! The HTTP client that all sinks share: one POST, and what came back.
+
+use std::fmt;
+use std::time::Duration;
+
+use bytes::Bytes;
+use reqwest::header::{DATE, HeaderMap, HeaderName, LOCATION, RETRY_AFTER};
+use reqwest::redirect::Policy;
+use reqwest::{Client, Response, StatusCode, Url};
+
+use super::{BuildError, SinkError};
+
+/// More of an answer isn't read: a reason fits, and a server's page can't fill the memory.
+const MAX_BODY: usize = 16 * 1024;
+/// What of an answer goes into a reason: its beginning, and its end, where some databases have the
+/// cause after an echo of the points.
+const REASON_HEAD: usize = 400;
+const REASON_TAIL: usize = 200;
+/// A longer wait that a server asks for is taken for a mistake.
+const MAX_RETRY_AFTER: Duration = Duration::from_hours(1);
+const MAX_CONNECT: Duration = Duration::from_secs(10);
+
+/// A client for one address.
+pub(super) struct Http {
+    client: Client,
+    url: Url,
+    timeout: Duration,
+}
+
+/// A server's answer.
+#[derive(Debug)]
+pub(super) struct Answer {
+    pub(super) status: StatusCode,
+    pub(super) headers: HeaderMap,
+    /// Its first 16 KiB.
+    pub(super) body: String,
+}
+
+impl Http {
+    /// `timeout` is for one request, with its answer.
+    pub(super) fn new(url: Url, timeout: Duration) -> Result<Self, BuildError> {
+        // Fails when there is one already, which serves as well.
+        _ = rustls::crypto::ring::default_provider().install_default();
+        let client = Client::builder()
+            .user_agent(concat!("tidegate/", env!("CARGO_PKG_VERSION")))
+            .timeout(timeout)
+            .connect_timeout(timeout.min(MAX_CONNECT))
+            // A redirected POST becomes a GET (301, 302, 303), whose 200 would pass for a write.
+            .redirect(Policy::none())
+            .build()
+            .map_err(|error| BuildError(format!("no HTTP client: {}", deepest(&error))))?;
+        Ok(Self {
+            client,
+            url,
+            timeout,
+        })
+    }
+
+    /// Sends the body. An error means that no answer came, so whether the server has taken the
+    /// points is unknown.
+    pub(super) async fn post(&self, headers: HeaderMap, body: Bytes) -> Result<Answer, SinkError> {
+        let request = self
+            .client
+            .post(self.url.clone())
+            .headers(headers)
+            .body(body);
+        let response = request
+            .send()
+            .await
+            .map_err(|error| self.unavailable(&error))?;
+        let (status, headers) = (response.status(), response.headers().clone());
+        Ok(Answer {
+            status,
+            headers,
+            body: read(response).await,
+        })
+    }
+
+    /// Never has the address in it, which may hold a password.
+    fn unavailable(&self, error: &reqwest::Error) -> SinkError {
+        let host = host(&self.url);
+        let reason = if error.is_connect() {
+            format!("can't connect to {host}: {}", deepest(error))
+        } else if error.is_timeout() {
+            format!("{host} has not answered within {:?}", self.timeout)
+        } else {
+            format!("the exchange with {host} broke off: {}", deepest(error))
+        };
+        SinkError::Unavailable {
+            reason,
+            retry_after: None,
+        }
+    }
+}
+
+impl fmt::Debug for Http {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Http")
+            .field("host", &host(&self.url))
+            .finish_non_exhaustive()
+    }
+}
+
+/// An address from the configuration; the error has nothing of it, which may hold a password.
+pub(super) fn parse_url(url: &str) -> Result<Url, BuildError> {
+    let url = Url::parse(url).map_err(|error| BuildError(format!("the sink's url: {error}")))?;
+    if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
+        return Err(BuildError(
+            "the sink's url is not an http or https address".into(),
+        ));
+    }
+    Ok(url)
+}
+
+impl Answer {
+    /// The answer in a line.
+    pub(super) fn reason(&self) -> String {
+        let text = self.body.split_whitespace().collect::<Vec<_>>().join(" ");
+        let status = self.status;
+        match self.header(&LOCATION) {
+            Some(location) if status.is_redirection() => {
+                format!(
+                    "{status}: redirects to {}, and a write is not redirected",
+                    place(location)
+                )
+            }
+            _ if text.is_empty() => status.to_string(),
+            _ => format!("{status}: {}", shorten(&text)),
+        }
+    }
+
+    /// Whether it is a page for people, such as a proxy's or a login's, and no database's word.
+    pub(super) fn is_page(&self) -> bool {
+        self.body.trim_start().starts_with('<')
+    }
+
+    pub(super) fn unavailable(&self) -> SinkError {
+        SinkError::Unavailable {
+            reason: self.reason(),
+            retry_after: self.retry_after(),
+        }
+    }
+
+    /// `Retry-After` in either form (RFC 9110, 10.2.3). A date is taken against the answer's own
+    /// `Date`, so that neither clock needs to be right; one that has passed is no wait at all.
+    fn retry_after(&self) -> Option<Duration> {
+        let after = self.header(&RETRY_AFTER)?;
+        let wait = if let Ok(seconds) = after.parse() {
+            Duration::from_secs(seconds)
+        } else {
+            let until = httpdate::parse_http_date(after).ok()?;
+            let now = httpdate::parse_http_date(self.header(&DATE)?).ok()?;
+            until.duration_since(now).unwrap_or_default()
+        };
+        Some(wait.min(MAX_RETRY_AFTER))
+    }
+
+    fn header(&self, name: &HeaderName) -> Option<&str> {
+        self.headers
+            .get(name)
+            .and_then(|value| value.to_str().ok())
+            .map(str::trim)
+    }
+
+    pub(super) fn misconfigured(&self) -> SinkError {
+        SinkError::Misconfigured {
+            reason: self.reason(),
+        }
+    }
+
+    pub(super) fn too_large(&self) -> SinkError {
+        SinkError::TooLarge {
+            reason: self.reason(),
+        }
+    }
+
+    /// What every sink takes from an answer that is not its database's own verdict on points.
+    ///
+    /// An answer that nobody can place stops the writing loudly. It is never a reason to dead-letter
+    /// records: a proxy's or a login page's 400 says nothing about them.
+    pub(super) fn general(&self) -> SinkError {
+        match self.status {
+            StatusCode::PAYLOAD_TOO_LARGE => self.too_large(),
+            StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_EARLY | StatusCode::TOO_MANY_REQUESTS => {
+                self.unavailable()
+            }
+            status if status.is_server_error() => self.unavailable(),
+            _ => self.misconfigured(),
+        }
+    }
+}
+
+/// The beginning of the body. What can't be read any more is left out: the status is the verdict.
+async fn read(mut response: Response) -> String {
+    let mut body = Vec::new();
+    while let Ok(Some(chunk)) = response.chunk().await {
+        let room = MAX_BODY - body.len();
+        body.extend_from_slice(&chunk[..chunk.len().min(room)]);
+        if body.len() == MAX_BODY {
+            break;
+        }
+    }
+    String::from_utf8_lossy(&body).into_owned()
+}
+
+fn shorten(text: &str) -> String {
+    let head = text.floor_char_boundary(REASON_HEAD);
+    let tail = text.ceil_char_boundary(text.len().saturating_sub(REASON_TAIL));
+    if head >= tail {
+        text.to_owned()
+    } else {
+        format!("{} … {}", &text[..head], &text[tail..])
+    }
+}
+
+/// Where a redirection leads, without a query or a password.
+fn place(location: &str) -> String {
+    Url::parse(location).map_or_else(
+        |_| {
+            location
+                .split(['?', '#'])
+                .next()
+                .unwrap_or_default()
+                .to_owned()
+        },
+        |url| format!("{}://{}{}", url.scheme(), host(&url), url.path()),
+    )
+}
+
+fn host(url: &Url) -> String {
+    let host = url.host_str().unwrap_or_default();
+    url.port_or_known_default()
+        .map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
+}
+
+/// The cause at the bottom: the layers above it repeat each other, and one has the address.
+fn deepest(error: &dyn std::error::Error) -> String {
+    let mut cause = error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    cause.to_string()
+}
+
+#[cfg(test)]
+pub(super) mod tests;

@@ -1,0 +1,149 @@
+//! Sinks: one attempt to write a batch, and what the database's answer means.
+//!
+//! A new database is one file here, one arm of [`Sink`], and one row in the conformance tests.
+
+mod http;
+mod influxdb;
+mod prometheus;
+
+use std::fmt;
+use std::num::NonZeroUsize;
+use std::time::Duration;
+
+use crate::batch::Batch;
+use crate::config;
+use crate::encode::Encoder;
+
+/// A database to write to.
+#[derive(Debug)]
+pub enum Sink {
+    InfluxDb(influxdb::InfluxDb),
+    Prometheus(prometheus::Prometheus),
+}
+
+/// What a database means by acknowledging a write. Also in docs/sinks.md.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Durability {
+    /// On disk, fsynced: survives the loss of power.
+    Synced,
+    /// Handed to the operating system: survives the death of the database's process, but the last
+    /// seconds may be lost with the machine's power.
+    Written,
+}
+
+/// Why a write was not acknowledged; carries what to do about it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SinkError {
+    /// The database can't be reached or can't take writes now: wait and repeat, without end.
+    #[error("{reason}")]
+    Unavailable {
+        reason: String,
+        /// How long the database asks to be left alone.
+        retry_after: Option<Duration>,
+    },
+    /// The database refuses everything until a person mends something (a wrong token, a missing
+    /// bucket): wait and repeat without end, loudly.
+    #[error("{reason}")]
+    Misconfigured { reason: String },
+    /// The body is larger than the database takes: split it.
+    #[error("{reason}")]
+    TooLarge { reason: String },
+    /// The database has looked at the points and will never take some of them.
+    #[error("{}", .0.reason)]
+    Rejected(Rejected),
+}
+
+/// What a database said of points that it refuses.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rejected {
+    pub scope: Scope,
+    /// Whether the points outside `scope` were written.
+    pub rest_written: bool,
+    /// Whether points are refused because of others that are stored already (out of order, or
+    /// another value at the same time). A batch that is a repeat gets this for its own earlier
+    /// writes.
+    pub superseded: bool,
+    pub reason: String,
+}
+
+/// Which items of a batch an answer is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Scope {
+    /// At least one of them; the database doesn't say which.
+    Batch,
+    /// Just these, in ascending order, each with the database's own reason.
+    Items(Vec<(usize, String)>),
+}
+
+/// Where delivery writes to: the edge at which its tests put a database that fails as told.
+pub trait Write: fmt::Debug + Send + Sync + 'static {
+    /// One attempt. `Ok` means that the database has acknowledged the whole batch.
+    fn write(&self, batch: &Batch) -> impl Future<Output = Result<(), SinkError>> + Send;
+}
+
+impl Write for Sink {
+    /// `Ok` is as good as [`Sink::durability`] says.
+    async fn write(&self, batch: &Batch) -> Result<(), SinkError> {
+        match self {
+            Self::InfluxDb(sink) => sink.write(batch).await,
+            Self::Prometheus(sink) => sink.write(batch).await,
+        }
+    }
+}
+
+impl Sink {
+    /// Connects nothing yet. `timeout` is for one request.
+    pub fn new(config: &config::Sink, timeout: Duration) -> Result<Self, BuildError> {
+        Ok(match config {
+            config::Sink::InfluxDb(config) => {
+                Self::InfluxDb(influxdb::InfluxDb::new(config, timeout)?)
+            }
+            config::Sink::Prometheus(config) => {
+                Self::Prometheus(prometheus::Prometheus::new(config, timeout)?)
+            }
+        })
+    }
+
+    /// An encoder for this database's points; every worker has one of its own.
+    pub fn encoder(&self) -> Encoder {
+        match self {
+            Self::InfluxDb(sink) => sink.encoder(),
+            Self::Prometheus(sink) => sink.encoder(),
+        }
+    }
+
+    pub fn durability(&self) -> Durability {
+        match self {
+            Self::InfluxDb(_) => influxdb::InfluxDb::DURABILITY,
+            Self::Prometheus(_) => prometheus::Prometheus::DURABILITY,
+        }
+    }
+
+    /// Whether the database takes a series' samples in the order of time only.
+    pub fn is_ordered(&self) -> bool {
+        match self {
+            Self::InfluxDb(_) => false,
+            Self::Prometheus(_) => true,
+        }
+    }
+
+    /// How many batches may be under way at once when the configuration wishes for `wanted`: one
+    /// where the database takes samples in order only.
+    pub fn in_flight(&self, wanted: NonZeroUsize) -> NonZeroUsize {
+        if self.is_ordered() { NonZeroUsize::MIN } else { wanted }
+    }
+}
+
+/// A sink that can't be set up from its configuration.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct BuildError(pub String);
+
+impl fmt::Display for Durability {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Synced => "synced",
+            Self::Written => "written",
+        })
+    }
+}

@@ -1,0 +1,165 @@
+//! Intake: from a record to its items in the open batch.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::flight::Flight;
+use crate::batch::{Batch, OpenBatch, RecordIndex};
+use crate::config::BatchLimits;
+use crate::dead_letter::{Reject, Stage};
+use crate::decode::Decoder;
+use crate::encode::Encoder;
+use crate::map::{Plan, Scratch};
+use crate::point::Timestamp;
+use crate::record::Record;
+
+/// Decode, map and encode: the stages that a record passes on its worker's thread.
+#[derive(Debug)]
+pub struct Transform {
+    pub decoder: Decoder,
+    pub plan: Plan,
+    pub encoder: Encoder,
+}
+
+/// The open batch, and what its records are and hold.
+pub(super) struct Intake<R> {
+    transform: Transform,
+    scratch: Scratch,
+    limits: BatchLimits,
+    open: OpenBatch,
+    records: Vec<R>,
+    rejects: Vec<(RecordIndex, Reject)>,
+    /// Records taken, also those that nothing is kept of.
+    taken: usize,
+    record_bytes: usize,
+    newest: Option<Timestamp>,
+    opened_at: Option<Instant>,
+}
+
+/// What became of a record.
+pub(super) enum Taken<R> {
+    Point,
+    /// There is nothing to write, by the configuration.
+    Excluded,
+    Rejected(R, Reject),
+}
+
+impl<R: Record> Intake<R> {
+    pub(super) fn new(transform: Transform, limits: BatchLimits) -> Self {
+        Self {
+            transform,
+            scratch: Scratch::default(),
+            limits,
+            open: OpenBatch::default(),
+            records: Vec::new(),
+            rejects: Vec::new(),
+            taken: 0,
+            record_bytes: 0,
+            newest: None,
+            opened_at: None,
+        }
+    }
+
+    pub(super) fn take(&mut self, record: R) -> Taken<R> {
+        // Both a tombstone and an empty value say that there is nothing to say.
+        let Some(payload) = record.value().filter(|value| !value.is_empty()) else {
+            self.count();
+            return Taken::Excluded;
+        };
+        let index = self.next_index();
+        match self.encode(&record, payload, index) {
+            Ok(timestamp) => {
+                self.newest = self.newest.max(Some(timestamp));
+                self.keep(record);
+                self.count();
+                Taken::Point
+            }
+            Err(reject) => Taken::Rejected(record, reject),
+        }
+    }
+
+    fn encode(&mut self, record: &R, payload: &[u8], index: RecordIndex) -> Result<Timestamp, Reject> {
+        let Transform { decoder, plan, encoder } = &mut self.transform;
+        let mut slots = self.scratch.slots(plan);
+        decoder
+            .decode(payload, plan.paths(), &mut slots)
+            .map_err(|error| Reject { stage: Stage::Decode, reason: error.to_string() })?;
+        let point = plan
+            .point(record, &slots, &mut self.scratch)
+            .map_err(|error| Reject { stage: Stage::Map, reason: error.to_string() })?;
+        let timestamp = point.timestamp;
+        let encoded = encoder.encode(&point, index, &mut self.open);
+        self.scratch.reclaim(point);
+        self.scratch.reclaim_slots(slots);
+        match encoded {
+            Ok(()) => Ok(timestamp),
+            Err(error) => Err(Reject { stage: Stage::Encode, reason: error.to_string() }),
+        }
+    }
+
+    /// Keeps a rejected record for its dead letter.
+    pub(super) fn keep_rejected(&mut self, record: R, reject: Reject) {
+        self.rejects.push((self.next_index(), reject));
+        self.keep(record);
+        self.count();
+    }
+
+    fn keep(&mut self, record: R) {
+        self.record_bytes += record.size();
+        self.records.push(record);
+    }
+
+    fn count(&mut self) {
+        self.taken += 1;
+        if self.opened_at.is_none() {
+            self.opened_at = Some(Instant::now());
+        }
+    }
+
+    fn next_index(&self) -> RecordIndex {
+        // The batch limits keep the number of records far below 2³².
+        RecordIndex(u32::try_from(self.records.len()).unwrap_or(u32::MAX))
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.taken == 0
+    }
+
+    /// A limit is met. Records count like points, so that a run of records that yield nothing ends,
+    /// and their bytes like encoded ones, because they are kept.
+    pub(super) fn is_full(&self) -> bool {
+        self.taken.max(self.open.items.len()) >= self.limits.points.get()
+            || self.record_bytes.max(self.open.bytes.len()) >= self.limits.bytes.get()
+    }
+
+    pub(super) fn is_due(&self) -> bool {
+        self.is_full() || self.linger_left() == Some(Duration::ZERO)
+    }
+
+    /// The time until the open batch is due. `None` when there is none.
+    pub(super) fn linger_left(&self) -> Option<Duration> {
+        self.opened_at.map(|opened| self.limits.linger.saturating_sub(opened.elapsed()))
+    }
+
+    /// Closes the open batch and begins the next.
+    pub(super) fn close(
+        &mut self,
+        perhaps_repeat: bool,
+    ) -> (Batch, Flight<R>, Vec<(RecordIndex, Reject)>) {
+        let batch = self.transform.encoder.close(&mut self.open);
+        let rejects = std::mem::take(&mut self.rejects);
+        let flight = Flight {
+            records: std::mem::take(&mut self.records),
+            writing: !batch.is_empty(),
+            stuck: false,
+            perhaps_repeat,
+            bytes: batch.body().len() + std::mem::take(&mut self.record_bytes),
+            newest: self.newest.take(),
+            letters: rejects.iter().map(|(record, _)| (*record, None)).collect(),
+        };
+        self.taken = 0;
+        self.opened_at = None;
+        (batch, flight, rejects)
+    }
+}

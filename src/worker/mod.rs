@@ -1,0 +1,522 @@
+//! The worker: one consumer, one thread, one loop from poll to commit.
+//!
+//! It is the only owner of its consumer, the open batch and the watermark, so nothing here is
+//! locked, and an acknowledgement that comes after a partition was lost finds nobody to commit it.
+
+mod flight;
+mod intake;
+mod partitions;
+#[cfg(test)]
+mod tests;
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use tokio::time::Instant;
+use tracing::{error, warn};
+
+use crate::config;
+use crate::dead_letter::{self, Reject, Stage};
+use crate::deliver::{Deliveries, Delivered, Settled};
+use crate::kafka::{Consumer, DeadLetterTopic, Event, KafkaError, LetterId};
+use crate::record::{Offset, Record, TopicPartition};
+use crate::sink::Write;
+use crate::telemetry::{Metrics, Share};
+use crate::watermark::{BatchId, Watermark};
+
+use flight::{Flight, Letter};
+use intake::{Intake, Taken};
+use partitions::Partitions;
+
+pub use intake::Transform;
+
+/// The longest that the loop waits in one place, and so the delay until a stop is seen.
+const TURN: Duration = Duration::from_millis(100);
+/// Records taken before acknowledgements and the clock are looked at again.
+const RECORDS_A_TURN: usize = 256;
+/// How long a full batch waits for room before partitions are paused: pausing throws away what
+/// librdkafka has fetched ahead, so a database that is merely slow should not cause it.
+const PAUSE_AFTER: Duration = Duration::from_secs(1);
+/// How often offsets are committed where a repeat after a crash does no harm.
+const COMMIT_INTERVAL: Duration = Duration::from_secs(1);
+/// In an outage there is little hope that a revoked partition's batches end in time.
+const DRAIN_IN_OUTAGE: Duration = Duration::from_secs(1);
+/// The pause before a dead letter is produced again.
+const LETTER_RETRY: Duration = Duration::from_secs(1);
+
+/// What a worker needs to know besides its consumer, its sink and its dead letters.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    pub connector: String,
+    /// This worker's number in its connector, from 0.
+    pub number: usize,
+    pub batch: config::BatchLimits,
+    /// Batches between their closing and their commit.
+    pub in_flight: NonZeroUsize,
+    /// The database takes samples in order only: one batch in flight, and the commit of each before
+    /// the next is written, so that a repeat after a crash is at most one batch.
+    pub ordered: bool,
+    pub drain: Duration,
+}
+
+/// How a worker has ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// As asked.
+    Stopped,
+    Failed(Failure),
+}
+
+/// Why a worker can't go on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Failure {
+    /// A record was rejected, and no dead-letter topic is named.
+    Record { partition: TopicPartition, offset: Offset, reject: Reject },
+    /// Kafka has ended this client for good.
+    Kafka(String),
+}
+
+pub struct Worker<'c, C: Consumer, D, W> {
+    settings: Settings,
+    consumer: &'c C,
+    deliveries: Deliveries<W>,
+    dead_letters: Option<D>,
+    metrics: Metrics,
+    shares: Shares,
+    stop: Arc<AtomicBool>,
+
+    partitions: Partitions,
+    intake: Intake<C::Record<'c>>,
+    watermark: Watermark<Flight<C::Record<'c>>>,
+    /// Letters to be produced; at most one for each record in flight.
+    letters: VecDeque<Letter>,
+    /// Since when a full batch has had no room in flight.
+    blocked_since: Option<Instant>,
+    paused: bool,
+    next_commit: Instant,
+    failure: Option<Failure>,
+}
+
+/// This worker's part of gauges that several workers share.
+struct Shares {
+    lag: Share,
+    partitions: Share,
+    paused: Share,
+    in_flight: Share,
+    bytes: Share,
+}
+
+impl<'c, C: Consumer, D: DeadLetterTopic, W: Write> Worker<'c, C, D, W> {
+    pub fn new(
+        settings: Settings,
+        consumer: &'c C,
+        transform: Transform,
+        deliveries: Deliveries<W>,
+        dead_letters: Option<D>,
+        metrics: Metrics,
+        stop: Arc<AtomicBool>,
+    ) -> Self {
+        let shares = Shares {
+            lag: Share::of(&metrics.lag_records),
+            partitions: Share::of(&metrics.partitions_assigned),
+            paused: Share::of(&metrics.paused),
+            in_flight: Share::of(&metrics.batches_in_flight),
+            bytes: Share::of(&metrics.bytes_in_flight),
+        };
+        Self {
+            intake: Intake::new(transform, settings.batch),
+            partitions: Partitions::new(settings.batch.points.get()),
+            settings,
+            consumer,
+            deliveries,
+            dead_letters,
+            metrics,
+            shares,
+            stop,
+            watermark: Watermark::default(),
+            letters: VecDeque::new(),
+            blocked_since: None,
+            paused: false,
+            next_commit: Instant::now(),
+            failure: None,
+        }
+    }
+
+    /// The loop. What has come back is taken in before anything new is.
+    pub fn run(mut self) -> Outcome {
+        while !self.stop.load(Ordering::Acquire) && self.failure.is_none() {
+            self.take_settled();
+            if self.is_blocked() {
+                self.wait_for_room();
+            } else {
+                self.poll();
+            }
+            self.submit_if_due();
+            self.send_letters();
+            self.commit_if_due();
+        }
+        self.finish()
+    }
+
+    fn poll(&mut self) {
+        self.resume();
+        let mut timeout = self.intake.linger_left().map_or(TURN, |left| left.min(TURN));
+        for _ in 0..RECORDS_A_TURN {
+            match self.consumer.poll(timeout) {
+                Some(Event::Record(record)) => self.take_record(record),
+                Some(event) => return self.take_event(event),
+                None => return,
+            }
+            if self.intake.is_full() || self.failure.is_some() {
+                return;
+            }
+            timeout = Duration::ZERO;
+        }
+    }
+
+    fn take_record(&mut self, record: C::Record<'c>) {
+        let Some(partition) = self.partitions.find(record.topic(), record.partition()) else {
+            return;
+        };
+        self.metrics.records_consumed.inc();
+        let offset = record.offset();
+        match self.intake.take(record) {
+            Taken::Point => {}
+            Taken::Excluded => {
+                self.metrics.records_excluded.inc();
+            }
+            Taken::Rejected(record, reject) => {
+                self.metrics.records_rejected.inc();
+                if self.dead_letters.is_none() {
+                    let partition = self.partitions.name(partition).clone();
+                    self.failure = Some(Failure::Record { partition, offset, reject });
+                    return;
+                }
+                self.intake.keep_rejected(record, reject);
+            }
+        }
+        self.partitions.taken(partition, offset);
+    }
+
+    fn take_event(&mut self, event: Event<C::Record<'c>>) {
+        match event {
+            Event::Record(record) => self.take_record(record),
+            Event::Assigned(partitions) => self.assigned(&partitions),
+            Event::Revoked { partitions, lost } => self.revoked(&partitions, lost),
+            Event::Committed(result) => self.committed(result),
+            Event::Ends(ends) => {
+                let lag = self.partitions.take_ends(&ends);
+                self.shares.lag.set(lag);
+            }
+            Event::Failed(error) => self.kafka_failed(error),
+        }
+    }
+
+    fn assigned(&mut self, partitions: &[TopicPartition]) {
+        self.metrics.rebalances.inc();
+        self.report(self.consumer.assign(partitions), "accepting partitions");
+        self.partitions.add(partitions);
+        if self.paused {
+            self.report(self.consumer.pause(partitions), "pausing new partitions");
+        }
+        self.shares.partitions.set(self.partitions.len());
+    }
+
+    /// Drains before letting go, so that the next owner finds the offsets of all that is written.
+    fn revoked(&mut self, partitions: &[TopicPartition], lost: bool) {
+        self.metrics.rebalances.inc();
+        if !lost {
+            let hopeless = self.deliveries.in_outage();
+            self.drain(if hopeless { DRAIN_IN_OUTAGE } else { self.settings.drain });
+            self.commit_and_wait();
+        }
+        for partition in partitions {
+            self.partitions.remove(partition);
+            self.watermark.forget(partition);
+        }
+        self.report(self.consumer.unassign(partitions), "letting partitions go");
+        self.shares.partitions.set(self.partitions.len());
+        self.shares.lag.set(self.partitions.lag());
+    }
+
+    fn kafka_failed(&mut self, error: KafkaError) {
+        if error.fatal {
+            self.failure = Some(Failure::Kafka(error.reason));
+        } else {
+            warn!(connector = self.settings.connector, reason = error.reason, "Kafka");
+        }
+    }
+
+    /// A full batch, and no room for another one in flight.
+    fn is_blocked(&mut self) -> bool {
+        let blocked = self.intake.is_full() && !self.has_room();
+        if !blocked {
+            self.blocked_since = None;
+        }
+        blocked
+    }
+
+    fn has_room(&self) -> bool {
+        self.watermark.in_flight() < self.settings.in_flight.get()
+    }
+
+    /// Waits for a batch to end. Before long, goes on polling with all partitions paused, so that
+    /// this member stays in its group however long the outage lasts.
+    fn wait_for_room(&mut self) {
+        let since = *self.blocked_since.get_or_insert_with(Instant::now);
+        if since.elapsed() < PAUSE_AFTER {
+            if let Some(settled) = self.deliveries.wait_settled(TURN) {
+                self.take_one_settled(settled);
+            }
+            return;
+        }
+        if !self.paused {
+            self.report(self.consumer.pause(&self.partitions.names()), "pausing");
+            self.paused = true;
+            self.shares.paused.set(1);
+        }
+        if let Some(event) = self.consumer.poll(TURN) {
+            self.take_event(event);
+        }
+    }
+
+    fn resume(&mut self) {
+        if self.paused {
+            self.report(self.consumer.resume(&self.partitions.names()), "resuming");
+            self.paused = false;
+            self.shares.paused.set(0);
+        }
+    }
+
+    fn submit_if_due(&mut self) {
+        if self.intake.is_due() && self.has_room() {
+            self.submit();
+        }
+    }
+
+    /// Closes the open batch and hands it to delivery and the dead-letter topic.
+    fn submit(&mut self) {
+        let covers = self.partitions.take_covers();
+        let (batch, flight, rejects) = self.intake.close(self.partitions.take_perhaps_repeat());
+        let to_write = flight.writing;
+        let id = self.watermark.push(covers, flight);
+        for (record, reject) in rejects {
+            self.letters.push_back(Letter::new(id, record, reject));
+        }
+        if to_write {
+            self.deliveries.submit(id, batch);
+        }
+        self.end_if_done(id);
+        self.count_in_flight();
+    }
+
+    fn take_settled(&mut self) {
+        while let Some(settled) = self.deliveries.settled() {
+            self.take_one_settled(settled);
+        }
+    }
+
+    fn take_one_settled(&mut self, settled: Settled) {
+        match settled {
+            Settled::Batch { id, delivered } => self.take_delivered(id, delivered),
+            Settled::DeadLetter { id, record, result } => {
+                self.take_letter_result(LetterId { batch: id, record }, result);
+            }
+        }
+    }
+
+    fn take_delivered(&mut self, id: BatchId, delivered: Delivered) {
+        self.metrics.points_written.inc_by(delivered.written as u64);
+        let Some((flight, covers)) = self.watermark.get_mut(id) else { return };
+        flight.writing = false;
+        let mut stored_before = 0;
+        for refused in delivered.refused {
+            if refused.superseded && (refused.perhaps_stored || flight.perhaps_repeat) {
+                stored_before += 1;
+                continue;
+            }
+            let Some((partition, offset)) = flight.refuse(refused.record, covers) else { continue };
+            self.metrics.records_rejected.inc();
+            let reject = Reject { stage: Stage::Write, reason: refused.reason };
+            if self.dead_letters.is_some() {
+                self.letters.push_back(Letter::new(id, refused.record, reject));
+            } else {
+                flight.stuck = true;
+                self.failure.get_or_insert(Failure::Record { partition, offset, reject });
+            }
+        }
+        if stored_before > 0 {
+            self.metrics.points_already_written.inc_by(stored_before);
+            warn!(
+                connector = self.settings.connector,
+                points = stored_before,
+                "the database refused points as out of order or duplicate in a batch that may repeat \
+                 an earlier one; counted as written before"
+            );
+        }
+        self.end_if_done(id);
+    }
+
+    fn take_letter_result(&mut self, id: LetterId, result: Result<(), String>) {
+        let Some((flight, _)) = self.watermark.get_mut(id.batch) else { return };
+        match result {
+            Ok(()) => {
+                self.metrics.dead_letters.inc();
+                flight.letter_confirmed(id.record);
+                self.end_if_done(id.batch);
+            }
+            Err(reason) => {
+                warn!(connector = self.settings.connector, reason, "a dead letter was not confirmed; repeating");
+                if let Some(reject) = flight.letter_failed(id.record) {
+                    let mut letter = Letter::new(id.batch, id.record, reject);
+                    letter.not_before = Instant::now() + LETTER_RETRY;
+                    self.letters.push_back(letter);
+                }
+            }
+        }
+    }
+
+    /// Produces the letters that wait. One that can't be begun now stays, and those behind it.
+    fn send_letters(&mut self) {
+        let Some(dead_letters) = &self.dead_letters else { return };
+        while let Some(letter) = self.letters.front() {
+            if letter.not_before > Instant::now() {
+                return;
+            }
+            let Some((flight, _)) = self.watermark.get_mut(letter.batch) else {
+                self.letters.pop_front();
+                continue;
+            };
+            let record = flight.record(letter.record);
+            let headers =
+                dead_letter::headers(record, &self.settings.connector, self.settings.number, &letter.reject);
+            let id = LetterId { batch: letter.batch, record: letter.record };
+            if let Err(error) = dead_letters.send(record, &headers, id) {
+                warn!(connector = self.settings.connector, reason = error.reason, "a dead letter can't be produced; repeating");
+                if let Some(letter) = self.letters.front_mut() {
+                    letter.not_before = Instant::now() + LETTER_RETRY;
+                }
+                return;
+            }
+            if let Some(letter) = self.letters.pop_front() {
+                flight.letter_sent(letter.record, letter.reject);
+            }
+        }
+    }
+
+    /// Lets a batch go when its points are durable and its rejected records confirmed.
+    fn end_if_done(&mut self, id: BatchId) {
+        if self.watermark.get_mut(id).is_some_and(|(flight, _)| flight.is_done()) {
+            if let Some(flight) = self.watermark.done(id) {
+                self.metrics.batches_done.inc();
+                self.metrics.durable_until(flight.newest);
+            }
+            self.count_in_flight();
+        }
+    }
+
+    fn count_in_flight(&mut self) {
+        self.shares.in_flight.set(self.watermark.in_flight());
+        self.shares.bytes.set(self.watermark.kept().map(|flight| flight.bytes).sum());
+    }
+
+    fn commit_if_due(&mut self) {
+        if !self.watermark.has_committable() {
+            return;
+        }
+        if self.settings.ordered {
+            return self.commit_and_wait();
+        }
+        let now = Instant::now();
+        if now >= self.next_commit {
+            self.next_commit = now + COMMIT_INTERVAL;
+            let offsets = self.watermark.take_committable();
+            self.partitions.durable(&offsets);
+            if let Err(error) = self.consumer.commit(&offsets) {
+                self.watermark.put_back(offsets);
+                self.committed(Err(error));
+            }
+        }
+    }
+
+    fn commit_and_wait(&mut self) {
+        let offsets = self.watermark.take_committable();
+        if offsets.is_empty() {
+            return;
+        }
+        self.partitions.durable(&offsets);
+        let result = self.consumer.commit_and_wait(&offsets);
+        if result.is_err() {
+            self.watermark.put_back(offsets);
+        }
+        self.committed(result);
+    }
+
+    fn committed(&mut self, result: Result<(), KafkaError>) {
+        match result {
+            Ok(()) => {
+                self.metrics.commits.inc();
+            }
+            Err(error) => {
+                self.metrics.commit_failures.inc();
+                warn!(connector = self.settings.connector, reason = error.reason, "a commit failed; the next one covers it");
+                self.watermark.put_back(self.partitions.durable_offsets());
+            }
+        }
+    }
+
+    /// Writes what is open and waits for all that is in flight, up to a deadline.
+    fn drain(&mut self, limit: Duration) {
+        let deadline = Instant::now() + limit;
+        loop {
+            if !self.intake.is_empty() && self.has_room() {
+                self.submit();
+            }
+            self.send_letters();
+            let waiting = !self.intake.is_empty() || self.watermark.kept().any(|flight| !flight.stuck);
+            if !waiting || Instant::now() >= deadline {
+                return;
+            }
+            if let Some(settled) = self.deliveries.wait_settled(TURN) {
+                self.take_one_settled(settled);
+            }
+        }
+    }
+
+    /// What is in flight is written and committed; what is not in time will be read again.
+    fn finish(mut self) -> Outcome {
+        self.drain(self.settings.drain);
+        self.commit_and_wait();
+        match self.failure.take() {
+            None => Outcome::Stopped,
+            Some(failure) => {
+                error!(connector = self.settings.connector, reason = %failure, "the connector stops");
+                Outcome::Failed(failure)
+            }
+        }
+    }
+
+    fn report(&self, result: Result<(), KafkaError>, doing: &str) {
+        if let Err(error) = result {
+            warn!(connector = self.settings.connector, reason = error.reason, "Kafka: {doing}");
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Record { partition, offset, reject } => write!(
+                f,
+                "the record at {partition} offset {offset} was rejected: {}; name a dead_letter topic \
+                 to set such records aside and go on",
+                reject.reason
+            ),
+            Self::Kafka(reason) => write!(f, "Kafka: {reason}"),
+        }
+    }
+}

