@@ -52,15 +52,26 @@ pub type Header = (&'static str, String);
 
 /// The headers that say where a rejected record comes from and why it was rejected; they follow the
 /// record's own.
-pub fn headers<R: Record>(record: &R, connector: &str, worker: usize, reject: &Reject) -> [Header; 8] {
+pub fn headers<R: Record>(
+    record: &R,
+    connector: &str,
+    worker: usize,
+    reject: &Reject,
+) -> [Header; 8] {
     [
         ("__connect.errors.topic", record.topic().to_owned()),
         ("__connect.errors.partition", record.partition().to_string()),
         ("__connect.errors.offset", record.offset().to_string()),
         ("__connect.errors.connector.name", connector.to_owned()),
         ("__connect.errors.task.id", worker.to_string()),
-        ("__connect.errors.stage", reject.stage.connect_name().to_owned()),
-        ("__connect.errors.exception.class.name", reject.stage.class_name().to_owned()),
+        (
+            "__connect.errors.stage",
+            reject.stage.connect_name().to_owned(),
+        ),
+        (
+            "__connect.errors.exception.class.name",
+            reject.stage.class_name().to_owned(),
+        ),
         ("__connect.errors.exception.message", reject.reason.clone()),
     ]
 }

@@ -27,7 +27,11 @@ pub enum Settled {
     /// Every item of the batch is durable, but for the refused ones.
     Batch { id: BatchId, delivered: Delivered },
     /// A dead letter is confirmed by its topic, or failed with a reason.
-    DeadLetter { id: BatchId, record: RecordIndex, result: Result<(), String> },
+    DeadLetter {
+        id: BatchId,
+        record: RecordIndex,
+        result: Result<(), String>,
+    },
 }
 
 /// How a batch ended.
@@ -71,8 +75,20 @@ impl<W: Write> Deliveries<W> {
     ) -> Self {
         let (sender, receiver) = unbounded_channel();
         let outage = Mutex::new(None);
-        let writer = Arc::new(Writer { connector: connector.to_owned(), sink, config, metrics, outage });
-        Self { runtime, writer, tasks: JoinSet::new(), sender, receiver }
+        let writer = Arc::new(Writer {
+            connector: connector.to_owned(),
+            sink,
+            config,
+            metrics,
+            outage,
+        });
+        Self {
+            runtime,
+            writer,
+            tasks: JoinSet::new(),
+            sender,
+            receiver,
+        }
     }
 
     /// Where else news for this worker may come from.
@@ -102,12 +118,21 @@ impl<W: Write> Deliveries<W> {
     /// The next news, if it comes within the timeout.
     pub fn wait_settled(&mut self, timeout: Duration) -> Option<Settled> {
         let receiver = &mut self.receiver;
-        self.runtime.block_on(async { tokio::time::timeout(timeout, receiver.recv()).await.ok().flatten() })
+        self.runtime.block_on(async {
+            tokio::time::timeout(timeout, receiver.recv())
+                .await
+                .ok()
+                .flatten()
+        })
     }
 
     /// Whether the last attempt, of whichever batch, found the database unavailable.
     pub fn in_outage(&self) -> bool {
-        self.writer.outage.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+        self.writer
+            .outage
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .is_some()
     }
 }
 
@@ -137,7 +162,10 @@ impl<W: Write> Writer<W> {
         // In order from the front: what is split stays in the order of its records, which the
         // databases that take samples in order only depend on.
         while let Some(batch) = to_write.pop_front() {
-            match self.repeat_until_answered(&batch, &mut perhaps_stored).await {
+            match self
+                .repeat_until_answered(&batch, &mut perhaps_stored)
+                .await
+            {
                 Answer::Written => {
                     delivered.written += batch.len();
                     self.metrics.bytes_written.inc_by(batch.body().len() as u64);
@@ -150,7 +178,13 @@ impl<W: Write> Writer<W> {
                     Scope::Items(items) => {
                         let indices: Vec<_> = items.iter().map(|(item, _)| *item).collect();
                         for (item, reason) in items {
-                            delivered.refuse(&batch, item, reason, rejected.superseded, perhaps_stored);
+                            delivered.refuse(
+                                &batch,
+                                item,
+                                reason,
+                                rejected.superseded,
+                                perhaps_stored,
+                            );
                         }
                         if rejected.rest_written {
                             delivered.written += batch.len() - indices.len();
@@ -164,7 +198,11 @@ impl<W: Write> Writer<W> {
                             push_front(&mut to_write, vec![left, right]);
                         }
                         None => delivered.refuse(
-                            &batch, 0, rejected.reason, rejected.superseded, perhaps_stored,
+                            &batch,
+                            0,
+                            rejected.reason,
+                            rejected.superseded,
+                            perhaps_stored,
                         ),
                     },
                 },
@@ -186,7 +224,10 @@ impl<W: Write> Writer<W> {
                     self.outage_is_over();
                     return Answer::Rejected(rejected);
                 }
-                Err(SinkError::Unavailable { reason, retry_after }) => {
+                Err(SinkError::Unavailable {
+                    reason,
+                    retry_after,
+                }) => {
                     *perhaps_stored = true;
                     (reason, retry_after)
                 }
@@ -213,22 +254,44 @@ impl<W: Write> Writer<W> {
         let mut outage = self.outage.lock().unwrap_or_else(PoisonError::into_inner);
         if outage.is_none() {
             *outage = Some(Instant::now());
-            warn!(connector = self.connector, reason, "the database takes no writes; repeating until it does");
+            warn!(
+                connector = self.connector,
+                reason, "the database takes no writes; repeating until it does"
+            );
         }
     }
 
     fn outage_is_over(&self) {
-        let since = self.outage.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let since = self
+            .outage
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
         if let Some(since) = since {
             let seconds = since.elapsed().as_secs();
-            info!(connector = self.connector, seconds, "the database takes writes again");
+            info!(
+                connector = self.connector,
+                seconds, "the database takes writes again"
+            );
         }
     }
 }
 
 impl Delivered {
-    fn refuse(&mut self, batch: &Batch, item: usize, reason: String, superseded: bool, perhaps_stored: bool) {
-        self.refused.push(Refused { record: batch.record(item), superseded, perhaps_stored, reason });
+    fn refuse(
+        &mut self,
+        batch: &Batch,
+        item: usize,
+        reason: String,
+        superseded: bool,
+        perhaps_stored: bool,
+    ) {
+        self.refused.push(Refused {
+            record: batch.record(item),
+            superseded,
+            perhaps_stored,
+            reason,
+        });
     }
 }
 

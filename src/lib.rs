@@ -38,3 +38,4 @@ pub mod watermark;
 pub mod telemetry;
 
 pub mod cli;
+pub mod demo;

@@ -1,5 +1,6 @@
 //! The command line: one file a command.
 
+mod demo;
 mod run;
 mod validate;
 
@@ -30,6 +31,8 @@ enum Command {
     Run(ConfigurationArguments),
     /// Check configuration files; touches no broker and no database.
     Validate(ConfigurationArguments),
+    /// Show the main job at work on embedded defaults: no broker, no database, nothing to install.
+    Demo(demo::DemoArguments),
     /// Print the JSON Schema of a connector file, or of tidegate.yaml.
     Schema {
         /// Print the schema of tidegate.yaml.
@@ -58,6 +61,7 @@ pub fn run(arguments: Arguments) -> ExitCode {
     match arguments.command {
         Command::Run(files) => run::run(files.process_file().as_deref(), &files.paths),
         Command::Validate(files) => validate::run(files.process_file().as_deref(), &files.paths),
+        Command::Demo(arguments) => demo::run(&arguments),
         Command::Schema { process } => {
             println!("{}", crate::config::schema::json_schema(process));
             ExitCode::SUCCESS

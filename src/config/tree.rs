@@ -6,8 +6,8 @@
 
 use std::ops::Range;
 
-use serde_json::{Number, Value as Json};
 use granit_parser::{Event, Parser, ScalarStyle, StrInput, options};
+use serde_json::{Number, Value as Json};
 
 use super::error::{Findings, quoted};
 use super::expand::Expansion;

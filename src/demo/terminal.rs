@@ -62,17 +62,8 @@ fn watch(
 }
 
 fn draw(frame: &mut Frame<'_>, status: &Status, address: &str) {
-    let (line, chart_height) = (Constraint::Length(1), Constraint::Fill(1));
-    let figures_height = Constraint::Length(4);
-    let rows = [
-        line,
-        line,
-        figures_height,
-        chart_height,
-        chart_height,
-        chart_height,
-        line,
-    ];
+    let (one, four, rest) = (Constraint::Length(1), Constraint::Length(4), Constraint::Fill(1));
+    let rows = [one, one, four, rest, rest, rest, one];
     let [title, _, figures, flow, lag, fresh, keys] = Layout::vertical(rows).areas(frame.area());
     frame.render_widget(heading(status, address), title);
     draw_figures(frame, figures, status);

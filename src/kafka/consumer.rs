@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use rdkafka::client::ClientContext;
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
-use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _, ConsumerContext, RebalanceProtocol};
+use rdkafka::consumer::{
+    BaseConsumer, CommitMode, Consumer as _, ConsumerContext, RebalanceProtocol,
+};
 use rdkafka::message::{BorrowedMessage, Headers as _, Message as _};
 use rdkafka::topic_partition_list::{Offset as LibraryOffset, TopicPartitionList};
 use rdkafka::types::RDKafkaRespErr;
@@ -55,7 +57,9 @@ impl KafkaConsumer {
         for (key, value) in OWNED {
             config.set(*key, *value);
         }
-        config.set("group.id", group).set_log_level(RDKafkaLogLevel::Info);
+        config
+            .set("group.id", group)
+            .set_log_level(RDKafkaLogLevel::Info);
         let consumer: BaseConsumer<Context> = config.create_with_context(Context::default())?;
         match topics {
             Topics::List(topics) => {
@@ -105,7 +109,8 @@ impl Consumer for KafkaConsumer {
     fn unassign(&self, partitions: &[TopicPartition]) -> Result<(), KafkaError> {
         match self.consumer.rebalance_protocol() {
             RebalanceProtocol::Cooperative => {
-                self.consumer.incremental_unassign(&partition_list(partitions))?;
+                self.consumer
+                    .incremental_unassign(&partition_list(partitions))?;
             }
             _ => self.consumer.unassign()?,
         }
@@ -121,11 +126,15 @@ impl Consumer for KafkaConsumer {
     }
 
     fn commit(&self, offsets: &Covers) -> Result<(), KafkaError> {
-        Ok(self.consumer.commit(&offset_list(offsets)?, CommitMode::Async)?)
+        Ok(self
+            .consumer
+            .commit(&offset_list(offsets)?, CommitMode::Async)?)
     }
 
     fn commit_and_wait(&self, offsets: &Covers) -> Result<(), KafkaError> {
-        Ok(self.consumer.commit(&offset_list(offsets)?, CommitMode::Sync)?)
+        Ok(self
+            .consumer
+            .commit(&offset_list(offsets)?, CommitMode::Sync)?)
     }
 }
 
@@ -156,12 +165,21 @@ impl Record for BorrowedMessage<'_> {
 
     fn header(&self, name: &str) -> Option<&[u8]> {
         let headers = rdkafka::Message::headers(self)?;
-        headers.iter().filter(|header| header.key == name).last()?.value
+        headers
+            .iter()
+            .filter(|header| header.key == name)
+            .last()?
+            .value
     }
 
     fn headers(&self) -> Vec<(&str, Option<&[u8]>)> {
         rdkafka::Message::headers(self)
-            .map(|headers| headers.iter().map(|header| (header.key, header.value)).collect())
+            .map(|headers| {
+                headers
+                    .iter()
+                    .map(|header| (header.key, header.value))
+                    .collect()
+            })
             .unwrap_or_default()
     }
 }
@@ -179,7 +197,10 @@ struct Context {
 /// The events that carry no record.
 enum Pending {
     Assigned(Vec<TopicPartition>),
-    Revoked { partitions: Vec<TopicPartition>, lost: bool },
+    Revoked {
+        partitions: Vec<TopicPartition>,
+        lost: bool,
+    },
     Committed(Result<(), KafkaError>),
     Ends(Vec<PartitionEnd>),
     Failed(KafkaError),
@@ -187,7 +208,10 @@ enum Pending {
 
 impl Context {
     fn push(&self, event: Pending) {
-        self.events.lock().unwrap_or_else(PoisonError::into_inner).push_back(event);
+        self.events
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push_back(event);
         self.any.store(true, Ordering::Release);
     }
 
@@ -242,7 +266,9 @@ impl ConsumerContext for Context {
         let assigned = event == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS;
         if self.closing.load(Ordering::Acquire) {
             let outcome = match consumer.rebalance_protocol() {
-                RebalanceProtocol::Cooperative if assigned => consumer.incremental_assign(partitions),
+                RebalanceProtocol::Cooperative if assigned => {
+                    consumer.incremental_assign(partitions)
+                }
                 RebalanceProtocol::Cooperative => consumer.incremental_unassign(partitions),
                 _ => consumer.unassign(),
             };
@@ -254,18 +280,31 @@ impl ConsumerContext for Context {
         let named = partitions
             .elements()
             .iter()
-            .map(|e| TopicPartition { topic: e.topic().into(), partition: e.partition() })
+            .map(|e| TopicPartition {
+                topic: e.topic().into(),
+                partition: e.partition(),
+            })
             .collect();
         self.push(if assigned {
             Pending::Assigned(named)
         } else {
-            Pending::Revoked { partitions: named, lost: consumer.assignment_lost() }
+            Pending::Revoked {
+                partitions: named,
+                lost: consumer.assignment_lost(),
+            }
         });
     }
 
-    fn commit_callback(&self, result: Result<(), rdkafka::error::KafkaError>, list: &TopicPartitionList) {
+    fn commit_callback(
+        &self,
+        result: Result<(), rdkafka::error::KafkaError>,
+        list: &TopicPartitionList,
+    ) {
         // The request may succeed while single partitions in it are refused.
-        let refused = list.elements().iter().find_map(|element| element.error().err());
+        let refused = list
+            .elements()
+            .iter()
+            .find_map(|element| element.error().err());
         self.push(Pending::Committed(match (result, refused) {
             (Err(error), _) | (Ok(()), Some(error)) => Err(error.into()),
             (Ok(()), None) => Ok(()),
@@ -292,6 +331,7 @@ struct TopicStatistics {
 }
 
 #[derive(Deserialize)]
+#[expect(clippy::struct_field_names, reason = "the names are librdkafka's")]
 struct PartitionStatistics {
     lo_offset: i64,
     ls_offset: i64,
@@ -306,9 +346,16 @@ impl Statistics {
             let topic: std::sync::Arc<str> = topic.into();
             for (partition, p) in statistics.partitions {
                 if partition >= 0 && p.ls_offset >= 0 {
-                    let partition = TopicPartition { topic: topic.clone(), partition };
+                    let partition = TopicPartition {
+                        topic: topic.clone(),
+                        partition,
+                    };
                     let committed = Offset(p.committed_offset.max(p.lo_offset).max(0));
-                    ends.push(PartitionEnd { partition, end: Offset(p.ls_offset), committed });
+                    ends.push(PartitionEnd {
+                        partition,
+                        end: Offset(p.ls_offset),
+                        committed,
+                    });
                 }
             }
         }
@@ -318,8 +365,14 @@ impl Statistics {
 
 impl From<rdkafka::error::KafkaError> for KafkaError {
     fn from(error: rdkafka::error::KafkaError) -> Self {
-        let fatal = matches!(error, rdkafka::error::KafkaError::MessageConsumptionFatal(_));
-        Self { reason: error.to_string(), fatal }
+        let fatal = matches!(
+            error,
+            rdkafka::error::KafkaError::MessageConsumptionFatal(_)
+        );
+        Self {
+            reason: error.to_string(),
+            fatal,
+        }
     }
 }
 

@@ -56,7 +56,10 @@ pub enum Event<R> {
     Assigned(Vec<TopicPartition>),
     /// The group takes these away; the member must call [`Consumer::unassign`]. When `lost`, they
     /// belong to another member already and nothing of them may be committed.
-    Revoked { partitions: Vec<TopicPartition>, lost: bool },
+    Revoked {
+        partitions: Vec<TopicPartition>,
+        lost: bool,
+    },
     /// A commit has ended.
     Committed(Result<(), KafkaError>),
     /// Where each assigned partition ends.
@@ -89,7 +92,12 @@ pub trait DeadLetterTopic {
     /// Begins to produce the record, unchanged, with headers added to its own. The confirmation
     /// comes as [`Settled::DeadLetter`](crate::deliver::Settled::DeadLetter). An error means that
     /// nothing was begun: try again later.
-    fn send<R: Record>(&self, record: &R, headers: &[Header], id: LetterId) -> Result<(), KafkaError>;
+    fn send<R: Record>(
+        &self,
+        record: &R,
+        headers: &[Header],
+        id: LetterId,
+    ) -> Result<(), KafkaError>;
 }
 
 /// Which dead letter a confirmation is about.

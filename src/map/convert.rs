@@ -45,15 +45,22 @@ pub(super) fn to_value(
             };
         }
     };
-    value.map(Some).ok_or_else(|| mismatch(&input, kind, coerce))
+    value
+        .map(Some)
+        .ok_or_else(|| mismatch(&input, kind, coerce))
 }
 
 fn float<'a>(input: &Input<'a>, coerce: bool) -> Option<Float<'a>> {
     match input {
         Input::Number(text) => Float::from_text(text),
-        #[expect(clippy::cast_precision_loss, reason = "an offset above 2^53 is not to be expected")]
+        #[expect(
+            clippy::cast_precision_loss,
+            reason = "an offset above 2^53 is not to be expected"
+        )]
         Input::Integer(integer) => Float::from_number(*integer as f64),
-        Input::Text(text) | Input::Untyped(text) if coerce => Float::from_number(text.trim().parse().ok()?),
+        Input::Text(text) | Input::Untyped(text) if coerce => {
+            Float::from_number(text.trim().parse().ok()?)
+        }
         Input::Boolean(boolean) if coerce => Float::from_number(f64::from(u8::from(*boolean))),
         _ => None,
     }
@@ -66,7 +73,9 @@ fn integer(input: &Input<'_>, coerce: bool) -> Option<i64> {
         _ => {
             let text = number_text(input, coerce)?;
             #[expect(clippy::cast_possible_truncation, reason = "whole and within 2^53")]
-            text.parse().ok().or_else(|| whole(text).map(|number| number as i64))
+            text.parse()
+                .ok()
+                .or_else(|| whole(text).map(|number| number as i64))
         }
     }
 }
@@ -82,7 +91,11 @@ fn unsigned(input: &Input<'_>, coerce: bool) -> Option<u64> {
                 clippy::cast_sign_loss,
                 reason = "whole, not negative and within 2^53"
             )]
-            text.parse().ok().or_else(|| whole(text).filter(|n| *n >= 0.0).map(|number| number as u64))
+            text.parse().ok().or_else(|| {
+                whole(text)
+                    .filter(|n| *n >= 0.0)
+                    .map(|number| number as u64)
+            })
         }
     }
 }
@@ -110,7 +123,9 @@ fn string(input: Input<'_>, coerce: bool) -> Result<Cow<'_, str>, Input<'_>> {
         Input::Text(text) | Input::Untyped(text) => Ok(text),
         Input::Number(text) if coerce => Ok(Cow::Borrowed(text)),
         Input::Integer(integer) if coerce => Ok(Cow::Owned(integer.to_string())),
-        Input::Boolean(boolean) if coerce => Ok(Cow::Borrowed(if boolean { "true" } else { "false" })),
+        Input::Boolean(boolean) if coerce => {
+            Ok(Cow::Borrowed(if boolean { "true" } else { "false" }))
+        }
         other => Err(other),
     }
 }
@@ -150,7 +165,11 @@ fn mismatch(input: &Input<'_>, kind: FieldKind, coerce: bool) -> String {
         FieldKind::String => matches!(input, Input::Text(_)),
         _ => matches!(input, Input::Number(_) | Input::Integer(_)),
     };
-    let mend = if coerce || same_kind { "" } else { " (declare another type, or coerce: true)" };
+    let mend = if coerce || same_kind {
+        ""
+    } else {
+        " (declare another type, or coerce: true)"
+    };
     format!("found {found}, not {wanted}{mend}")
 }
 

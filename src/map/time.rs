@@ -22,12 +22,18 @@ pub(super) fn from_rfc3339(input: &Input<'_>) -> Result<Timestamp, String> {
     match input {
         Input::Text(text) | Input::Untyped(text) => {
             let parsed: jiff::Timestamp = text.trim().parse().map_err(|_| {
-                format!("{} is not an RFC 3339 time with a zone, such as 2026-11-22T10:00:00Z", shown(input))
+                format!(
+                    "{} is not an RFC 3339 time with a zone, such as 2026-11-22T10:00:00Z",
+                    shown(input)
+                )
             })?;
             in_range(parsed.as_nanosecond(), input)
         }
         Input::Nothing => Err("there is no value".into()),
-        _ => Err(format!("found {}, not text; for a number, declare its unit", shown(input))),
+        _ => Err(format!(
+            "found {}, not text; for a number, declare its unit",
+            shown(input)
+        )),
     }
 }
 
@@ -93,11 +99,26 @@ mod tests {
 
     #[test]
     fn decimals_keep_every_nanosecond() {
-        assert_eq!(nanos_of("1718000000.123456789", TimeUnit::S), Some(1_718_000_000_123_456_789));
-        assert_eq!(nanos_of("1718000000123.456789", TimeUnit::Ms), Some(1_718_000_000_123_456_789));
-        assert_eq!(nanos_of("1718000000", TimeUnit::S), Some(1_718_000_000_000_000_000));
-        assert_eq!(nanos_of("1.718e9", TimeUnit::S), Some(1_718_000_000_000_000_000));
-        assert_eq!(nanos_of("17180000000E-1", TimeUnit::S), Some(1_718_000_000_000_000_000));
+        assert_eq!(
+            nanos_of("1718000000.123456789", TimeUnit::S),
+            Some(1_718_000_000_123_456_789)
+        );
+        assert_eq!(
+            nanos_of("1718000000123.456789", TimeUnit::Ms),
+            Some(1_718_000_000_123_456_789)
+        );
+        assert_eq!(
+            nanos_of("1718000000", TimeUnit::S),
+            Some(1_718_000_000_000_000_000)
+        );
+        assert_eq!(
+            nanos_of("1.718e9", TimeUnit::S),
+            Some(1_718_000_000_000_000_000)
+        );
+        assert_eq!(
+            nanos_of("17180000000E-1", TimeUnit::S),
+            Some(1_718_000_000_000_000_000)
+        );
     }
 
     #[test]
@@ -108,7 +129,17 @@ mod tests {
 
     #[test]
     fn what_is_not_a_number_is_none() {
-        for text in ["", "-", ".5", "1_000", "0x10", "1e", "1e99999999999", "abc", "١٢"] {
+        for text in [
+            "",
+            "-",
+            ".5",
+            "1_000",
+            "0x10",
+            "1e",
+            "1e99999999999",
+            "abc",
+            "١٢",
+        ] {
             assert_eq!(nanos_of(text, TimeUnit::Ms), None, "{text}");
         }
     }

@@ -130,7 +130,11 @@ impl Sink {
     /// How many batches may be under way at once when the configuration wishes for `wanted`: one
     /// where the database takes samples in order only.
     pub fn in_flight(&self, wanted: NonZeroUsize) -> NonZeroUsize {
-        if self.is_ordered() { NonZeroUsize::MIN } else { wanted }
+        if self.is_ordered() {
+            NonZeroUsize::MIN
+        } else {
+            wanted
+        }
     }
 }
 

@@ -21,7 +21,7 @@ use tracing::{error, warn};
 
 use crate::config;
 use crate::dead_letter::{self, Reject, Stage};
-use crate::deliver::{Deliveries, Delivered, Settled};
+use crate::deliver::{Delivered, Deliveries, Settled};
 use crate::kafka::{Consumer, DeadLetterTopic, Event, KafkaError, LetterId};
 use crate::record::{Offset, Record, TopicPartition};
 use crate::sink::Write;
@@ -75,7 +75,11 @@ pub enum Outcome {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Failure {
     /// A record was rejected, and no dead-letter topic is named.
-    Record { partition: TopicPartition, offset: Offset, reject: Reject },
+    Record {
+        partition: TopicPartition,
+        offset: Offset,
+        reject: Reject,
+    },
     /// Kafka has ended this client for good.
     Kafka(String),
 }
@@ -164,7 +168,10 @@ impl<'c, C: Consumer, D: DeadLetterTopic, W: Write> Worker<'c, C, D, W> {
 
     fn poll(&mut self) {
         self.resume();
-        let mut timeout = self.intake.linger_left().map_or(TURN, |left| left.min(TURN));
+        let mut timeout = self
+            .intake
+            .linger_left()
+            .map_or(TURN, |left| left.min(TURN));
         for _ in 0..RECORDS_A_TURN {
             match self.consumer.poll(timeout) {
                 Some(Event::Record(record)) => self.take_record(record),
@@ -193,7 +200,11 @@ impl<'c, C: Consumer, D: DeadLetterTopic, W: Write> Worker<'c, C, D, W> {
                 self.metrics.records_rejected.inc();
                 if self.dead_letters.is_none() {
                     let partition = self.partitions.name(partition).clone();
-                    self.failure = Some(Failure::Record { partition, offset, reject });
+                    self.failure = Some(Failure::Record {
+                        partition,
+                        offset,
+                        reject,
+                    });
                     return;
                 }
                 self.intake.keep_rejected(record, reject);
@@ -231,7 +242,11 @@ impl<'c, C: Consumer, D: DeadLetterTopic, W: Write> Worker<'c, C, D, W> {
         self.metrics.rebalances.inc();
         if !lost {
             let hopeless = self.deliveries.in_outage();
-            self.drain(if hopeless { DRAIN_IN_OUTAGE } else { self.settings.drain });
+            self.drain(if hopeless {
+                DRAIN_IN_OUTAGE
+            } else {
+                self.settings.drain
+            });
             self.commit_and_wait();
         }
         for partition in partitions {
@@ -247,7 +262,11 @@ impl<'c, C: Consumer, D: DeadLetterTopic, W: Write> Worker<'c, C, D, W> {
         if error.fatal {
             self.failure = Some(Failure::Kafka(error.reason));
         } else {
-            warn!(connector = self.settings.connector, reason = error.reason, "Kafka");
+            warn!(
+                connector = self.settings.connector,
+                reason = error.reason,
+                "Kafka"
+            );
         }
     }
 
@@ -331,7 +350,9 @@ impl<'c, C: Consumer, D: DeadLetterTopic, W: Write> Worker<'c, C, D, W> {
 
     fn take_delivered(&mut self, id: BatchId, delivered: Delivered) {
         self.metrics.points_written.inc_by(delivered.written as u64);
-        let Some((flight, covers)) = self.watermark.get_mut(id) else { return };
+        let Some((flight, covers)) = self.watermark.get_mut(id) else {
+            return;
+        };
         flight.writing = false;
         let mut stored_before = 0;
         for refused in delivered.refused {
@@ -339,14 +360,24 @@ impl<'c, C: Consumer, D: DeadLetterTopic, W: Write> Worker<'c, C, D, W> {
                 stored_before += 1;
                 continue;
             }
-            let Some((partition, offset)) = flight.refuse(refused.record, covers) else { continue };
+            let Some((partition, offset)) = flight.refuse(refused.record, covers) else {
+                continue;
+            };
             self.metrics.records_rejected.inc();
-            let reject = Reject { stage: Stage::Write, reason: refused.reason };
+            let reject = Reject {
+                stage: Stage::Write,
+                reason: refused.reason,
+            };
             if self.dead_letters.is_some() {
-                self.letters.push_back(Letter::new(id, refused.record, reject));
+                self.letters
+                    .push_back(Letter::new(id, refused.record, reject));
             } else {
                 flight.stuck = true;
-                self.failure.get_or_insert(Failure::Record { partition, offset, reject });
+                self.failure.get_or_insert(Failure::Record {
+                    partition,
+                    offset,
+                    reject,
+                });
             }
         }
         if stored_before > 0 {
@@ -362,7 +393,9 @@ impl<'c, C: Consumer, D: DeadLetterTopic, W: Write> Worker<'c, C, D, W> {
     }
 
     fn take_letter_result(&mut self, id: LetterId, result: Result<(), String>) {
-        let Some((flight, _)) = self.watermark.get_mut(id.batch) else { return };
+        let Some((flight, _)) = self.watermark.get_mut(id.batch) else {
+            return;
+        };
         match result {
             Ok(()) => {
                 self.metrics.dead_letters.inc();
@@ -370,7 +403,10 @@ impl<'c, C: Consumer, D: DeadLetterTopic, W: Write> Worker<'c, C, D, W> {
                 self.end_if_done(id.batch);
             }
             Err(reason) => {
-                warn!(connector = self.settings.connector, reason, "a dead letter was not confirmed; repeating");
+                warn!(
+                    connector = self.settings.connector,
+                    reason, "a dead letter was not confirmed; repeating"
+                );
                 if let Some(reject) = flight.letter_failed(id.record) {
                     let mut letter = Letter::new(id.batch, id.record, reject);
                     letter.not_before = Instant::now() + LETTER_RETRY;
@@ -382,7 +418,9 @@ impl<'c, C: Consumer, D: DeadLetterTopic, W: Write> Worker<'c, C, D, W> {
 
     /// Produces the letters that wait. One that can't be begun now stays, and those behind it.
     fn send_letters(&mut self) {
-        let Some(dead_letters) = &self.dead_letters else { return };
+        let Some(dead_letters) = &self.dead_letters else {
+            return;
+        };
         while let Some(letter) = self.letters.front() {
             if letter.not_before > Instant::now() {
                 return;
@@ -392,11 +430,22 @@ impl<'c, C: Consumer, D: DeadLetterTopic, W: Write> Worker<'c, C, D, W> {
                 continue;
             };
             let record = flight.record(letter.record);
-            let headers =
-                dead_letter::headers(record, &self.settings.connector, self.settings.number, &letter.reject);
-            let id = LetterId { batch: letter.batch, record: letter.record };
+            let headers = dead_letter::headers(
+                record,
+                &self.settings.connector,
+                self.settings.number,
+                &letter.reject,
+            );
+            let id = LetterId {
+                batch: letter.batch,
+                record: letter.record,
+            };
             if let Err(error) = dead_letters.send(record, &headers, id) {
-                warn!(connector = self.settings.connector, reason = error.reason, "a dead letter can't be produced; repeating");
+                warn!(
+                    connector = self.settings.connector,
+                    reason = error.reason,
+                    "a dead letter can't be produced; repeating"
+                );
                 if let Some(letter) = self.letters.front_mut() {
                     letter.not_before = Instant::now() + LETTER_RETRY;
                 }
@@ -410,7 +459,11 @@ impl<'c, C: Consumer, D: DeadLetterTopic, W: Write> Worker<'c, C, D, W> {
 
     /// Lets a batch go when its points are durable and its rejected records confirmed.
     fn end_if_done(&mut self, id: BatchId) {
-        if self.watermark.get_mut(id).is_some_and(|(flight, _)| flight.is_done()) {
+        if self
+            .watermark
+            .get_mut(id)
+            .is_some_and(|(flight, _)| flight.is_done())
+        {
             if let Some(flight) = self.watermark.done(id) {
                 self.metrics.batches_done.inc();
                 self.metrics.durable_until(flight.newest);
@@ -421,7 +474,9 @@ impl<'c, C: Consumer, D: DeadLetterTopic, W: Write> Worker<'c, C, D, W> {
 
     fn count_in_flight(&mut self) {
         self.shares.in_flight.set(self.watermark.in_flight());
-        self.shares.bytes.set(self.watermark.kept().map(|flight| flight.bytes).sum());
+        self.shares
+            .bytes
+            .set(self.watermark.kept().map(|flight| flight.bytes).sum());
     }
 
     fn commit_if_due(&mut self) {
@@ -463,7 +518,11 @@ impl<'c, C: Consumer, D: DeadLetterTopic, W: Write> Worker<'c, C, D, W> {
             }
             Err(error) => {
                 self.metrics.commit_failures.inc();
-                warn!(connector = self.settings.connector, reason = error.reason, "a commit failed; the next one covers it");
+                warn!(
+                    connector = self.settings.connector,
+                    reason = error.reason,
+                    "a commit failed; the next one covers it"
+                );
                 self.watermark.put_back(self.partitions.durable_offsets());
             }
         }
@@ -477,7 +536,8 @@ impl<'c, C: Consumer, D: DeadLetterTopic, W: Write> Worker<'c, C, D, W> {
                 self.submit();
             }
             self.send_letters();
-            let waiting = !self.intake.is_empty() || self.watermark.kept().any(|flight| !flight.stuck);
+            let waiting =
+                !self.intake.is_empty() || self.watermark.kept().any(|flight| !flight.stuck);
             if !waiting || Instant::now() >= deadline {
                 return;
             }
@@ -502,7 +562,11 @@ impl<'c, C: Consumer, D: DeadLetterTopic, W: Write> Worker<'c, C, D, W> {
 
     fn report(&self, result: Result<(), KafkaError>, doing: &str) {
         if let Err(error) = result {
-            warn!(connector = self.settings.connector, reason = error.reason, "Kafka: {doing}");
+            warn!(
+                connector = self.settings.connector,
+                reason = error.reason,
+                "Kafka: {doing}"
+            );
         }
     }
 }
@@ -510,7 +574,11 @@ impl<'c, C: Consumer, D: DeadLetterTopic, W: Write> Worker<'c, C, D, W> {
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Record { partition, offset, reject } => write!(
+            Self::Record {
+                partition,
+                offset,
+                reject,
+            } => write!(
                 f,
                 "the record at {partition} offset {offset} was rejected: {}; name a dead_letter topic \
                  to set such records aside and go on",

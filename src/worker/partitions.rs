@@ -38,7 +38,10 @@ struct Owned {
 
 impl Partitions {
     pub(super) fn new(repeat_limit: usize) -> Self {
-        Self { repeat_limit, ..Self::default() }
+        Self {
+            repeat_limit,
+            ..Self::default()
+        }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -46,7 +49,10 @@ impl Partitions {
     }
 
     pub(super) fn names(&self) -> Vec<TopicPartition> {
-        self.owned.values().map(|owned| owned.name.clone()).collect()
+        self.owned
+            .values()
+            .map(|owned| owned.name.clone())
+            .collect()
     }
 
     pub(super) fn add(&mut self, partitions: &[TopicPartition]) {
@@ -54,16 +60,27 @@ impl Partitions {
             self.remove(name);
             let index = self.next_index;
             self.next_index += 1;
-            self.by_number.entry(name.partition).or_default().push(index);
+            self.by_number
+                .entry(name.partition)
+                .or_default()
+                .push(index);
             self.owned.insert(
                 index,
-                Owned { name: name.clone(), open: None, durable: None, taken: 0, end: None },
+                Owned {
+                    name: name.clone(),
+                    open: None,
+                    durable: None,
+                    taken: 0,
+                    end: None,
+                },
             );
         }
     }
 
     pub(super) fn remove(&mut self, partition: &TopicPartition) {
-        let Some(index) = self.find(&partition.topic, partition.partition) else { return };
+        let Some(index) = self.find(&partition.topic, partition.partition) else {
+            return;
+        };
         self.owned.remove(&index);
         self.open.retain(|open| *open != index);
         if let Some(indices) = self.by_number.get_mut(&partition.partition) {
@@ -78,7 +95,9 @@ impl Partitions {
             return Some(self.last);
         }
         let indices = self.by_number.get(&number)?;
-        let index = *indices.iter().find(|index| self.owned.get(index).is_some_and(is_it))?;
+        let index = *indices
+            .iter()
+            .find(|index| self.owned.get(index).is_some_and(is_it))?;
         self.last = index;
         Some(index)
     }
@@ -91,7 +110,9 @@ impl Partitions {
 
     /// A record of this partition is in the open batch now, or needs nothing to be written.
     pub(super) fn taken(&mut self, index: usize, offset: Offset) {
-        let Some(owned) = self.owned.get_mut(&index) else { return };
+        let Some(owned) = self.owned.get_mut(&index) else {
+            return;
+        };
         if owned.open.replace(NextOffset::after(offset)).is_none() {
             self.open.push(index);
         }
@@ -130,7 +151,10 @@ impl Partitions {
 
     /// What has to be committed again after a commit has failed.
     pub(super) fn durable_offsets(&self) -> Covers {
-        self.owned.values().filter_map(|o| Some((o.name.clone(), o.durable?))).collect()
+        self.owned
+            .values()
+            .filter_map(|o| Some((o.name.clone(), o.durable?)))
+            .collect()
     }
 
     /// Takes in where partitions end; returns the lag.

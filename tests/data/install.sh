@@ -56,5 +56,5 @@ case "${1:-}" in
     [[ -d "$target" ]] || die "$PACKAGE is not installed. Mend: tests/data/install.sh"
     printf '%s\n' "$target"
     ;;
-  *) sed -n '2,/^set /s/^# \{0,1\}//p' "$0"; exit 2 ;;
+  *) sed -n '2,/^set /{/^set /d;s/^# \{0,1\}//p}' "$0"; exit 2 ;;
 esac

@@ -1,0 +1,556 @@
+//! Nothing is lost, and nothing is there twice, however often the process is killed; and what is committed was
+//! acknowledged by the database before.
+//!
+//! The real binary reads a real topic into a real database, is killed with SIGKILL at random moments and started
+//! again, while messages keep coming. `TIDEGATE_SEED` repeats a run's choices.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test whose tools fail can only panic"
+)]
+
+mod stack;
+mod support;
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::producer::{BaseRecord, DeliveryResult, Producer, ProducerContext, ThreadedProducer};
+use rdkafka::{ClientConfig, ClientContext, Message, Offset, TopicPartitionList};
+
+use support::proxy::{Decode, Log, Point, Proxy};
+use support::{Random, Tidegate};
+
+const MESSAGES: u32 = 200_000;
+const SERIES: u32 = 200;
+const PARTITIONS: u32 = 4;
+/// A second: slower than the connector, so that the last kill, too, finds messages on their way.
+const PRODUCED_A_SECOND: u32 = 8_000;
+/// The timestamps of all messages lie in the half hour before the test: Prometheus refuses what is more than an hour
+/// older than its newest sample, and partitions are not read in step.
+const APART_MS: i64 = 9;
+/// Kills while messages flow. Every second one is followed by another while the next process starts.
+const KILLS: u32 = 6;
+/// A killed member blocks its group for so long.
+const SESSION: Duration = Duration::from_secs(3);
+const OBSERVE_EVERY: Duration = Duration::from_millis(20);
+/// Without any progress for so long, the connector hangs.
+const STALLED_AFTER: Duration = Duration::from_secs(60);
+
+/// The runner's configuration finds these tests by the module's name (.config/nextest.toml).
+mod lose_nothing {
+    use super::*;
+
+    #[test]
+    fn every_message_is_stored_once_after_kills_into_victoria_metrics() {
+        let database = stack::VictoriaMetrics::start();
+        let messages = deliver_through_kills(&Target {
+            database: database.url(),
+            sink: |url| {
+                format!("influxdb: {{ url: '{url}', org: o, bucket: b, compression: none }}")
+            },
+            max_points: 2000,
+            decode: support::proxy::line_protocol,
+        });
+        database.flush();
+        let stored = database.export(r#"{__name__!=""}"#);
+        messages.assert_stored_once(&stored);
+    }
+
+    #[test]
+    fn every_message_is_stored_once_after_kills_into_prometheus() {
+        stored_once_in_prometheus(&stack::Prometheus::start());
+    }
+
+    /// Such a Prometheus takes the repeats after a kill a second time, and must still show them once.
+    #[test]
+    fn every_message_is_stored_once_after_kills_into_prometheus_with_an_out_of_order_window() {
+        stored_once_in_prometheus(&stack::Prometheus::start_with_out_of_order("1h"));
+    }
+
+    fn stored_once_in_prometheus(database: &stack::Prometheus) {
+        let messages = deliver_through_kills(&Target {
+            database: database.url(),
+            sink: |url| format!("prometheus: {{ url: '{url}/api/v1/write' }}"),
+            max_points: 500,
+            decode: support::proxy::remote_write,
+        });
+        #[expect(clippy::cast_precision_loss, reason = "seconds are enough")]
+        let now = now_ms() as f64 / 1000.0;
+        let stored = database.series(r#"{__name__!=""}"#, "2h", now);
+        messages.assert_stored_once(&stored);
+    }
+
+    /// The test's own test: the rule that every observed commit is held against can be broken.
+    #[test]
+    fn the_check_finds_a_commit_that_is_ahead() {
+        let points: Vec<Point> = (0..10).map(|at| Point { series: 1, at }).collect();
+        let start = Instant::now();
+        let at = |milliseconds| start + Duration::from_millis(milliseconds);
+        let mut log = Log::default();
+        log.acknowledge(&points[..6], at(10));
+        log.acknowledge(&points[7..], at(20));
+
+        assert_eq!(first_not_acknowledged(&log, &points, 0..6, at(10)), None);
+        let one_ahead = first_not_acknowledged(&log, &points, 0..7, at(30));
+        assert_eq!(one_ahead, Some(6));
+        let over_a_gap = first_not_acknowledged(&log, &points, 0..9, at(30));
+        assert_eq!(over_a_gap, Some(6));
+        log.acknowledge(&points[6..7], at(40));
+        let too_early = first_not_acknowledged(&log, &points, 0..7, at(39));
+        assert_eq!(too_early, Some(6));
+        assert_eq!(first_not_acknowledged(&log, &points, 0..10, at(40)), None);
+    }
+}
+
+/// Where the messages go.
+struct Target<'a> {
+    database: &'a str,
+    /// From the address to write to, the text of the connector's `sink`.
+    sink: fn(&str) -> String,
+    max_points: u32,
+    decode: Decode,
+}
+
+/// Runs the connector from the first message to the last, killing it on the way.
+fn deliver_through_kills(target: &Target<'_>) -> Arc<Messages> {
+    let mut random = Random::of_this_run();
+    let messages = Arc::new(Messages::new(&mut random));
+    let kafka = stack::shared_kafka();
+    let topic = format!("lose-nothing-{}-{}", std::process::id(), messages.first_at);
+    kafka.create_topic(&topic, PARTITIONS.cast_signed());
+    // 20 ms for 500 points: about what a database on another host takes.
+    let a_point = Duration::from_micros(40);
+    let proxy = Proxy::start(target.database, target.decode, a_point, random.fork());
+    let proxy = Arc::new(proxy);
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    write_configuration(folder.path(), &kafka, &topic, target, &proxy);
+    let watch = Watch::start(kafka.bootstrap(), &topic, &messages, &proxy);
+    let producer = messages.produce_in_background(kafka.bootstrap(), &topic);
+
+    let mut run = Run {
+        folder: folder.path(),
+        proxy: &proxy,
+        watch: &watch,
+    };
+    let (mut tidegate, kills) = run.kill_again_and_again(&mut random);
+    producer.join().expect("every message produced as planned");
+    run.wait_until(&mut tidegate, || watch.committed() == messages.log_ends());
+    watch.assert_log_ends(&messages.log_ends());
+    let tail = tidegate.log_tail();
+    assert!(
+        tidegate.terminate().success(),
+        "SIGTERM, and no exit code 0{tail}"
+    );
+    let commits = watch.end();
+    kafka.delete_topic(&topic);
+
+    let log = proxy.log();
+    println!(
+        "{kills} kills, {} points acknowledged, {} times again; {} requests refused; {commits} commits seen",
+        log.points(),
+        log.repeats,
+        log.refusals,
+    );
+    assert!(
+        commits > kills,
+        "too few commits seen for the check to mean anything"
+    );
+    drop(log);
+    messages
+}
+
+fn write_configuration(
+    folder: &Path,
+    kafka: &stack::Kafka,
+    topic: &str,
+    target: &Target<'_>,
+    proxy: &Proxy,
+) {
+    let process = format!("kafka: {{ bootstrap.servers: '{}' }}\n", kafka.bootstrap());
+    let sink = (target.sink)(proxy.url());
+    let (max_points, session) = (target.max_points, SESSION.as_millis());
+    // No dead_letter: a record that is rejected for nothing must end the connector, and so the test.
+    let connector = format!(
+        "topics: [{topic}]
+group: {topic}
+workers: 2
+kafka: {{ session.timeout.ms: {session}, heartbeat.interval.ms: 500 }}
+point:
+  measurement: lose_nothing
+  tags: {{ series: series }}
+  fields: {{ value: value }}
+  timestamp: {{ path: at, unit: ms }}
+batch: {{ max_points: {max_points}, linger: 200ms }}
+delivery: {{ drain: 2s }}
+sink:
+  {sink}
+"
+    );
+    std::fs::write(folder.join("tidegate.yaml"), process).expect("room for a file");
+    std::fs::write(folder.join("connector.yaml"), connector).expect("room for a file");
+}
+
+/// The processes, one after the other.
+struct Run<'a> {
+    folder: &'a Path,
+    proxy: &'a Proxy,
+    watch: &'a Watch,
+}
+
+impl Run<'_> {
+    /// Hands back the process that survives, and the number of those that did not.
+    fn kill_again_and_again(&mut self, random: &mut Random) -> (Tidegate, usize) {
+        let mut kills = 0;
+        let mut tidegate = Tidegate::run(self.folder);
+        let share = MESSAGES / (KILLS + 1);
+        for kill in 0..KILLS {
+            let until = (kill * share + random.below(share)) as usize;
+            self.wait_until(&mut tidegate, || self.proxy.log().points() >= until);
+            thread::sleep(Duration::from_millis(random.below(50).into()));
+            tidegate = self.replace(tidegate, &mut kills);
+            if kill % 2 == 1 {
+                thread::sleep(SESSION.mul_f64(1.5 * random.fraction()));
+                tidegate = self.replace(tidegate, &mut kills);
+            }
+        }
+        (tidegate, kills)
+    }
+
+    fn replace(&self, tidegate: Tidegate, kills: &mut usize) -> Tidegate {
+        tidegate.kill();
+        *kills += 1;
+        Tidegate::run(self.folder)
+    }
+
+    /// # Panics
+    /// When the process ends, a commit was ahead, or nothing moves any longer.
+    fn wait_until(&self, tidegate: &mut Tidegate, reached: impl Fn() -> bool) {
+        let (mut moved, mut last) = (Instant::now(), (0, 0));
+        while !reached() {
+            tidegate.assert_runs();
+            self.watch.assert_no_commit_was_ahead();
+            let now = (self.proxy.log().exchanges(), self.watch.commits());
+            if now != last {
+                (moved, last) = (Instant::now(), now);
+            }
+            let stalled = moved.elapsed() > STALLED_AFTER;
+            assert!(
+                !stalled,
+                "nothing has moved for {STALLED_AFTER:?}{}",
+                tidegate.log_tail()
+            );
+            thread::sleep(Duration::from_millis(5));
+        }
+        self.watch.assert_no_commit_was_ahead();
+    }
+}
+
+// ---------------------------------------------------------------------------------------------------- the messages
+
+/// What is produced, planned beforehand: so the point at each offset is known before anybody reads it.
+struct Messages {
+    first_at: i64,
+    /// In the order of production, which is the order of time.
+    all: Vec<Point>,
+    /// By partition and offset.
+    partitions: Vec<Vec<Point>>,
+}
+
+impl Messages {
+    fn new(random: &mut Random) -> Self {
+        let first_at = now_ms() - APART_MS * i64::from(MESSAGES);
+        let point = |number| Point {
+            series: random.below(SERIES),
+            at: first_at + APART_MS * i64::from(number),
+        };
+        let all: Vec<Point> = (0..MESSAGES).map(point).collect();
+        let mut partitions = vec![Vec::new(); PARTITIONS as usize];
+        for point in &all {
+            partitions[partition(*point)].push(*point);
+        }
+        Self {
+            first_at,
+            all,
+            partitions,
+        }
+    }
+
+    /// No two messages have the same.
+    fn value(&self, point: Point) -> f64 {
+        let number =
+            u32::try_from((point.at - self.first_at) / APART_MS).expect("a message's time");
+        f64::from(number) + 0.5
+    }
+
+    fn log_ends(&self) -> Vec<usize> {
+        self.partitions.iter().map(Vec::len).collect()
+    }
+
+    fn produce_in_background(self: &Arc<Self>, bootstrap: &str, topic: &str) -> JoinHandle<()> {
+        let (messages, topic) = (Arc::clone(self), topic.to_owned());
+        let producer: ThreadedProducer<Reports> = ClientConfig::new()
+            .set("bootstrap.servers", bootstrap)
+            .set("enable.idempotence", "true")
+            .set("linger.ms", "20")
+            .create_with_context(Reports::default())
+            .expect("a producer");
+        thread::spawn(move || messages.produce(&producer, &topic))
+    }
+
+    fn produce(&self, producer: &ThreadedProducer<Reports>, topic: &str) {
+        let start = Instant::now();
+        let mut offsets = vec![0; self.partitions.len()];
+        for (number, point) in (0..).zip(&self.all) {
+            if number % 200 == 0 {
+                let due = start + Duration::from_secs(1) * number / PRODUCED_A_SECOND;
+                thread::sleep(due.saturating_duration_since(Instant::now()));
+            }
+            let (partition, key) = (partition(*point), point.series.to_string());
+            let (at, value) = (point.at, self.value(*point));
+            let payload = format!(r#"{{"series":"{key}","at":{at},"value":{value:?}}}"#);
+            let record = BaseRecord::with_opaque_to(topic, offsets[partition])
+                .partition(i32::try_from(partition).expect("a small number"))
+                .key(&key)
+                .payload(&payload);
+            producer
+                .send(record)
+                .map_err(|(error, _)| error)
+                .expect("room in the producer's queue");
+            offsets[partition] += 1;
+        }
+        producer.flush(Duration::from_secs(30)).expect("delivery");
+        let reports = producer.context();
+        assert_eq!(reports.as_planned.load(Ordering::Acquire), self.all.len());
+    }
+
+    /// Every message once with its value, and nothing else.
+    fn assert_stored_once(&self, stored: &[stack::Series]) {
+        let row = |point: Point, value: f64| (point.series, point.at, value.to_bits());
+        let mut missing: BTreeMap<_, usize> = BTreeMap::new();
+        for point in &self.all {
+            missing.insert(row(*point, self.value(*point)), 1);
+        }
+        let mut too_many = Vec::new();
+        for (labels, samples) in stored {
+            let mut others = labels
+                .keys()
+                .filter(|name| !["__name__", "series"].contains(&name.as_str()));
+            assert_eq!(
+                (others.next(), labels["__name__"].as_str()),
+                (None, "lose_nothing_value"),
+                "{labels:?}"
+            );
+            let series = labels["series"].parse().expect("a number");
+            for (at, value) in samples {
+                let row = row(Point { series, at: *at }, *value);
+                if missing.remove(&row).is_none() {
+                    too_many.push((labels, at, value));
+                }
+            }
+        }
+        let examples = (
+            missing.keys().take(3).collect::<Vec<_>>(),
+            too_many.iter().take(3).collect::<Vec<_>>(),
+        );
+        let counts = (missing.len(), too_many.len());
+        assert_eq!(
+            counts,
+            (0, 0),
+            "(missing, twice or wrong), for example {examples:?}"
+        );
+    }
+}
+
+fn partition(point: Point) -> usize {
+    (point.series % PARTITIONS) as usize
+}
+
+fn now_ms() -> i64 {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "event times must be recent for Prometheus"
+    )]
+    let now = SystemTime::now();
+    let since = now.duration_since(UNIX_EPOCH).expect("a clock that is set");
+    i64::try_from(since.as_millis()).expect("a clock of this era")
+}
+
+/// Counts the messages that got the offset that they were planned for.
+#[derive(Default)]
+struct Reports {
+    as_planned: AtomicUsize,
+}
+
+impl ClientContext for Reports {}
+
+impl ProducerContext for Reports {
+    type DeliveryOpaque = usize;
+
+    fn delivery(&self, result: &DeliveryResult<'_>, planned: usize) {
+        let offset = result.as_ref().map(Message::offset);
+        if offset.is_ok_and(|offset| usize::try_from(offset) == Ok(planned)) {
+            self.as_planned.fetch_add(1, Ordering::AcqRel);
+        }
+    }
+}
+
+// ----------------------------------------------------------------------------------------------------- the commits
+
+/// The first of these offsets of a partition whose point was not acknowledged by then. A commit that is seen by then
+/// may cover none.
+fn first_not_acknowledged(
+    log: &Log,
+    partition: &[Point],
+    offsets: Range<usize>,
+    by: Instant,
+) -> Option<usize> {
+    offsets
+        .into_iter()
+        .find(|&offset| !log.was_acknowledged(partition[offset], by))
+}
+
+/// Looks at what the group has committed, over and over, and holds it against what was acknowledged.
+struct Watch {
+    consumer: Arc<BaseConsumer>,
+    topic: String,
+    observed: Arc<Mutex<Observed>>,
+    ended: Arc<AtomicBool>,
+    thread: JoinHandle<()>,
+}
+
+#[derive(Default)]
+struct Observed {
+    /// By partition.
+    committed: Vec<usize>,
+    /// How often that has changed.
+    commits: usize,
+    wrong: Option<String>,
+}
+
+impl Watch {
+    fn start(bootstrap: &str, topic: &str, messages: &Arc<Messages>, proxy: &Arc<Proxy>) -> Self {
+        // Never subscribes, so it is no member of the group.
+        let consumer: BaseConsumer = ClientConfig::new()
+            .set("bootstrap.servers", bootstrap)
+            .set("group.id", topic)
+            .create()
+            .expect("a consumer");
+        let consumer = Arc::new(consumer);
+        let committed = vec![0; messages.partitions.len()];
+        let observed = Arc::new(Mutex::new(Observed {
+            committed,
+            ..Observed::default()
+        }));
+        let ended = Arc::new(AtomicBool::new(false));
+        let thread = {
+            let (consumer, topic, messages, proxy) = (
+                Arc::clone(&consumer),
+                topic.to_owned(),
+                Arc::clone(messages),
+                Arc::clone(proxy),
+            );
+            let (observed, ended) = (Arc::clone(&observed), Arc::clone(&ended));
+            thread::spawn(move || {
+                while !ended.load(Ordering::Acquire) {
+                    if let Some((committed, at)) = committed(&consumer, &topic) {
+                        let log = proxy.log();
+                        observed
+                            .lock()
+                            .unwrap()
+                            .take(&log, &messages, &committed, at);
+                    }
+                    thread::sleep(OBSERVE_EVERY);
+                }
+            })
+        };
+        Self {
+            consumer,
+            topic: topic.to_owned(),
+            observed,
+            ended,
+            thread,
+        }
+    }
+
+    fn assert_no_commit_was_ahead(&self) {
+        if let Some(wrong) = &self.observed.lock().unwrap().wrong {
+            panic!("{wrong}");
+        }
+    }
+
+    fn committed(&self) -> Vec<usize> {
+        self.observed.lock().unwrap().committed.clone()
+    }
+
+    fn commits(&self) -> usize {
+        self.observed.lock().unwrap().commits
+    }
+
+    /// The broker's own word on where the partitions end.
+    fn assert_log_ends(&self, ends: &[usize]) {
+        for (partition, end) in (0..).zip(ends) {
+            let watermarks =
+                self.consumer
+                    .fetch_watermarks(&self.topic, partition, Duration::from_secs(10));
+            let (_, high) = watermarks.expect("watermarks");
+            assert_eq!(usize::try_from(high), Ok(*end), "partition {partition}");
+        }
+    }
+
+    /// Ends the watch; returns how many commits it has seen.
+    fn end(self) -> usize {
+        self.ended.store(true, Ordering::Release);
+        self.thread.join().expect("the watch");
+        let observed = self.observed.lock().unwrap();
+        assert_eq!(observed.wrong, None);
+        observed.commits
+    }
+}
+
+/// What the group has committed in each partition, and a moment by which it had.
+fn committed(consumer: &BaseConsumer, topic: &str) -> Option<(Vec<usize>, Instant)> {
+    let mut list = TopicPartitionList::new();
+    list.add_partition_range(topic, 0, PARTITIONS.cast_signed() - 1);
+    let list = consumer
+        .committed_offsets(list, Duration::from_secs(5))
+        .ok()?;
+    let at = Instant::now();
+    let next = |partition| match list.find_partition(topic, partition)?.offset() {
+        Offset::Offset(next) => usize::try_from(next).ok(),
+        _ => Some(0),
+    };
+    let all: Option<Vec<usize>> = (0..PARTITIONS.cast_signed()).map(next).collect();
+    Some((all?, at))
+}
+
+impl Observed {
+    fn take(&mut self, log: &Log, messages: &Messages, committed: &[usize], at: Instant) {
+        if self.committed == committed {
+            return;
+        }
+        self.commits += 1;
+        for (partition, (seen, next)) in self.committed.iter_mut().zip(committed).enumerate() {
+            let ahead =
+                first_not_acknowledged(log, &messages.partitions[partition], *seen..*next, at);
+            if let Some(offset) = ahead {
+                self.wrong = Some(format!(
+                    "partition {partition} is committed up to {next}, and offset {offset} was not acknowledged"
+                ));
+            }
+            if next < seen {
+                self.wrong = Some(format!(
+                    "partition {partition}: the commit of {seen} went back to {next}"
+                ));
+            }
+            *seen = *next;
+        }
+    }
+}
