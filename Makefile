@@ -42,7 +42,8 @@ conformance: ## The same suite over every database (builds InfluxDB 2 once, abou
 	@TIDEGATE_STACK="kafka victoria-metrics prometheus influxdb2" $(call with,cargo-nextest) \
 		tests/stack/run.sh cargo nextest run --locked --profile ci -E 'binary(/^conformance_/)'
 
-bench: build-deps ## The micro-benchmarks
+bench: build-deps ## Tidegate beside a bare consumer, on a real Kafka (messages per CPU-second)
+	@$(INSTALL) kafka
 	cargo bench --locked
 
 lint: build-deps ## Formats, lints, and (when cargo-deny is installed) the dependencies' licences and sources

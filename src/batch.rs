@@ -36,21 +36,17 @@ impl OpenBatch {
     /// Ends an item that an encoder has just written to `bytes`.
     ///
     /// # Panics
-    /// When a batch grows past 4 GiB, which the batch limits (at most 1 GiB plus one record) exclude.
+    /// When a batch grows past 4 GiB, which the batch limits (at most 64 MiB plus one record) exclude.
     pub fn end_item(&mut self, record: RecordIndex) {
         let end = u32::try_from(self.bytes.len());
         debug_assert!(end.is_ok(), "a batch's limit is far below 4 GiB");
-        self.items.push(Item {
-            end: end.unwrap_or(u32::MAX),
-            record,
-        });
+        self.items.push(Item { end: end.unwrap_or(u32::MAX), record });
     }
 
     /// Takes back what was encoded of a record that turned out to be unwritable.
     pub fn truncate(&mut self, items: usize) {
         self.items.truncate(items);
-        self.bytes
-            .truncate(self.items.last().map_or(0, |item| item.end as usize));
+        self.bytes.truncate(self.items.last().map_or(0, |item| item.end as usize));
     }
 
     /// The finished batch, leaving this one empty with its capacity for items kept.
@@ -58,11 +54,7 @@ impl OpenBatch {
         let bytes = std::mem::take(&mut self.bytes);
         let items: Arc<[Item]> = self.items.as_slice().into();
         self.items.clear();
-        Batch {
-            range: 0..items.len(),
-            bytes: Bytes::from(bytes),
-            items,
-        }
+        Batch { range: 0..items.len(), bytes: Bytes::from(bytes), items }
     }
 }
 
@@ -86,8 +78,7 @@ impl Batch {
 
     /// The request body, uncompressed.
     pub fn body(&self) -> Bytes {
-        self.bytes
-            .slice(self.start_of(self.range.start)..self.start_of(self.range.end))
+        self.bytes.slice(self.start_of(self.range.start)..self.start_of(self.range.end))
     }
 
     /// The record that an item of this batch came from.
@@ -105,11 +96,7 @@ impl Batch {
     pub fn slice(&self, items: Range<usize>) -> Self {
         assert!(items.end <= self.len(), "a slice of a batch lies within it");
         let range = self.range.start + items.start..self.range.start + items.end;
-        Self {
-            bytes: self.bytes.clone(),
-            items: Arc::clone(&self.items),
-            range,
-        }
+        Self { bytes: self.bytes.clone(), items: Arc::clone(&self.items), range }
     }
 
     /// The batch in two, in order. `None` when it has fewer than two items.
@@ -132,8 +119,7 @@ impl Batch {
     }
 
     fn start_of(&self, item: usize) -> usize {
-        item.checked_sub(1)
-            .map_or(0, |before| self.items[before].end as usize)
+        item.checked_sub(1).map_or(0, |before| self.items[before].end as usize)
     }
 }
 
@@ -151,10 +137,7 @@ mod tests {
     }
 
     fn bodies(batches: &[Batch]) -> Vec<String> {
-        batches
-            .iter()
-            .map(|b| String::from_utf8(b.body().to_vec()).unwrap())
-            .collect()
+        batches.iter().map(|b| String::from_utf8(b.body().to_vec()).unwrap()).collect()
     }
 
     #[test]
@@ -175,10 +158,7 @@ mod tests {
     fn a_slice_of_a_slice_keeps_its_records() {
         let inner = batch(&["a\n", "b\n", "c\n", "d\n"]).slice(1..4).slice(1..3);
         assert_eq!(inner.body(), "c\nd\n");
-        assert_eq!(
-            (inner.record(0), inner.record(1)),
-            (RecordIndex(2), RecordIndex(3))
-        );
+        assert_eq!((inner.record(0), inner.record(1)), (RecordIndex(2), RecordIndex(3)));
     }
 
     #[test]

@@ -39,29 +39,17 @@ pub enum State {
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     #[error("{connector}: {error}")]
-    Kafka {
-        connector: String,
-        error: KafkaError,
-    },
+    Kafka { connector: String, error: KafkaError },
     #[error("{connector}: {error}")]
-    Sink {
-        connector: String,
-        error: BuildError,
-    },
+    Sink { connector: String, error: BuildError },
     #[error("{connector}: can't start a thread: {error}")]
-    Thread {
-        connector: String,
-        error: std::io::Error,
-    },
+    Thread { connector: String, error: std::io::Error },
 }
 
 /// Starts a connector's workers, each on a thread of its own.
 pub fn start(config: &config::Connector, runtime: &Arc<Runtime>) -> Result<Running, StartError> {
-    let sink =
-        Sink::new(&config.sink, config.delivery.timeout).map_err(|error| StartError::Sink {
-            connector: config.name.clone(),
-            error,
-        })?;
+    let sink = Sink::new(&config.sink, config.delivery.timeout)
+        .map_err(|error| StartError::Sink { connector: config.name.clone(), error })?;
     let mut running = Running {
         name: config.name.clone(),
         metrics: Metrics::default(),
@@ -88,10 +76,7 @@ impl Running {
     }
 
     pub fn state(&self) -> State {
-        self.state
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Asks the workers to deliver what is open, commit and leave the group; returns at once.
@@ -103,11 +88,7 @@ impl Running {
     pub fn join(mut self) -> State {
         self.join_workers();
         let state = self.state();
-        if state == State::Running {
-            State::Stopped
-        } else {
-            state
-        }
+        if state == State::Running { State::Stopped } else { state }
     }
 
     /// Whether every worker has ended, by a stop or a failure.
@@ -132,10 +113,7 @@ impl Running {
         sink: &Arc<Sink>,
         runtime: &Arc<Runtime>,
     ) -> Result<JoinHandle<()>, StartError> {
-        let kafka = |error| StartError::Kafka {
-            connector: config.name.clone(),
-            error,
-        };
+        let kafka = |error| StartError::Kafka { connector: config.name.clone(), error };
         let consumer =
             KafkaConsumer::new(&config.kafka, &config.group, &config.topics).map_err(kafka)?;
         let deliveries = Deliveries::new(
@@ -183,10 +161,7 @@ impl Running {
                     stop_all.store(true, Ordering::Release);
                 }
             })
-            .map_err(|error| StartError::Thread {
-                connector: config.name.clone(),
-                error,
-            })
+            .map_err(|error| StartError::Thread { connector: config.name.clone(), error })
     }
 }
 

@@ -64,14 +64,8 @@ pub fn headers<R: Record>(
         ("__connect.errors.offset", record.offset().to_string()),
         ("__connect.errors.connector.name", connector.to_owned()),
         ("__connect.errors.task.id", worker.to_string()),
-        (
-            "__connect.errors.stage",
-            reject.stage.connect_name().to_owned(),
-        ),
-        (
-            "__connect.errors.exception.class.name",
-            reject.stage.class_name().to_owned(),
-        ),
+        ("__connect.errors.stage", reject.stage.connect_name().to_owned()),
+        ("__connect.errors.exception.class.name", reject.stage.class_name().to_owned()),
         ("__connect.errors.exception.message", reject.reason.clone()),
     ]
 }

@@ -27,11 +27,7 @@ pub enum Settled {
     /// Every item of the batch is durable, but for the refused ones.
     Batch { id: BatchId, delivered: Delivered },
     /// A dead letter is confirmed by its topic, or failed with a reason.
-    DeadLetter {
-        id: BatchId,
-        record: RecordIndex,
-        result: Result<(), String>,
-    },
+    DeadLetter { id: BatchId, record: RecordIndex, result: Result<(), String> },
 }
 
 /// How a batch ended.
@@ -49,7 +45,7 @@ pub struct Refused {
     pub record: RecordIndex,
     /// The item was refused because of what is stored already.
     pub superseded: bool,
-    /// An earlier attempt at this batch ended without an answer, so it may have been stored.
+    /// An earlier attempt at this batch ended without a clear answer, so it may have been stored.
     pub perhaps_stored: bool,
     pub reason: String,
 }
@@ -75,20 +71,9 @@ impl<W: Write> Deliveries<W> {
     ) -> Self {
         let (sender, receiver) = unbounded_channel();
         let outage = Mutex::new(None);
-        let writer = Arc::new(Writer {
-            connector: connector.to_owned(),
-            sink,
-            config,
-            metrics,
-            outage,
-        });
-        Self {
-            runtime,
-            writer,
-            tasks: JoinSet::new(),
-            sender,
-            receiver,
-        }
+        let writer =
+            Arc::new(Writer { connector: connector.to_owned(), sink, config, metrics, outage });
+        Self { runtime, writer, tasks: JoinSet::new(), sender, receiver }
     }
 
     /// Where else news for this worker may come from.
@@ -118,21 +103,13 @@ impl<W: Write> Deliveries<W> {
     /// The next news, if it comes within the timeout.
     pub fn wait_settled(&mut self, timeout: Duration) -> Option<Settled> {
         let receiver = &mut self.receiver;
-        self.runtime.block_on(async {
-            tokio::time::timeout(timeout, receiver.recv())
-                .await
-                .ok()
-                .flatten()
-        })
+        self.runtime
+            .block_on(async { tokio::time::timeout(timeout, receiver.recv()).await.ok().flatten() })
     }
 
     /// Whether the last attempt, of whichever batch, found the database unavailable.
     pub fn in_outage(&self) -> bool {
-        self.writer
-            .outage
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .is_some()
+        self.writer.outage.lock().unwrap_or_else(PoisonError::into_inner).is_some()
     }
 }
 
@@ -142,9 +119,20 @@ struct Writer<W> {
     sink: Arc<W>,
     config: config::Delivery,
     metrics: Metrics,
-    /// Since when the database has not taken anything: to log an outage once, and its end.
-    outage: Mutex<Option<Instant>>,
+    /// While the database takes nothing.
+    outage: Mutex<Option<Outage>>,
 }
+
+/// A time in which the database takes no writes, as the log has told it.
+#[derive(Debug)]
+struct Outage {
+    since: Instant,
+    told: Instant,
+    reason: String,
+}
+
+/// How often an outage that goes on for the same reason is logged again.
+const TELL_AGAIN: Duration = Duration::from_mins(5);
 
 /// What the database said of a batch, once it said something final.
 enum Answer {
@@ -162,10 +150,7 @@ impl<W: Write> Writer<W> {
         // In order from the front: what is split stays in the order of its records, which the
         // databases that take samples in order only depend on.
         while let Some(batch) = to_write.pop_front() {
-            match self
-                .repeat_until_answered(&batch, &mut perhaps_stored)
-                .await
-            {
+            match self.repeat_until_answered(&batch, &mut perhaps_stored).await {
                 Answer::Written => {
                     delivered.written += batch.len();
                     self.metrics.bytes_written.inc_by(batch.body().len() as u64);
@@ -224,11 +209,8 @@ impl<W: Write> Writer<W> {
                     self.outage_is_over();
                     return Answer::Rejected(rejected);
                 }
-                Err(SinkError::Unavailable {
-                    reason,
-                    retry_after,
-                }) => {
-                    *perhaps_stored = true;
+                Err(SinkError::Unavailable { reason, retry_after, perhaps_stored: perhaps }) => {
+                    *perhaps_stored |= perhaps;
                     (reason, retry_after)
                 }
                 Err(SinkError::Misconfigured { reason }) => (reason, None),
@@ -251,28 +233,24 @@ impl<W: Write> Writer<W> {
     }
 
     fn outage_goes_on(&self, reason: &str) {
+        let now = Instant::now();
         let mut outage = self.outage.lock().unwrap_or_else(PoisonError::into_inner);
-        if outage.is_none() {
-            *outage = Some(Instant::now());
+        let since = outage.as_ref().map_or(now, |outage| outage.since);
+        if outage.as_ref().is_none_or(|o| o.reason != reason || o.told + TELL_AGAIN <= now) {
+            *outage = Some(Outage { since, told: now, reason: reason.to_owned() });
+            let seconds = since.elapsed().as_secs();
             warn!(
                 connector = self.connector,
-                reason, "the database takes no writes; repeating until it does"
+                seconds, reason, "the database takes no writes; repeating until it does"
             );
         }
     }
 
     fn outage_is_over(&self) {
-        let since = self
-            .outage
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
-        if let Some(since) = since {
-            let seconds = since.elapsed().as_secs();
-            info!(
-                connector = self.connector,
-                seconds, "the database takes writes again"
-            );
+        let outage = self.outage.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(outage) = outage {
+            let seconds = outage.since.elapsed().as_secs();
+            info!(connector = self.connector, seconds, "the database takes writes again");
         }
     }
 }

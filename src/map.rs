@@ -160,13 +160,7 @@ impl Plan {
             }
             TimeSource::Rfc3339 { source } => CompiledTime::Rfc3339(compile(source, &mut paths)),
         };
-        Self {
-            paths,
-            measurement,
-            tags,
-            fields,
-            timestamp,
-        }
+        Self { paths, measurement, tags, fields, timestamp }
     }
 
     /// What a decoder has to find.
@@ -181,19 +175,12 @@ impl Plan {
         slots: &'a [Slot<'a>],
         scratch: &mut Scratch,
     ) -> Result<Point<'a>, MapError> {
-        let message = Message {
-            plan: self,
-            record,
-            slots,
-        };
+        let message = Message { plan: self, record, slots };
         let measurement = message.measurement()?;
         let timestamp = message.timestamp()?;
         let mut tags = emptied(std::mem::take(&mut scratch.tags));
         for (tag, from) in &self.tags {
-            match message
-                .text(from)
-                .map_err(|why| MapError(format!("tag {}: {why}", tag.name)))?
-            {
+            match message.text(from).map_err(|why| MapError(format!("tag {}: {why}", tag.name)))? {
                 Some(text) if !text.is_empty() => tags.push((tag.name.as_str(), text)),
                 _ if tag.required => return Err(self.missing("tag", &tag.name, from)),
                 _ => {}
@@ -215,19 +202,11 @@ impl Plan {
         if fields.is_empty() {
             return Err(self.no_field_left());
         }
-        Ok(Point {
-            measurement,
-            tags,
-            fields,
-            timestamp,
-        })
+        Ok(Point { measurement, tags, fields, timestamp })
     }
 
     fn missing(&self, what: &str, name: &str, from: &From) -> MapError {
-        MapError(format!(
-            "{what} {name} is required: {}there is no value",
-            self.place(from)
-        ))
+        MapError(format!("{what} {name} is required: {}there is no value", self.place(from)))
     }
 
     fn no_field_left(&self) -> MapError {
@@ -236,10 +215,7 @@ impl Plan {
             .iter()
             .map(|(_, from)| self.place(from).trim_end_matches(": ").to_owned())
             .collect();
-        MapError(format!(
-            "no field has a value; looked at {}",
-            places.join(", ")
-        ))
+        MapError(format!("no field has a value; looked at {}", places.join(", ")))
     }
 
     /// Where a value comes from, for an error: `path a.b: `.
@@ -269,9 +245,7 @@ impl<'a, R: Record> Message<'a, R> {
             .map_err(|why| MapError(format!("the measurement: {why}")))?;
         match text {
             Some(text) if !text.is_empty() => Ok(text),
-            _ => Err(MapError(
-                "the measurement: its template has no value in this message".into(),
-            )),
+            _ => Err(MapError("the measurement: its template has no value in this message".into())),
         }
     }
 
@@ -284,16 +258,12 @@ impl<'a, R: Record> Message<'a, R> {
                     .and_then(Timestamp::from_millis)
                     .ok_or_else(|| MapError("the timestamp: the record has none in range".into()));
             }
-            CompiledTime::Number(from, unit) => (
-                from,
-                self.input(from)
-                    .and_then(|input| time::from_number(&input, *unit)),
-            ),
-            CompiledTime::Rfc3339(from) => (
-                from,
-                self.input(from)
-                    .and_then(|input| time::from_rfc3339(&input)),
-            ),
+            CompiledTime::Number(from, unit) => {
+                (from, self.input(from).and_then(|input| time::from_number(&input, *unit)))
+            }
+            CompiledTime::Rfc3339(from) => {
+                (from, self.input(from).and_then(|input| time::from_rfc3339(&input)))
+            }
         };
         parsed.map_err(|why| MapError(format!("the timestamp: {}{why}", self.plan.place(from))))
     }
@@ -310,10 +280,9 @@ impl<'a, R: Record> Message<'a, R> {
             },
             From::Partition => Input::Integer(i64::from(self.record.partition())),
             From::Offset => Input::Integer(self.record.offset().0),
-            From::Timestamp => self
-                .record
-                .timestamp_millis()
-                .map_or(Input::Nothing, Input::Integer),
+            From::Timestamp => {
+                self.record.timestamp_millis().map_or(Input::Nothing, Input::Integer)
+            }
             other => match self.text(other)? {
                 Some(text) => Input::Untyped(text),
                 None => Input::Nothing,
@@ -324,28 +293,24 @@ impl<'a, R: Record> Message<'a, R> {
     /// A value as text.
     fn text(&self, from: &'a From) -> Result<Option<Cow<'a, str>>, String> {
         Ok(match from {
-            From::Slot(_) => match self
-                .input(from)
-                .map_err(|why| format!("{}{why}", self.plan.place(from)))?
-            {
-                Input::Nothing => None,
-                Input::Boolean(boolean) => {
-                    Some(Cow::Borrowed(if boolean { "true" } else { "false" }))
+            From::Slot(_) => {
+                match self.input(from).map_err(|why| format!("{}{why}", self.plan.place(from)))? {
+                    Input::Nothing => None,
+                    Input::Boolean(boolean) => {
+                        Some(Cow::Borrowed(if boolean { "true" } else { "false" }))
+                    }
+                    Input::Number(text) => Some(Cow::Borrowed(text)),
+                    Input::Integer(integer) => Some(Cow::Owned(integer.to_string())),
+                    Input::Text(text) | Input::Untyped(text) => Some(text),
                 }
-                Input::Number(text) => Some(Cow::Borrowed(text)),
-                Input::Integer(integer) => Some(Cow::Owned(integer.to_string())),
-                Input::Text(text) | Input::Untyped(text) => Some(text),
-            },
+            }
             From::Constant(text) => Some(Cow::Borrowed(text)),
             From::Header(name) => utf8(self.record.header(name), name)?,
             From::Key => utf8(self.record.key(), "the key")?,
             From::Topic => Some(Cow::Borrowed(self.record.topic())),
             From::Partition => Some(Cow::Owned(self.record.partition().to_string())),
             From::Offset => Some(Cow::Owned(self.record.offset().to_string())),
-            From::Timestamp => self
-                .record
-                .timestamp_millis()
-                .map(|ms| Cow::Owned(ms.to_string())),
+            From::Timestamp => self.record.timestamp_millis().map(|ms| Cow::Owned(ms.to_string())),
             From::Template(template) => self.template(template)?,
         })
     }
@@ -370,10 +335,8 @@ impl<'a, R: Record> Message<'a, R> {
 }
 
 fn utf8<'a>(bytes: Option<&'a [u8]>, what: &str) -> Result<Option<Cow<'a, str>>, String> {
-    let text = bytes
-        .map(std::str::from_utf8)
-        .transpose()
-        .map_err(|_| format!("{what} is not UTF-8"))?;
+    let text =
+        bytes.map(std::str::from_utf8).transpose().map_err(|_| format!("{what} is not UTF-8"))?;
     Ok(text.map(Cow::Borrowed))
 }
 

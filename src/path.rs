@@ -226,10 +226,8 @@ impl Parser<'_> {
             }
             Some(_) if self.rest().contains(']') => {
                 let inside = self.rest().split(']').next().unwrap_or_default();
-                let mend = format!(
-                    "write an index from 0, or a key in quotes: `{}`",
-                    quoted(inside)
-                );
+                let mend =
+                    format!("write an index from 0, or a key in quotes: `{}`", quoted(inside));
                 return self.fail(mend);
             }
             _ => {
@@ -247,9 +245,7 @@ impl Parser<'_> {
 
     fn index(&mut self) -> Result<Segment, PathError> {
         let rest = self.rest();
-        let digits = &rest[..rest
-            .find(|c: char| !c.is_ascii_digit())
-            .unwrap_or(rest.len())];
+        let digits = &rest[..rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len())];
         if digits.len() > 1 && digits.starts_with('0') {
             return self.fail("an index has no leading zeros".into());
         }
@@ -301,10 +297,7 @@ impl Parser<'_> {
 
     /// Half of a surrogate pair is no character: the caller then asks for the character itself.
     fn unicode(&mut self) -> Option<char> {
-        let digits = self
-            .rest()
-            .get(..4)
-            .filter(|d| d.bytes().all(|b| b.is_ascii_hexdigit()))?;
+        let digits = self.rest().get(..4).filter(|d| d.bytes().all(|b| b.is_ascii_hexdigit()))?;
         let c = char::from_u32(u32::from_str_radix(digits, 16).ok()?)?;
         self.at += 4;
         Some(c)
@@ -401,18 +394,13 @@ impl Node {
     /// To look up the keys of one object, in the order of the message.
     #[must_use]
     pub fn keys(&self) -> Keys<'_> {
-        Keys {
-            node: self,
-            next: 0,
-        }
+        Keys { node: self, next: 0 }
     }
 
     /// To look up the elements of one array, in ascending order.
     #[must_use]
     pub fn indexes(&self) -> Indexes<'_> {
-        Indexes {
-            nodes: &self.indexes,
-        }
+        Indexes { nodes: &self.indexes }
     }
 
     fn key_or_insert(&mut self, key: &str) -> &mut Node {
@@ -450,9 +438,7 @@ impl<'t> Keys<'t> {
     /// The node of a key, if anything at or under it is wanted.
     #[inline]
     pub fn find(&mut self, key: &str) -> Option<&'t Node> {
-        let Node {
-            keys, positions, ..
-        } = self.node;
+        let Node { keys, positions, .. } = self.node;
         let position = match keys.get(self.next) {
             Some((name, _)) if **name == *key => self.next,
             _ if keys.len() > Self::FEW => *positions.get(key)?,

@@ -15,28 +15,16 @@ fn paths_are_read_as_their_reference_says() {
     for (text, segments) in [
         ("$", vec![]),
         ("site", vec![key("site")]),
-        (
-            "reading.temperature",
-            vec![key("reading"), key("temperature")],
-        ),
-        (
-            "items[0].id",
-            vec![key("items"), Segment::Index(0), key("id")],
-        ),
+        ("reading.temperature", vec![key("reading"), key("temperature")]),
+        ("items[0].id", vec![key("items"), Segment::Index(0), key("id")]),
         ("[12][3]", vec![Segment::Index(12), Segment::Index(3)]),
         ("items.0", vec![key("items"), key("0")]),
         (r#"["odd.key"].x"#, vec![key("odd.key"), key("x")]),
         (r#"a["b c"]["d"]"#, vec![key("a"), key("b c"), key("d")]),
         (r#"[""]"#, vec![key("")]),
         (r#"["]"]"#, vec![key("]")]),
-        (
-            r#"["\"\\\/\b\f\n\r\t\u00e9"]"#,
-            vec![key("\"\\/\u{8}\u{c}\n\r\té")],
-        ),
-        (
-            "@type.$ref.a-b_c:d/e#f",
-            vec![key("@type"), key("$ref"), key("a-b_c:d/e#f")],
-        ),
+        (r#"["\"\\\/\b\f\n\r\t\u00e9"]"#, vec![key("\"\\/\u{8}\u{c}\n\r\té")]),
+        ("@type.$ref.a-b_c:d/e#f", vec![key("@type"), key("$ref"), key("a-b_c:d/e#f")]),
         ("$type.$", vec![key("$type"), key("$")]),
         ("größe.温度", vec![key("größe"), key("温度")]),
     ] {
@@ -93,11 +81,7 @@ fn errors_name_the_column_and_the_mend() {
         (r#"a["\x"]"#, 5, "unknown escape"),
         (r#"a["\u12"]"#, 5, "four hex digits"),
         (r#"a["\u+123"]"#, 5, "four hex digits"),
-        (
-            r#"a["\ud83d\ude00"]"#,
-            5,
-            "write any other character itself",
-        ),
+        (r#"a["\ud83d\ude00"]"#, 5, "write any other character itself"),
     ] {
         let error: PathError = text.parse::<Path>().unwrap_err();
         assert_eq!(error.column, column, "{text}: {error}");
@@ -111,14 +95,8 @@ fn errors_name_the_column_and_the_mend() {
 
 #[test]
 fn a_path_deeper_than_any_message_is_an_error() {
-    assert_eq!(
-        path(&["a"; MAX_SEGMENTS].join(".")).segments().len(),
-        MAX_SEGMENTS
-    );
-    let error = ["a"; MAX_SEGMENTS + 1]
-        .join(".")
-        .parse::<Path>()
-        .unwrap_err();
+    assert_eq!(path(&["a"; MAX_SEGMENTS].join(".")).segments().len(), MAX_SEGMENTS);
+    let error = ["a"; MAX_SEGMENTS + 1].join(".").parse::<Path>().unwrap_err();
     assert_eq!(error.column, 2 * MAX_SEGMENTS);
 }
 
@@ -126,16 +104,7 @@ fn a_path_deeper_than_any_message_is_an_error() {
 fn the_same_path_has_the_same_slot_however_it_is_written() {
     let mut trie = PathTrie::new();
     assert_eq!(trie.slots(), 0);
-    let texts = [
-        "a.b",
-        "a",
-        "$",
-        "a[1]",
-        "a[0]",
-        "a.b.c",
-        r#"["a"]["b"]"#,
-        "a.b",
-    ];
+    let texts = ["a.b", "a", "$", "a[1]", "a[0]", "a.b.c", r#"["a"]["b"]"#, "a.b"];
     let slots: Vec<usize> = texts.iter().map(|text| trie.slot(&path(text))).collect();
     assert_eq!(slots, [0, 1, 2, 3, 4, 5, 0, 0]);
     assert_eq!(trie.slots(), 6);
@@ -154,10 +123,7 @@ fn a_node_knows_its_slot_and_all_slots_below() {
     let root = trie.root();
     assert_eq!((root.slot(), root.below()), (Some(2), &[0, 1, 3, 4, 5][..]));
     let a = root.keys().find("a").unwrap();
-    assert_eq!(
-        (a.slot(), a.below(), a.is_leaf()),
-        (Some(1), &[0, 3, 4][..], false)
-    );
+    assert_eq!((a.slot(), a.below(), a.is_leaf()), (Some(1), &[0, 3, 4][..], false));
     let mut indexes = a.indexes();
     assert_eq!(indexes.find(0).unwrap().slot(), Some(4));
     let second = indexes.find(1).unwrap();
@@ -177,10 +143,7 @@ fn keys_are_found_in_any_order_and_again() {
         }
         let mut keys = trie.root().keys();
         for n in (0..count).chain((0..count).rev()).chain([0, 0]) {
-            assert_eq!(
-                keys.find(&format!("key{n}")).and_then(super::Node::slot),
-                Some(n)
-            );
+            assert_eq!(keys.find(&format!("key{n}")).and_then(super::Node::slot), Some(n));
             for unwanted in ["", "key", "key999", "KEY0"] {
                 assert!(keys.find(unwanted).is_none());
             }

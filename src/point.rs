@@ -70,10 +70,7 @@ impl Timestamp {
 
     /// `None` when out of range.
     pub fn from_nanos(nanos: i128) -> Option<Self> {
-        i64::try_from(nanos)
-            .ok()
-            .filter(|n| (Self::MIN..=Self::MAX).contains(n))
-            .map(Self)
+        i64::try_from(nanos).ok().filter(|n| (Self::MIN..=Self::MAX).contains(n)).map(Self)
     }
 
     /// `None` when out of range.

@@ -22,7 +22,7 @@ pub struct Metrics {
     pub records_rejected: Counter,
     /// Rejected records confirmed in the dead-letter topic.
     pub dead_letters: Counter,
-    /// Points that the database has acknowledged as durable.
+    /// Points (for Prometheus: samples) that the database has acknowledged as durable.
     pub points_written: Counter,
     /// Points that a replay found to be in the database already.
     pub points_already_written: Counter,
@@ -59,11 +59,7 @@ impl Metrics {
         let mut counter = |name: &str, help: &str, counter: &Counter| {
             registry.register(name, help, counter.clone());
         };
-        counter(
-            "tidegate_records_consumed",
-            "Records taken from Kafka",
-            &self.records_consumed,
-        );
+        counter("tidegate_records_consumed", "Records taken from Kafka", &self.records_consumed);
         counter(
             "tidegate_records_excluded",
             "Records that are tombstones or empty",
@@ -100,21 +96,9 @@ impl Metrics {
             "Writes that failed and are repeated",
             &self.write_retries,
         );
-        counter(
-            "tidegate_commits",
-            "Offset commits confirmed by Kafka",
-            &self.commits,
-        );
-        counter(
-            "tidegate_commit_failures",
-            "Offset commits that failed",
-            &self.commit_failures,
-        );
-        counter(
-            "tidegate_rebalances",
-            "Assignments gained or lost",
-            &self.rebalances,
-        );
+        counter("tidegate_commits", "Offset commits confirmed by Kafka", &self.commits);
+        counter("tidegate_commit_failures", "Offset commits that failed", &self.commit_failures);
+        counter("tidegate_rebalances", "Assignments gained or lost", &self.rebalances);
         let mut gauge = |name: &str, help: &str, gauge: &Gauge| {
             registry.register(name, help, gauge.clone());
         };
@@ -123,11 +107,7 @@ impl Metrics {
             "Batches closed and not yet done",
             &self.batches_in_flight,
         );
-        gauge(
-            "tidegate_in_flight_bytes",
-            "Bytes held by batches in flight",
-            &self.bytes_in_flight,
-        );
+        gauge("tidegate_in_flight_bytes", "Bytes held by batches in flight", &self.bytes_in_flight);
         gauge(
             "tidegate_lag_records",
             "Records in Kafka that are not durable yet",
@@ -138,24 +118,14 @@ impl Metrics {
             "Event time of the newest durable point, milliseconds since the epoch",
             &self.newest_durable_millis,
         );
-        gauge(
-            "tidegate_paused",
-            "Workers whose partitions are paused",
-            &self.paused,
-        );
-        gauge(
-            "tidegate_partitions_assigned",
-            "Partitions assigned",
-            &self.partitions_assigned,
-        );
+        gauge("tidegate_paused", "Workers whose partitions are paused", &self.paused);
+        gauge("tidegate_partitions_assigned", "Partitions assigned", &self.partitions_assigned);
     }
 
     /// A point of this time is durable.
     pub(crate) fn durable_until(&self, newest: Option<Timestamp>) {
         if let Some(newest) = newest {
-            self.newest_durable_millis
-                .inner()
-                .fetch_max(newest.millis(), Ordering::Relaxed);
+            self.newest_durable_millis.inner().fetch_max(newest.millis(), Ordering::Relaxed);
         }
     }
 }
@@ -169,10 +139,7 @@ pub(crate) struct Share {
 
 impl Share {
     pub(crate) fn of(gauge: &Gauge) -> Self {
-        Self {
-            gauge: gauge.clone(),
-            part: 0,
-        }
+        Self { gauge: gauge.clone(), part: 0 }
     }
 
     pub(crate) fn set(&mut self, part: usize) {
@@ -192,9 +159,7 @@ impl Drop for Share {
 /// how much; in normal operation there is nothing to say.
 pub fn log_to_stderr(format: LogFormat) {
     let filter = EnvFilter::try_from_env("TIDEGATE_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
-    let lines = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr);
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     // An error means that a subscriber is set already, as in tests: it stays.
     let _ = match format {
         LogFormat::Text => lines.with_target(false).try_init(),

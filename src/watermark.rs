@@ -32,21 +32,14 @@ struct Entry<T> {
 
 impl<T> Default for Watermark<T> {
     fn default() -> Self {
-        Self {
-            batches: VecDeque::new(),
-            first: 0,
-            committable: Covers::new(),
-        }
+        Self { batches: VecDeque::new(), first: 0, committable: Covers::new() }
     }
 }
 
 impl<T> Watermark<T> {
     /// Appends a batch. Its offsets must be after those of every batch before it.
     pub fn push(&mut self, covers: Covers, kept: T) -> BatchId {
-        self.batches.push_back(Entry {
-            covers,
-            kept: Some(kept),
-        });
+        self.batches.push_back(Entry { covers, kept: Some(kept) });
         BatchId(self.first + self.batches.len() as u64 - 1)
     }
 
@@ -62,11 +55,7 @@ impl<T> Watermark<T> {
     pub fn done(&mut self, id: BatchId) -> Option<T> {
         let index = usize::try_from(id.0.checked_sub(self.first)?).ok()?;
         let kept = self.batches.get_mut(index)?.kept.take();
-        while self
-            .batches
-            .front()
-            .is_some_and(|entry| entry.kept.is_none())
-        {
+        while self.batches.front().is_some_and(|entry| entry.kept.is_none()) {
             if let Some(entry) = self.batches.pop_front() {
                 self.committable.extend(entry.covers);
                 self.first += 1;
@@ -119,17 +108,11 @@ mod tests {
     use crate::record::Offset;
 
     fn partition(number: i32) -> TopicPartition {
-        TopicPartition {
-            topic: "t".into(),
-            partition: number,
-        }
+        TopicPartition { topic: "t".into(), partition: number }
     }
 
     fn covers(offsets: &[(i32, i64)]) -> Covers {
-        offsets
-            .iter()
-            .map(|&(p, last)| (partition(p), NextOffset::after(Offset(last))))
-            .collect()
+        offsets.iter().map(|&(p, last)| (partition(p), NextOffset::after(Offset(last)))).collect()
     }
 
     #[test]

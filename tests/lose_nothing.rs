@@ -13,36 +13,26 @@
 mod stack;
 mod support;
 
-use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::producer::{BaseRecord, DeliveryResult, Producer, ProducerContext, ThreadedProducer};
-use rdkafka::{ClientConfig, ClientContext, Message, Offset, TopicPartitionList};
+use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
 use support::proxy::{Decode, Log, Point, Proxy};
-use support::{Random, Tidegate};
+use support::{MESSAGES, Messages, PARTITIONS, Random, Tidegate, now_ms};
 
-const MESSAGES: u32 = 200_000;
-const SERIES: u32 = 200;
-const PARTITIONS: u32 = 4;
-/// A second: slower than the connector, so that the last kill, too, finds messages on their way.
-const PRODUCED_A_SECOND: u32 = 8_000;
-/// The timestamps of all messages lie in the half hour before the test: Prometheus refuses what is more than an hour
-/// older than its newest sample, and partitions are not read in step.
-const APART_MS: i64 = 9;
 /// Kills while messages flow. Every second one is followed by another while the next process starts.
 const KILLS: u32 = 6;
 /// A killed member blocks its group for so long.
 const SESSION: Duration = Duration::from_secs(3);
 const OBSERVE_EVERY: Duration = Duration::from_millis(20);
 /// Without any progress for so long, the connector hangs.
-const STALLED_AFTER: Duration = Duration::from_secs(60);
+const STALLED_AFTER: Duration = Duration::from_mins(1);
 
 /// The runner's configuration finds these tests by the module's name (.config/nextest.toml).
 mod lose_nothing {
@@ -135,20 +125,13 @@ fn deliver_through_kills(target: &Target<'_>) -> Arc<Messages> {
     let watch = Watch::start(kafka.bootstrap(), &topic, &messages, &proxy);
     let producer = messages.produce_in_background(kafka.bootstrap(), &topic);
 
-    let mut run = Run {
-        folder: folder.path(),
-        proxy: &proxy,
-        watch: &watch,
-    };
+    let mut run = Run { folder: folder.path(), proxy: &proxy, watch: &watch };
     let (mut tidegate, kills) = run.kill_again_and_again(&mut random);
     producer.join().expect("every message produced as planned");
     run.wait_until(&mut tidegate, || watch.committed() == messages.log_ends());
     watch.assert_log_ends(&messages.log_ends());
     let tail = tidegate.log_tail();
-    assert!(
-        tidegate.terminate().success(),
-        "SIGTERM, and no exit code 0{tail}"
-    );
+    assert!(tidegate.terminate().success(), "SIGTERM, and no exit code 0{tail}");
     let commits = watch.end();
     kafka.delete_topic(&topic);
 
@@ -159,10 +142,9 @@ fn deliver_through_kills(target: &Target<'_>) -> Arc<Messages> {
         log.repeats,
         log.refusals,
     );
-    assert!(
-        commits > kills,
-        "too few commits seen for the check to mean anything"
-    );
+    // Else the run was too easy to mean anything.
+    assert!(commits >= kills / 2, "few commits seen");
+    assert!(log.repeats + log.refusals > 0, "no kill left points behind");
     drop(log);
     messages
 }
@@ -186,7 +168,7 @@ kafka: {{ session.timeout.ms: {session}, heartbeat.interval.ms: 500 }}
 point:
   measurement: lose_nothing
   tags: {{ series: series }}
-  fields: {{ value: value }}
+  fields: {{ reading: reading }}
   timestamp: {{ path: at, unit: ms }}
 batch: {{ max_points: {max_points}, linger: 200ms }}
 delivery: {{ drain: 2s }}
@@ -242,163 +224,10 @@ impl Run<'_> {
                 (moved, last) = (Instant::now(), now);
             }
             let stalled = moved.elapsed() > STALLED_AFTER;
-            assert!(
-                !stalled,
-                "nothing has moved for {STALLED_AFTER:?}{}",
-                tidegate.log_tail()
-            );
+            assert!(!stalled, "nothing has moved for {STALLED_AFTER:?}{}", tidegate.log_tail());
             thread::sleep(Duration::from_millis(5));
         }
         self.watch.assert_no_commit_was_ahead();
-    }
-}
-
-// ---------------------------------------------------------------------------------------------------- the messages
-
-/// What is produced, planned beforehand: so the point at each offset is known before anybody reads it.
-struct Messages {
-    first_at: i64,
-    /// In the order of production, which is the order of time.
-    all: Vec<Point>,
-    /// By partition and offset.
-    partitions: Vec<Vec<Point>>,
-}
-
-impl Messages {
-    fn new(random: &mut Random) -> Self {
-        let first_at = now_ms() - APART_MS * i64::from(MESSAGES);
-        let point = |number| Point {
-            series: random.below(SERIES),
-            at: first_at + APART_MS * i64::from(number),
-        };
-        let all: Vec<Point> = (0..MESSAGES).map(point).collect();
-        let mut partitions = vec![Vec::new(); PARTITIONS as usize];
-        for point in &all {
-            partitions[partition(*point)].push(*point);
-        }
-        Self {
-            first_at,
-            all,
-            partitions,
-        }
-    }
-
-    /// No two messages have the same.
-    fn value(&self, point: Point) -> f64 {
-        let number =
-            u32::try_from((point.at - self.first_at) / APART_MS).expect("a message's time");
-        f64::from(number) + 0.5
-    }
-
-    fn log_ends(&self) -> Vec<usize> {
-        self.partitions.iter().map(Vec::len).collect()
-    }
-
-    fn produce_in_background(self: &Arc<Self>, bootstrap: &str, topic: &str) -> JoinHandle<()> {
-        let (messages, topic) = (Arc::clone(self), topic.to_owned());
-        let producer: ThreadedProducer<Reports> = ClientConfig::new()
-            .set("bootstrap.servers", bootstrap)
-            .set("enable.idempotence", "true")
-            .set("linger.ms", "20")
-            .create_with_context(Reports::default())
-            .expect("a producer");
-        thread::spawn(move || messages.produce(&producer, &topic))
-    }
-
-    fn produce(&self, producer: &ThreadedProducer<Reports>, topic: &str) {
-        let start = Instant::now();
-        let mut offsets = vec![0; self.partitions.len()];
-        for (number, point) in (0..).zip(&self.all) {
-            if number % 200 == 0 {
-                let due = start + Duration::from_secs(1) * number / PRODUCED_A_SECOND;
-                thread::sleep(due.saturating_duration_since(Instant::now()));
-            }
-            let (partition, key) = (partition(*point), point.series.to_string());
-            let (at, value) = (point.at, self.value(*point));
-            let payload = format!(r#"{{"series":"{key}","at":{at},"value":{value:?}}}"#);
-            let record = BaseRecord::with_opaque_to(topic, offsets[partition])
-                .partition(i32::try_from(partition).expect("a small number"))
-                .key(&key)
-                .payload(&payload);
-            producer
-                .send(record)
-                .map_err(|(error, _)| error)
-                .expect("room in the producer's queue");
-            offsets[partition] += 1;
-        }
-        producer.flush(Duration::from_secs(30)).expect("delivery");
-        let reports = producer.context();
-        assert_eq!(reports.as_planned.load(Ordering::Acquire), self.all.len());
-    }
-
-    /// Every message once with its value, and nothing else.
-    fn assert_stored_once(&self, stored: &[stack::Series]) {
-        let row = |point: Point, value: f64| (point.series, point.at, value.to_bits());
-        let mut missing: BTreeMap<_, usize> = BTreeMap::new();
-        for point in &self.all {
-            missing.insert(row(*point, self.value(*point)), 1);
-        }
-        let mut too_many = Vec::new();
-        for (labels, samples) in stored {
-            let mut others = labels
-                .keys()
-                .filter(|name| !["__name__", "series"].contains(&name.as_str()));
-            assert_eq!(
-                (others.next(), labels["__name__"].as_str()),
-                (None, "lose_nothing_value"),
-                "{labels:?}"
-            );
-            let series = labels["series"].parse().expect("a number");
-            for (at, value) in samples {
-                let row = row(Point { series, at: *at }, *value);
-                if missing.remove(&row).is_none() {
-                    too_many.push((labels, at, value));
-                }
-            }
-        }
-        let examples = (
-            missing.keys().take(3).collect::<Vec<_>>(),
-            too_many.iter().take(3).collect::<Vec<_>>(),
-        );
-        let counts = (missing.len(), too_many.len());
-        assert_eq!(
-            counts,
-            (0, 0),
-            "(missing, twice or wrong), for example {examples:?}"
-        );
-    }
-}
-
-fn partition(point: Point) -> usize {
-    (point.series % PARTITIONS) as usize
-}
-
-fn now_ms() -> i64 {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "event times must be recent for Prometheus"
-    )]
-    let now = SystemTime::now();
-    let since = now.duration_since(UNIX_EPOCH).expect("a clock that is set");
-    i64::try_from(since.as_millis()).expect("a clock of this era")
-}
-
-/// Counts the messages that got the offset that they were planned for.
-#[derive(Default)]
-struct Reports {
-    as_planned: AtomicUsize,
-}
-
-impl ClientContext for Reports {}
-
-impl ProducerContext for Reports {
-    type DeliveryOpaque = usize;
-
-    fn delivery(&self, result: &DeliveryResult<'_>, planned: usize) {
-        let offset = result.as_ref().map(Message::offset);
-        if offset.is_ok_and(|offset| usize::try_from(offset) == Ok(planned)) {
-            self.as_planned.fetch_add(1, Ordering::AcqRel);
-        }
     }
 }
 
@@ -412,9 +241,7 @@ fn first_not_acknowledged(
     offsets: Range<usize>,
     by: Instant,
 ) -> Option<usize> {
-    offsets
-        .into_iter()
-        .find(|&offset| !log.was_acknowledged(partition[offset], by))
+    offsets.into_iter().find(|&offset| !log.was_acknowledged(partition[offset], by))
 }
 
 /// Looks at what the group has committed, over and over, and holds it against what was acknowledged.
@@ -445,39 +272,23 @@ impl Watch {
             .expect("a consumer");
         let consumer = Arc::new(consumer);
         let committed = vec![0; messages.partitions.len()];
-        let observed = Arc::new(Mutex::new(Observed {
-            committed,
-            ..Observed::default()
-        }));
+        let observed = Arc::new(Mutex::new(Observed { committed, ..Observed::default() }));
         let ended = Arc::new(AtomicBool::new(false));
         let thread = {
-            let (consumer, topic, messages, proxy) = (
-                Arc::clone(&consumer),
-                topic.to_owned(),
-                Arc::clone(messages),
-                Arc::clone(proxy),
-            );
+            let (consumer, topic, messages, proxy) =
+                (Arc::clone(&consumer), topic.to_owned(), Arc::clone(messages), Arc::clone(proxy));
             let (observed, ended) = (Arc::clone(&observed), Arc::clone(&ended));
             thread::spawn(move || {
                 while !ended.load(Ordering::Acquire) {
-                    if let Some((committed, at)) = committed(&consumer, &topic) {
+                    if let Some((committed, at)) = committed_by_group(&consumer, &topic) {
                         let log = proxy.log();
-                        observed
-                            .lock()
-                            .unwrap()
-                            .take(&log, &messages, &committed, at);
+                        observed.lock().unwrap().take(&log, &messages, &committed, at);
                     }
                     thread::sleep(OBSERVE_EVERY);
                 }
             })
         };
-        Self {
-            consumer,
-            topic: topic.to_owned(),
-            observed,
-            ended,
-            thread,
-        }
+        Self { consumer, topic: topic.to_owned(), observed, ended, thread }
     }
 
     fn assert_no_commit_was_ahead(&self) {
@@ -498,8 +309,7 @@ impl Watch {
     fn assert_log_ends(&self, ends: &[usize]) {
         for (partition, end) in (0..).zip(ends) {
             let watermarks =
-                self.consumer
-                    .fetch_watermarks(&self.topic, partition, Duration::from_secs(10));
+                self.consumer.fetch_watermarks(&self.topic, partition, Duration::from_secs(10));
             let (_, high) = watermarks.expect("watermarks");
             assert_eq!(usize::try_from(high), Ok(*end), "partition {partition}");
         }
@@ -516,12 +326,10 @@ impl Watch {
 }
 
 /// What the group has committed in each partition, and a moment by which it had.
-fn committed(consumer: &BaseConsumer, topic: &str) -> Option<(Vec<usize>, Instant)> {
+fn committed_by_group(consumer: &BaseConsumer, topic: &str) -> Option<(Vec<usize>, Instant)> {
     let mut list = TopicPartitionList::new();
     list.add_partition_range(topic, 0, PARTITIONS.cast_signed() - 1);
-    let list = consumer
-        .committed_offsets(list, Duration::from_secs(5))
-        .ok()?;
+    let list = consumer.committed_offsets(list, Duration::from_secs(5)).ok()?;
     let at = Instant::now();
     let next = |partition| match list.find_partition(topic, partition)?.offset() {
         Offset::Offset(next) => usize::try_from(next).ok(),

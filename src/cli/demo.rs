@@ -21,16 +21,8 @@ pub(super) struct DemoArguments {
 }
 
 pub(super) fn run(arguments: &DemoArguments) -> ExitCode {
-    let DemoArguments {
-        seconds,
-        port,
-        no_ui,
-    } = *arguments;
-    let options = demo::Options {
-        seconds,
-        port,
-        no_ui,
-    };
+    let DemoArguments { seconds, port, no_ui } = *arguments;
+    let options = demo::Options { seconds, port, no_ui };
     if !options.live() {
         telemetry::log_to_stderr(LogFormat::Text);
     }

@@ -4,6 +4,7 @@ mod demo;
 mod run;
 mod validate;
 
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -63,7 +64,8 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Command::Validate(files) => validate::run(files.process_file().as_deref(), &files.paths),
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Schema { process } => {
-            println!("{}", crate::config::schema::json_schema(process));
+            // An error here is a reader that has seen enough, such as `head`.
+            let _ = writeln!(std::io::stdout(), "{}", crate::config::schema::json_schema(process));
             ExitCode::SUCCESS
         }
     }

@@ -26,17 +26,14 @@ pub(super) fn run(process: Option<&Path>, paths: &[PathBuf]) -> ExitCode {
         }
     };
     telemetry::log_to_stderr(configuration.process.log);
-    let runtime = match tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-    {
-        Ok(runtime) => Arc::new(runtime),
-        Err(error) => {
-            error!(%error, "can't start");
-            return ExitCode::from(FAILED);
-        }
-    };
+    let runtime =
+        match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
+            Ok(runtime) => Arc::new(runtime),
+            Err(error) => {
+                error!(%error, "can't start");
+                return ExitCode::from(FAILED);
+            }
+        };
     match start_all(&configuration, &runtime) {
         Ok(connectors) => {
             runtime.block_on(until_stopped(&connectors));
@@ -53,20 +50,13 @@ fn start_all(
     configuration: &Configuration,
     runtime: &Arc<Runtime>,
 ) -> Result<Vec<Running>, connector::StartError> {
-    configuration
-        .connectors
-        .iter()
-        .map(|config| connector::start(config, runtime))
-        .collect()
+    configuration.connectors.iter().map(|config| connector::start(config, runtime)).collect()
 }
 
 /// Waits for the first signal, or until every connector has ended by itself. A second signal ends
 /// the process at once: what is not committed is read again at the next start.
 async fn until_stopped(connectors: &[Running]) {
-    let signals = (
-        signal(SignalKind::terminate()),
-        signal(SignalKind::interrupt()),
-    );
+    let signals = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()));
     let (Ok(mut terminate), Ok(mut interrupt)) = signals else {
         error!("signals can't be caught");
         return;

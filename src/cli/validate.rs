@@ -27,11 +27,7 @@ fn count(errors: &Errors) -> String {
         let ending = if count == 1 { "" } else { "s" };
         format!("{count} {one}{ending}")
     };
-    format!(
-        "{} in {}",
-        number(errors.len(), "error"),
-        number(errors.files(), "file")
-    )
+    format!("{} in {}", number(errors.len(), "error"), number(errors.files(), "file"))
 }
 
 /// `ok  FILE  NAME: topics … → SINK ADDRESS (n tags, n fields)`

@@ -26,13 +26,7 @@ pub struct Error {
 impl Error {
     pub(super) fn of_file(file: &Path, message: impl Into<String>) -> Self {
         let (file, message) = (file.to_owned(), message.into());
-        Self {
-            file,
-            place: None,
-            message,
-            note: None,
-            snippet: None,
-        }
+        Self { file, place: None, message, note: None, snippet: None }
     }
 }
 
@@ -45,12 +39,7 @@ impl fmt::Display for Error {
         write!(f, " {}", self.message)?;
         if let (Some((line, _)), Some(snippet)) = (self.place, &self.snippet) {
             write!(f, "\n{line:>5} | {}", snippet.line)?;
-            write!(
-                f,
-                "\n      | {}{}",
-                " ".repeat(snippet.caret),
-                "^".repeat(snippet.width)
-            )?;
+            write!(f, "\n      | {}{}", " ".repeat(snippet.caret), "^".repeat(snippet.width))?;
         }
         if let Some(note) = &self.note {
             write!(f, "\n      = {note}")?;
@@ -81,11 +70,7 @@ impl Errors {
 
     /// In how many files.
     pub fn files(&self) -> usize {
-        self.0
-            .iter()
-            .map(|error| &error.file)
-            .collect::<BTreeSet<_>>()
-            .len()
+        self.0.iter().map(|error| &error.file).collect::<BTreeSet<_>>().len()
     }
 
     pub(super) fn push(&mut self, error: Error) {
@@ -151,11 +136,7 @@ impl Findings {
             self.more += 1;
             return;
         }
-        self.list.push(Finding {
-            span: span.into(),
-            message: message.into(),
-            note,
-        });
+        self.list.push(Finding { span: span.into(), message: message.into(), note });
     }
 
     /// Whether more will only be counted, so that there is no need to find the words for them.
@@ -168,8 +149,7 @@ impl Findings {
     }
 
     pub(super) fn into_errors(mut self, source: &Source) -> Errors {
-        self.list
-            .sort_by_key(|finding| finding.span.map(|span| span.start));
+        self.list.sort_by_key(|finding| finding.span.map(|span| span.start));
         let mut errors: Vec<_> = self
             .list
             .into_iter()
@@ -200,11 +180,7 @@ pub(super) fn quoted(text: &str) -> String {
 }
 
 fn printable(character: char) -> Vec<char> {
-    if character.is_control() {
-        character.escape_default().collect()
-    } else {
-        vec![character]
-    }
+    if character.is_control() { character.escape_default().collect() } else { vec![character] }
 }
 
 /// `` `a`, `b` or `c` ``.

@@ -24,10 +24,7 @@ type Files<'a> = dyn Fn(&Path) -> io::Result<String> + 'a;
 impl<'a> Environment<'a> {
     /// The process's own.
     pub fn process() -> Self {
-        Self {
-            variable: Box::new(|name| std::env::var(name)),
-            file: Box::new(read),
-        }
+        Self { variable: Box::new(|name| std::env::var(name)), file: Box::new(read) }
     }
 
     /// From two functions: a variable's value by its name, and a file's text by its path.
@@ -36,10 +33,7 @@ impl<'a> Environment<'a> {
         file: impl Fn(&Path) -> io::Result<String> + 'a,
     ) -> Self {
         let variable = move |name: &str| variable(name).ok_or(VarError::NotPresent);
-        Self {
-            variable: Box::new(variable),
-            file: Box::new(file),
-        }
+        Self { variable: Box::new(variable), file: Box::new(file) }
     }
 
     /// Variables from a function, and no files: for text that comes from elsewhere than the person
@@ -59,9 +53,7 @@ fn read(path: &Path) -> io::Result<String> {
     const MOST: u64 = super::tree::MAX_BYTES as u64;
     let mut text = String::new();
     // `take`, so that a device file can't be read without end.
-    let read = std::fs::File::open(path)?
-        .take(MOST + 1)
-        .read_to_string(&mut text)?;
+    let read = std::fs::File::open(path)?.take(MOST + 1).read_to_string(&mut text)?;
     if read as u64 > MOST {
         return Err(io::Error::other("larger than 1 MiB"));
     }
@@ -92,13 +84,7 @@ pub(super) fn expand(node: &mut Node, environment: &Environment<'_>, findings: &
         }
         Value::Scalar(scalar) if scalar.text.contains("${") => {
             match expanded(&scalar.text, environment) {
-                Ok((text, expansion)) => {
-                    *scalar = Scalar {
-                        text,
-                        expansion,
-                        ..scalar.clone()
-                    }
-                }
+                Ok((text, expansion)) => *scalar = Scalar { text, expansion, ..scalar.clone() },
                 Err(message) => {
                     findings.add(node.span, message);
                     node.standin = true;
@@ -126,16 +112,10 @@ fn expanded(text: &str, environment: &Environment<'_>) -> Result<(String, Expans
         }
         out.push_str(&rest[..at]);
         let inner = &rest[at + 2..];
-        let end = inner
-            .find('}')
-            .ok_or("`${` without `}`; write `$${` for a plain `${`")?;
+        let end = inner.find('}').ok_or("`${` without `}`; write `$${` for a plain `${`")?;
         out.push_str(&value(&inner[..end], environment)?);
         let whole = at == 0 && rest.len() == text.len() && end + 1 == inner.len();
-        expansion = if whole {
-            Expansion::Whole
-        } else {
-            Expansion::Part
-        };
+        expansion = if whole { Expansion::Whole } else { Expansion::Part };
         rest = &inner[end + 1..];
     }
     out.push_str(rest);
@@ -168,10 +148,9 @@ fn value(reference: &str, environment: &Environment<'_>) -> Result<String, Strin
         // As in a shell: `:-` also stands in for a variable that is set to nothing.
         Ok(value) if value.is_empty() => Ok(default.unwrap_or_default().into()),
         Ok(value) => Ok(value),
-        Err(VarError::NotUnicode(_)) => Err(format!(
-            "the environment variable {} is not UTF-8",
-            quoted(name)
-        )),
+        Err(VarError::NotUnicode(_)) => {
+            Err(format!("the environment variable {} is not UTF-8", quoted(name)))
+        }
         Err(VarError::NotPresent) => default.map(Into::into).ok_or_else(|| {
             let name = quoted(name);
             format!("the environment variable {name} is not set, and there is no `:-` default")
@@ -182,7 +161,7 @@ fn value(reference: &str, environment: &Environment<'_>) -> Result<String, Strin
 fn file(path: &str, environment: &Environment<'_>) -> Result<String, String> {
     if !Path::new(path).is_absolute() {
         return Err(
-            "`${file:…}` takes an absolute path, such as `${file:/run/secrets/token}`".into(),
+            "`${file:…}` takes an absolute path, such as `${file:/run/secrets/token}`".into()
         );
     }
     let text = (environment.file)(Path::new(path))

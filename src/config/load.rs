@@ -44,10 +44,7 @@ pub fn load(
     }
     find_twins(&connectors, &mut errors);
     match process {
-        Some(process) if errors.is_empty() => Ok(Configuration {
-            process,
-            connectors,
-        }),
+        Some(process) if errors.is_empty() => Ok(Configuration { process, connectors }),
         _ => Err(errors),
     }
 }
@@ -75,11 +72,7 @@ pub(super) fn process(
     let parsed =
         parse::<raw::ProcessFile>(&mut source, FileKind::Process, environment, &mut findings);
     let process = parsed.map(|(root, raw)| {
-        let mut checker = Checker {
-            source: &source,
-            root: &root,
-            findings: &mut findings,
-        };
+        let mut checker = Checker { source: &source, root: &root, findings: &mut findings };
         check::process(&raw, &mut checker)
     });
     match process {
@@ -101,11 +94,7 @@ fn connector(
     let kind = FileKind::Connector;
     let parsed = parse::<raw::ConnectorFile>(&mut source, kind, environment, &mut findings);
     let connector = parsed.and_then(|(root, raw)| {
-        let mut checker = Checker {
-            source: &source,
-            root: &root,
-            findings: &mut findings,
-        };
+        let mut checker = Checker { source: &source, root: &root, findings: &mut findings };
         check::connector(&raw, &mut checker, process)
     });
     if !findings.is_empty() {
@@ -210,10 +199,7 @@ fn in_folder(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
-        let name = path
-            .file_name()
-            .and_then(|name| name.to_str())
-            .unwrap_or_default();
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
         // `is_file` follows links: Kubernetes mounts a ConfigMap's files as such.
         if is_connector(name) && path.is_file() {
             files.push(path);
@@ -224,9 +210,7 @@ fn in_folder(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
 }
 
 fn is_connector(name: &str) -> bool {
-    let stem = name
-        .strip_suffix(".yaml")
-        .or_else(|| name.strip_suffix(".yml"));
+    let stem = name.strip_suffix(".yaml").or_else(|| name.strip_suffix(".yml"));
     let is_test = |stem: &str| stem.split('.').next_back() == Some("test");
     stem.is_some_and(|stem| !name.starts_with('.') && !is_test(stem) && stem != "tidegate")
 }

@@ -27,9 +27,7 @@ impl Type {
 fn integer(text: &str) -> Option<Type> {
     let radix = |digits: &str, radix| {
         let plain = digits.bytes().all(|b| b.is_ascii_alphanumeric());
-        plain
-            .then(|| i128::from_str_radix(digits, radix).ok())
-            .flatten()
+        plain.then(|| i128::from_str_radix(digits, radix).ok()).flatten()
     };
     let number = if let Some(digits) = text.strip_prefix("0x") {
         radix(digits, 16)
@@ -48,10 +46,7 @@ fn float(text: &str) -> Option<Type> {
         return Some(Type::Float(sign * f64::INFINITY));
     }
     // Rust also reads `inf` and `nan`, which are words in YAML.
-    let begins = unsigned
-        .bytes()
-        .next()
-        .is_some_and(|b| b.is_ascii_digit() || b == b'.');
+    let begins = unsigned.bytes().next().is_some_and(|b| b.is_ascii_digit() || b == b'.');
     begins.then(|| text.parse().ok()).flatten().map(Type::Float)
 }
 
@@ -76,9 +71,9 @@ mod tests {
         ] {
             assert_eq!(Type::of(text), expected, "{text}");
         }
-        for text in [
-            "no", "yes", "on", "inf", "nan", "1_000", "0x+1", "1s", ".", "-", "1.2.3", "e3",
-        ] {
+        for text in
+            ["no", "yes", "on", "inf", "nan", "1_000", "0x+1", "1s", ".", "-", "1.2.3", "e3"]
+        {
             assert_eq!(Type::of(text), Type::Text, "{text}");
         }
     }

@@ -135,7 +135,7 @@ pub enum TagRule {
 pub struct TagSource {
     /// A path into the message.
     pub path: Option<String>,
-    /// Text with `{{ topic }}`, `{{ partition }}`, `{{ offset }}`, `{{ key }}`,
+    /// Text with `{{ topic }}`, `{{ partition }}`, `{{ offset }}`, `{{ key }}`, `{{ timestamp }}`,
     /// `{{ header.NAME }}` or `{{ value.PATH }}` in it.
     pub template: Option<String>,
     /// Always the same text.
@@ -317,7 +317,7 @@ pub enum Precision {
     S,
 }
 
-/// Prometheus remote write 1.0: Prometheus with its receiver enabled, VictoriaMetrics, Mimir.
+/// Prometheus remote write 1.0: Prometheus with its receiver enabled, or VictoriaMetrics.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Prometheus {
@@ -337,10 +337,10 @@ pub struct DeadLetter {
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct BatchRules {
-    /// The number of points.
+    /// The number of points (for Prometheus: of samples), or of records.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub max_points: u32,
-    /// The encoded size before compression, such as `1MiB` or `500kB`.
+    /// The encoded size before compression, or the size of the records it comes from, such as `1MiB` or `500kB`.
     #[schemars(extend("type" = ["string", "integer"]))]
     pub max_bytes: String,
     /// The time since the batch's first record, such as `1s` or `200ms`.
@@ -349,11 +349,7 @@ pub struct BatchRules {
 
 impl Default for BatchRules {
     fn default() -> Self {
-        Self {
-            max_points: 5000,
-            max_bytes: "1MiB".into(),
-            linger: "1s".into(),
-        }
+        Self { max_points: 5000, max_bytes: "1MiB".into(), linger: "1s".into() }
     }
 }
 

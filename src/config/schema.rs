@@ -36,28 +36,17 @@ impl FileKind {
 
 /// The JSON Schema of `tidegate.yaml` (`process`) or of a connector's file, for editors.
 pub fn json_schema(process: bool) -> String {
-    let kind = if process {
-        FileKind::Process
-    } else {
-        FileKind::Connector
-    };
+    let kind = if process { FileKind::Process } else { FileKind::Connector };
     format!("{:#}", kind.schema())
 }
 
 /// Checks a tree. After it the tree fits the schema: what was wrong is reported and has a stand-in.
 pub(super) fn check(schema: &Json, root: &mut Node, findings: &mut Findings) {
     let at = match &root.value {
-        Value::Table(table) => table
-            .entries
-            .first()
-            .map_or(root.span, |entry| entry.key_span),
+        Value::Table(table) => table.entries.first().map_or(root.span, |entry| entry.key_span),
         _ => root.span,
     };
-    Walk {
-        root: schema,
-        findings,
-    }
-    .node(schema, root, at);
+    Walk { root: schema, findings }.node(schema, root, at);
 }
 
 /// One form that a value may take.
@@ -127,9 +116,7 @@ impl<'s> Walk<'s, '_> {
 
     fn table(&mut self, schema: &'s Json, table: &mut Table, at: Span) {
         let known = schema.get("properties").and_then(Json::as_object);
-        let other = schema
-            .get("additionalProperties")
-            .filter(|other| other.is_object());
+        let other = schema.get("additionalProperties").filter(|other| other.is_object());
         let mut meant = Vec::new();
         table.entries.retain_mut(|entry| {
             let property = known.and_then(|known| known.get(&entry.key)).or(other);
@@ -141,19 +128,12 @@ impl<'s> Walk<'s, '_> {
             }
             property.is_some()
         });
-        for name in schema
-            .get("required")
-            .and_then(Json::as_array)
-            .into_iter()
-            .flatten()
-        {
+        for name in schema.get("required").and_then(Json::as_array).into_iter().flatten() {
             let Some(name) = name.as_str() else { continue };
             if table.entries.iter().any(|entry| entry.key == name) {
                 continue;
             }
-            let property = known
-                .and_then(|known| known.get(name))
-                .unwrap_or(&Json::Null);
+            let property = known.and_then(|known| known.get(name)).unwrap_or(&Json::Null);
             if !meant.contains(&name) {
                 self.findings.add_noted(
                     at,
@@ -162,11 +142,7 @@ impl<'s> Walk<'s, '_> {
                 );
             }
             let value = Node::standin(at, self.stand_in(&shapes(self.root, property), at));
-            table.entries.push(Entry {
-                key: name.into(),
-                key_span: at,
-                value,
-            });
+            table.entries.push(Entry { key: name.into(), key_span: at, value });
         }
     }
 
@@ -195,11 +171,8 @@ impl<'s> Walk<'s, '_> {
         for shape in shapes(self.root, schema) {
             let Shape::Table(table) = shape else { continue };
             if keys(table).any(|known| known == key) {
-                let place = if path.is_empty() {
-                    "the top level".into()
-                } else {
-                    quoted(&path.join("."))
-                };
+                let place =
+                    if path.is_empty() { "the top level".into() } else { quoted(&path.join(".")) };
                 return Some(place);
             }
             for (name, property) in table.get("properties").and_then(Json::as_object)? {
@@ -235,25 +208,15 @@ impl<'s> Walk<'s, '_> {
             Some(Shape::Number) => scalar("0", Type::Float(0.0)),
             Some(Shape::List(_)) => Value::List(Vec::new()),
             Some(Shape::Table(schema)) => {
-                let required = schema
-                    .get("required")
-                    .and_then(Json::as_array)
-                    .into_iter()
-                    .flatten();
+                let required =
+                    schema.get("required").and_then(Json::as_array).into_iter().flatten();
                 let entries = required.filter_map(Json::as_str).map(|key| {
                     let property = &schema["properties"][key];
                     let value = self.stand_in(&self::shapes(self.root, property), span);
                     let value = Node::standin(span, value);
-                    Entry {
-                        key: key.into(),
-                        key_span: span,
-                        value,
-                    }
+                    Entry { key: key.into(), key_span: span, value }
                 });
-                Value::Table(Table {
-                    entries: entries.collect(),
-                    incomplete: true,
-                })
+                Value::Table(Table { entries: entries.collect(), incomplete: true })
             }
         }
     }
@@ -267,43 +230,28 @@ fn find<'a, 's>(
 }
 
 fn keys(table: &Json) -> impl Iterator<Item = &str> {
-    table
-        .get("properties")
-        .and_then(Json::as_object)
-        .into_iter()
-        .flatten()
-        .map(|(k, _)| k.as_str())
+    table.get("properties").and_then(Json::as_object).into_iter().flatten().map(|(k, _)| k.as_str())
 }
 
 /// The forms that a schema allows, with references and unions resolved.
 fn shapes<'s>(root: &'s Json, schema: &'s Json) -> Vec<Shape<'s>> {
     if let Some(reference) = schema.get("$ref").and_then(Json::as_str) {
-        let target = reference
-            .strip_prefix('#')
-            .and_then(|pointer| root.pointer(pointer));
-        return target
-            .map(|target| shapes(root, target))
-            .unwrap_or_default();
+        let target = reference.strip_prefix('#').and_then(|pointer| root.pointer(pointer));
+        return target.map(|target| shapes(root, target)).unwrap_or_default();
     }
     let list = |key: &str| schema.get(key).and_then(Json::as_array);
     if let Some(words) = choice(schema) {
         return vec![Shape::Choice(words)];
     }
     if let Some(branches) = list("anyOf").or_else(|| list("oneOf")) {
-        return branches
-            .iter()
-            .flat_map(|branch| shapes(root, branch))
-            .collect();
+        return branches.iter().flat_map(|branch| shapes(root, branch)).collect();
     }
     let names: Vec<_> = match schema.get("type") {
         Some(Json::String(name)) => vec![name.as_str()],
         Some(Json::Array(names)) => names.iter().filter_map(Json::as_str).collect(),
         _ => Vec::new(),
     };
-    names
-        .into_iter()
-        .filter_map(|name| shape(name, schema))
-        .collect()
+    names.into_iter().filter_map(|name| shape(name, schema)).collect()
 }
 
 fn shape<'s>(name: &str, schema: &'s Json) -> Option<Shape<'s>> {
@@ -321,10 +269,7 @@ fn shape<'s>(name: &str, schema: &'s Json) -> Option<Shape<'s>> {
                 Some("uint32") => (0, u32::MAX.into()),
                 _ => (i64::MIN.into(), i64::MAX.into()),
             };
-            Shape::Whole(
-                bound("minimum").unwrap_or(least),
-                bound("maximum").unwrap_or(most),
-            )
+            Shape::Whole(bound("minimum").unwrap_or(least), bound("maximum").unwrap_or(most))
         }
         _ => return None,
     })
@@ -336,17 +281,12 @@ fn choice(schema: &Json) -> Option<Vec<&str>> {
         return Some(words.iter().filter_map(Json::as_str).collect());
     }
     let branches = schema.get("oneOf").and_then(Json::as_array)?;
-    branches
-        .iter()
-        .map(|branch| branch.get("const").and_then(Json::as_str))
-        .collect()
+    branches.iter().map(|branch| branch.get("const").and_then(Json::as_str)).collect()
 }
 
 /// Chooses the type of a scalar that may be taken in more than one way.
 fn retype(scalar: &mut Scalar, shapes: &[Shape<'_>]) {
-    let text = shapes
-        .iter()
-        .any(|shape| matches!(shape, Shape::Text | Shape::Choice(_)));
+    let text = shapes.iter().any(|shape| matches!(shape, Shape::Text | Shape::Choice(_)));
     if scalar.expansion == Expansion::Whole && scalar.plain && !text {
         // `${PORT}`: a number if the variable holds one.
         scalar.kind = Type::of(&scalar.text);
@@ -395,10 +335,7 @@ fn in_range(scalar: &Scalar, number: i128, least: i128, most: i128) -> Fit {
     }
     let way = if number < least { "small" } else { "large" };
     let number = scalar.shown();
-    Fit::Refused(
-        format!("{number} is too {way}: it must be from {least} to {most}"),
-        None,
-    )
+    Fit::Refused(format!("{number} is too {way}: it must be from {least} to {most}"), None)
 }
 
 fn chosen(scalar: &Scalar, words: &[&str]) -> Fit {

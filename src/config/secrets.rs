@@ -55,9 +55,7 @@ pub(super) fn of_entry(
 
 /// A value that only names where the secret is.
 fn is_reference(node: &Node) -> bool {
-    let inner = node
-        .scalar()
-        .and_then(|scalar| scalar.text.strip_prefix("${")?.strip_suffix('}'));
+    let inner = node.scalar().and_then(|scalar| scalar.text.strip_prefix("${")?.strip_suffix('}'));
     inner.is_some_and(|inner| !inner.contains(['}', '$']) && !inner.contains(":-"))
 }
 
@@ -73,9 +71,7 @@ pub(super) fn holds_login(text: &str) -> bool {
     text.match_indices("://").any(|(at, separator)| {
         let rest = &text[at + separator.len()..];
         // Not only up to the next `/`: a password may hold one.
-        rest.split(char::is_whitespace)
-            .next()
-            .is_some_and(|address| address.contains('@'))
+        rest.split(char::is_whitespace).next().is_some_and(|address| address.contains('@'))
     })
 }
 
@@ -124,10 +120,7 @@ enum After {
 /// Where on a line a secret may begin, and how it may go on.
 fn secret_by_look(text: &str) -> Option<(usize, After)> {
     let lower = text.to_ascii_lowercase();
-    let found = WORDS
-        .iter()
-        .filter_map(|word| lower.find(word).map(|at| at + word.len()))
-        .min();
+    let found = WORDS.iter().filter_map(|word| lower.find(word).map(|at| at + word.len())).min();
     let Some(end) = found else {
         // A misspelt key, or a login in an address.
         let suspect = text.split([' ', ':', '{', ',']).any(is_secret) || holds_login(text);
@@ -155,27 +148,13 @@ mod tests {
 
     #[test]
     fn misspelt_secret_keys_count_as_secret() {
-        for key in [
-            "token",
-            "tokn",
-            "tokne",
-            "Password",
-            "sasl.password",
-            "sasl.pasword",
-            "ssl.key.pem",
-        ] {
+        for key in
+            ["token", "tokn", "tokne", "Password", "sasl.password", "sasl.pasword", "ssl.key.pem"]
+        {
             assert!(is_secret(key), "{key}");
         }
-        for key in [
-            "topics",
-            "topic",
-            "point",
-            "url",
-            "org",
-            "bucket",
-            "bootstrap.servers",
-            "sink",
-        ] {
+        for key in ["topics", "topic", "point", "url", "org", "bucket", "bootstrap.servers", "sink"]
+        {
             assert!(!is_secret(key), "{key}");
         }
     }

@@ -13,10 +13,7 @@ pub(super) struct Span {
 
 impl Span {
     pub(super) fn new(start: usize, end: usize) -> Self {
-        Self {
-            start,
-            end: end.max(start),
-        }
+        Self { start, end: end.max(start) }
     }
 }
 
@@ -46,19 +43,9 @@ const WINDOW: usize = 60;
 impl Source {
     pub(super) fn new(file: &Path, text: String) -> Self {
         let lines = std::iter::once(0)
-            .chain(
-                text.bytes()
-                    .enumerate()
-                    .filter(|(_, b)| *b == b'\n')
-                    .map(|(at, _)| at + 1),
-            )
+            .chain(text.bytes().enumerate().filter(|(_, b)| *b == b'\n').map(|(at, _)| at + 1))
             .collect();
-        Self {
-            file: file.to_owned(),
-            text,
-            lines,
-            masks: Vec::new(),
-        }
+        Self { file: file.to_owned(), text, lines, masks: Vec::new() }
     }
 
     /// Hides a part of the text from every snippet.
@@ -72,24 +59,14 @@ impl Source {
     pub(super) fn place(&self, at: usize) -> (usize, usize) {
         let line = self.lines.partition_point(|start| *start <= at).max(1);
         let start = self.lines[line - 1];
-        let before = self
-            .text
-            .get(start..at.min(self.text.len()))
-            .unwrap_or_default();
+        let before = self.text.get(start..at.min(self.text.len())).unwrap_or_default();
         // A byte order mark is no column: editors don't show it.
-        (
-            line,
-            before.chars().filter(|c| *c != '\u{feff}').count() + 1,
-        )
+        (line, before.chars().filter(|c| *c != '\u{feff}').count() + 1)
     }
 
     /// A line without its ending, by its number from 1.
     pub(super) fn line(&self, number: usize) -> (usize, &str) {
-        let start = self
-            .lines
-            .get(number - 1)
-            .copied()
-            .unwrap_or(self.text.len());
+        let start = self.lines.get(number - 1).copied().unwrap_or(self.text.len());
         let end = self.lines.get(number).copied().unwrap_or(self.text.len());
         (start, self.text[start..end].trim_end_matches(['\n', '\r']))
     }
@@ -193,12 +170,7 @@ mod tests {
         let text = format!("{}HERE{}", "a".repeat(500), "b".repeat(500));
         let snippet = source(&text).snippet(Span::new(500, 504));
         assert!(snippet.line.chars().count() < 130);
-        let caret: String = snippet
-            .line
-            .chars()
-            .skip(snippet.caret)
-            .take(snippet.width)
-            .collect();
+        let caret: String = snippet.line.chars().skip(snippet.caret).take(snippet.width).collect();
         assert_eq!(caret, "HERE");
     }
 }

@@ -74,9 +74,7 @@ impl Node {
     pub(super) fn child(&self, step: &str) -> Option<(&Node, Option<Span>)> {
         match &self.value {
             Value::Scalar(_) => None,
-            Value::List(items) => items
-                .get(step.parse::<usize>().ok()?)
-                .map(|item| (item, None)),
+            Value::List(items) => items.get(step.parse::<usize>().ok()?).map(|item| (item, None)),
             Value::Table(table) => {
                 let entry = table.entries.iter().find(|entry| entry.key == step)?;
                 Some((&entry.value, Some(entry.key_span)))
@@ -89,10 +87,7 @@ impl Node {
         match &self.value {
             Value::List(items) => items.iter().map(Self::to_json).collect(),
             Value::Table(table) => {
-                let pairs = table
-                    .entries
-                    .iter()
-                    .map(|e| (e.key.clone(), e.value.to_json()));
+                let pairs = table.entries.iter().map(|e| (e.key.clone(), e.value.to_json()));
                 Json::Object(pairs.collect())
             }
             Value::Scalar(scalar) => match scalar.kind {
@@ -107,11 +102,7 @@ impl Node {
 
     /// A value that stands in for a wrong one.
     pub(super) fn standin(span: Span, value: Value) -> Self {
-        Self {
-            span,
-            value,
-            standin: true,
-        }
+        Self { span, value, standin: true }
     }
 }
 
@@ -119,21 +110,12 @@ impl Scalar {
     pub(super) fn new(text: impl Into<String>, plain: bool) -> Self {
         let text = text.into();
         let kind = if plain { Type::of(&text) } else { Type::Text };
-        Self {
-            text,
-            plain,
-            expansion: Expansion::None,
-            kind,
-        }
+        Self { text, plain, expansion: Expansion::None, kind }
     }
 
     /// The text for a message: `***` if any of it came from an expansion.
     pub(super) fn shown(&self) -> String {
-        if self.expansion == Expansion::None {
-            quoted(&self.text)
-        } else {
-            "`***`".into()
-        }
+        if self.expansion == Expansion::None { quoted(&self.text) } else { "`***`".into() }
     }
 }
 
@@ -154,9 +136,7 @@ pub(super) fn parse(source: &mut Source, findings: &mut Findings) -> Option<Node
         failed_at: None,
     };
     let root = builder.document();
-    let Builder {
-        secrets, failed_at, ..
-    } = builder;
+    let Builder { secrets, failed_at, .. } = builder;
     source.text = text;
     for secret in secrets {
         source.mask(secret);
@@ -188,14 +168,8 @@ impl<'t> Builder<'t, '_> {
             Some(Ok((event, span))) => {
                 let bytes = span.byte_range().unwrap_or_default();
                 // A tag stands before its value; an error about it points at the tag.
-                let tag = span
-                    .tag_span()
-                    .and_then(|span| span.byte_range())
-                    .map(|tag| tag.start);
-                Ok((
-                    event,
-                    Span::new(tag.unwrap_or(bytes.start).min(bytes.start), bytes.end),
-                ))
+                let tag = span.tag_span().and_then(|span| span.byte_range()).map(|tag| tag.start);
+                Ok((event, Span::new(tag.unwrap_or(bytes.start).min(bytes.start), bytes.end)))
             }
             Some(Err(error)) => {
                 let at = error.marker().byte_offset().unwrap_or_default();
@@ -237,8 +211,7 @@ impl<'t> Builder<'t, '_> {
 
     fn node(&mut self, event: Event<'t>, span: Span, depth: usize) -> Result<Node, Stop> {
         if depth > MAX_DEPTH {
-            self.findings
-                .add(span, format!("nested deeper than {MAX_DEPTH} levels"));
+            self.findings.add(span, format!("nested deeper than {MAX_DEPTH} levels"));
             self.failed_at = Some(span.start);
             return Err(Stop);
         }
@@ -274,18 +247,12 @@ impl<'t> Builder<'t, '_> {
                 Value::Scalar(Scalar::new("", false))
             }
         };
-        Ok(Node {
-            span,
-            value,
-            standin,
-        })
+        Ok(Node { span, value, standin })
     }
 
     /// Tags other than `!!str` would silently change what a value means.
     fn refuse_tag(&mut self, event: &Event<'_>, span: Span) -> bool {
-        let refused = event
-            .tag()
-            .is_some_and(|tag| tag.core_suffix() != Some("str"));
+        let refused = event.tag().is_some_and(|tag| tag.core_suffix() != Some("str"));
         if refused {
             self.findings.add(
                 span,
@@ -331,11 +298,7 @@ impl<'t> Builder<'t, '_> {
                 );
                 continue;
             }
-            table.entries.push(Entry {
-                key,
-                key_span,
-                value,
-            });
+            table.entries.push(Entry { key, key_span, value });
         }
     }
 

@@ -39,22 +39,12 @@ pub fn decode<'a>(
 ) -> Result<(), DecodeError> {
     assert_eq!(slots.len(), trie.slots(), "one slot a path");
     slots.fill(Slot::Missing);
-    let text = std::str::from_utf8(payload).map_err(|error| DecodeError {
-        offset: error.valid_up_to(),
-        what: "invalid UTF-8",
-    })?;
-    let mut scanner = Scanner {
-        text,
-        bytes: payload,
-        at: 0,
-        depth: 0,
-    };
+    let text = std::str::from_utf8(payload)
+        .map_err(|error| DecodeError { offset: error.valid_up_to(), what: "invalid UTF-8" })?;
+    let mut scanner = Scanner { text, bytes: payload, at: 0, depth: 0 };
     scanner.document(trie.root(), slots).map_err(|what| {
         slots.fill(Slot::Missing);
-        DecodeError {
-            offset: scanner.at,
-            what,
-        }
+        DecodeError { offset: scanner.at, what }
     })
 }
 
@@ -104,11 +94,7 @@ impl<'a> Scanner<'a> {
     #[inline]
     fn skip_space(&mut self) -> u8 {
         let next = self.peek();
-        if next > b' ' {
-            next
-        } else {
-            self.skip_long_space()
-        }
+        if next > b' ' { next } else { self.skip_long_space() }
     }
 
     #[inline(never)]
@@ -124,18 +110,11 @@ impl<'a> Scanner<'a> {
     /// The error at this place, unless the message just ends here: that is worth telling apart from a wrong sign.
     #[cold]
     fn fail<T>(&self, what: &'static str) -> Checked<T> {
-        Err(if self.at < self.bytes.len() {
-            what
-        } else {
-            "the message ends too early"
-        })
+        Err(if self.at < self.bytes.len() { what } else { "the message ends too early" })
     }
 
     /// One value, which starts at this byte. Without a node nothing in it is wanted.
-    #[expect(
-        clippy::inline_always,
-        reason = "spares scalars the stack frame of the containers"
-    )]
+    #[expect(clippy::inline_always, reason = "spares scalars the stack frame of the containers")]
     #[inline(always)]
     fn value(&mut self, node: Option<&Node>, slots: &mut [Slot<'a>]) -> Checked<()> {
         let slot = node.and_then(Node::slot);
@@ -276,16 +255,9 @@ impl<'a> Scanner<'a> {
     #[inline]
     fn digits(&mut self) -> Checked<()> {
         let rest = &self.bytes[self.at..];
-        let count = rest
-            .iter()
-            .position(|byte| !byte.is_ascii_digit())
-            .unwrap_or(rest.len());
+        let count = rest.iter().position(|byte| !byte.is_ascii_digit()).unwrap_or(rest.len());
         self.at += count;
-        if count == 0 {
-            self.fail("expected a digit")
-        } else {
-            Ok(())
-        }
+        if count == 0 { self.fail("expected a digit") } else { Ok(()) }
     }
 
     #[inline]
@@ -297,11 +269,7 @@ impl<'a> Scanner<'a> {
             end = self.end_of_odd_string(end)?;
         }
         self.at = end + 1;
-        Ok(Quoted {
-            start,
-            end,
-            escaped,
-        })
+        Ok(Quoted { start, end, escaped })
     }
 
     /// Where the closing quote of a string stands that has escapes or faults, the first of them at `mark`.
@@ -380,23 +348,14 @@ impl<'a> Scanner<'a> {
     #[inline]
     fn text_of(&self, string: Quoted) -> Checked<Cow<'a, str>> {
         let raw = &self.text[string.start..string.end];
-        if string.escaped {
-            unescape(raw).map(Cow::Owned)
-        } else {
-            Ok(Cow::Borrowed(raw))
-        }
+        if string.escaped { unescape(raw).map(Cow::Owned) } else { Ok(Cow::Borrowed(raw)) }
     }
 }
 
 #[cold]
 fn unescape(raw: &str) -> Checked<String> {
     let mut text = String::with_capacity(raw.len());
-    let mut scanner = Scanner {
-        text: raw,
-        bytes: raw.as_bytes(),
-        at: 0,
-        depth: 0,
-    };
+    let mut scanner = Scanner { text: raw, bytes: raw.as_bytes(), at: 0, depth: 0 };
     while let Some(length) = raw[scanner.at..].find('\\') {
         text.push_str(&raw[scanner.at..scanner.at + length]);
         scanner.at += length;
@@ -416,10 +375,7 @@ fn end_of_plain_text(bytes: &[u8], mut at: usize) -> usize {
         }
         at += 8;
     }
-    while bytes
-        .get(at)
-        .is_some_and(|&byte| byte >= 0x20 && byte != b'"' && byte != b'\\')
-    {
+    while bytes.get(at).is_some_and(|&byte| byte >= 0x20 && byte != b'"' && byte != b'\\') {
         at += 1;
     }
     at

@@ -96,13 +96,7 @@ fn path() -> impl Strategy<Value = Path> {
         1 => (0..4usize).prop_map(|index| format!("[{index}]")),
     ];
     prop::collection::vec(segment, 0..4)
-        .prop_map(|segments| {
-            if segments.is_empty() {
-                "$".into()
-            } else {
-                segments.concat()
-            }
-        })
+        .prop_map(|segments| if segments.is_empty() { "$".into() } else { segments.concat() })
         .prop_map(|text| text.parse().unwrap())
 }
 
@@ -154,11 +148,7 @@ fn document() -> impl Strategy<Value = String> {
 }
 
 fn empty_or(parts: &[String], space: &str) -> String {
-    if parts.is_empty() {
-        space.to_owned()
-    } else {
-        parts.join(",")
-    }
+    if parts.is_empty() { space.to_owned() } else { parts.join(",") }
 }
 
 /// One damage to a payload: the bytes that mean something in JSON are the ones that hurt.

@@ -37,9 +37,8 @@ const ARRAY: Slot = Slot::Container(Container::Array);
 #[test]
 fn every_kind_of_value_is_found_at_its_path() {
     let message = r#" { "a" : { "b" : [ 10, {"c": -1.50e+3 } ] }, "t": true, "f":false, "n" :null, "s": "x" } "#;
-    let paths = [
-        "a.b[1].c", "a.b[0]", "t", "f", "n", "s", "a", "a.b", "a.b[2]", "a.x", "s.x", "t[0]", "$",
-    ];
+    let paths =
+        ["a.b[1].c", "a.b[0]", "t", "f", "n", "s", "a", "a.b", "a.b[2]", "a.x", "s.x", "t[0]", "$"];
     let expected = [
         Slot::Number("-1.50e+3"),
         Slot::Number("10"),
@@ -74,14 +73,8 @@ fn the_root_path_is_the_whole_message() {
 
 #[test]
 fn an_index_is_not_a_key_and_a_key_is_not_an_index() {
-    assert_eq!(
-        decoded(r#"{"0": 1}"#, &["[0]", "0"]).unwrap(),
-        [Slot::Missing, Slot::Number("1")]
-    );
-    assert_eq!(
-        decoded("[1]", &["[0]", "0"]).unwrap(),
-        [Slot::Number("1"), Slot::Missing]
-    );
+    assert_eq!(decoded(r#"{"0": 1}"#, &["[0]", "0"]).unwrap(), [Slot::Missing, Slot::Number("1")]);
+    assert_eq!(decoded("[1]", &["[0]", "0"]).unwrap(), [Slot::Number("1"), Slot::Missing]);
 }
 
 #[test]
@@ -94,19 +87,13 @@ fn text_without_escapes_borrows_from_the_payload() {
 #[test]
 fn every_escape_is_resolved() {
     let message = r#""\"\\\/\b\f\n\r\t\u0041\u00e9\u20AC\uD83D\uDE00.""#;
-    assert_eq!(
-        decoded(message, &["$"]).unwrap(),
-        [text("\"\\/\u{8}\u{c}\n\r\tAé€😀.")]
-    );
+    assert_eq!(decoded(message, &["$"]).unwrap(), [text("\"\\/\u{8}\u{c}\n\r\tAé€😀.")]);
 }
 
 #[test]
 fn a_key_with_escapes_matches_its_unescaped_path() {
     let message = r#"{"\u0061\"\n": {"x\u002ey": 1}}"#;
-    assert_eq!(
-        decoded(message, &[r#"["a\"\n"]["x.y"]"#]).unwrap(),
-        [Slot::Number("1")]
-    );
+    assert_eq!(decoded(message, &[r#"["a\"\n"]["x.y"]"#]).unwrap(), [Slot::Number("1")]);
 }
 
 #[test]
@@ -114,22 +101,15 @@ fn keys_of_every_length_are_told_apart() {
     let keys: Vec<String> = (0..40)
         .flat_map(|n| [format!("{}a", "k".repeat(n)), format!("{}b", "k".repeat(n))])
         .collect();
-    let members: Vec<String> = keys
-        .iter()
-        .enumerate()
-        .map(|(n, key)| format!("\"{key}\":{n}"))
-        .collect();
+    let members: Vec<String> =
+        keys.iter().enumerate().map(|(n, key)| format!("\"{key}\":{n}")).collect();
     let message = format!("{{{}}}", members.join(","));
     for rotation in [0, 1, 7, 40] {
         let mut wanted: Vec<&str> = keys.iter().map(String::as_str).collect();
         wanted.rotate_left(rotation);
         let slots = decoded(&message, &wanted).unwrap();
         for (key, slot) in wanted.iter().zip(slots) {
-            let value = keys
-                .iter()
-                .position(|known| known == key)
-                .unwrap()
-                .to_string();
+            let value = keys.iter().position(|known| known == key).unwrap().to_string();
             assert_eq!(slot, Slot::Number(&value), "{key}");
         }
     }
@@ -138,10 +118,7 @@ fn keys_of_every_length_are_told_apart() {
 #[test]
 fn the_last_of_repeated_keys_wins() {
     assert_eq!(decoded(r#"{"a":1,"a":"x"}"#, &["a"]).unwrap(), [text("x")]);
-    assert_eq!(
-        decoded(r#"{"a":1,"\u0061":2}"#, &["a"]).unwrap(),
-        [Slot::Number("2")]
-    );
+    assert_eq!(decoded(r#"{"a":1,"\u0061":2}"#, &["a"]).unwrap(), [Slot::Number("2")]);
 }
 
 #[test]
@@ -150,22 +127,10 @@ fn a_repeated_object_forgets_what_stood_under_the_first_one() {
     let first = r#""a":{"b":1,"c":[0,{"d":2}]},"e":3"#;
     let e = Slot::Number("3");
     for (second, found) in [
-        (
-            r#"{"b":4}"#,
-            [Slot::Number("4"), Slot::Missing, OBJECT, e.clone()],
-        ),
-        (
-            r#"{"c":[5]}"#,
-            [Slot::Missing, Slot::Missing, OBJECT, e.clone()],
-        ),
-        (
-            "6",
-            [Slot::Missing, Slot::Missing, Slot::Number("6"), e.clone()],
-        ),
-        (
-            "null",
-            [Slot::Missing, Slot::Missing, Slot::Null, e.clone()],
-        ),
+        (r#"{"b":4}"#, [Slot::Number("4"), Slot::Missing, OBJECT, e.clone()]),
+        (r#"{"c":[5]}"#, [Slot::Missing, Slot::Missing, OBJECT, e.clone()]),
+        ("6", [Slot::Missing, Slot::Missing, Slot::Number("6"), e.clone()]),
+        ("null", [Slot::Missing, Slot::Missing, Slot::Null, e.clone()]),
     ] {
         let message = format!("{{{first},\"a\":{second}}}");
         assert_eq!(decoded(&message, &paths).unwrap(), found, "{message}");
@@ -221,40 +186,16 @@ fn errors_name_the_byte() {
         (b"[\"a\nb\"]", 3, "a control character in a string"),
         (b"[\"a\\x\"]", 4, "an unknown escape"),
         (b"[\"\\u12g4\"]", 6, "expected four hex digits"),
-        (
-            b"[\"ab\\ud800\"]",
-            4,
-            "an escape with half a surrogate pair",
-        ),
-        (
-            b"[\"ab\\ud800\\u0041\"]",
-            4,
-            "an escape with half a surrogate pair",
-        ),
-        (
-            b"[\"ab\\udc00\"]",
-            4,
-            "an escape with half a surrogate pair",
-        ),
+        (b"[\"ab\\ud800\"]", 4, "an escape with half a surrogate pair"),
+        (b"[\"ab\\ud800\\u0041\"]", 4, "an escape with half a surrogate pair"),
+        (b"[\"ab\\udc00\"]", 4, "an escape with half a surrogate pair"),
         (b"[\"ab\xff\"]", 4, "invalid UTF-8"),
-        (
-            b"\x00\x00\x00\x00\x07{}",
-            0,
-            "a zero byte instead of JSON (a Schema Registry frame?)",
-        ),
+        (b"\x00\x00\x00\x00\x07{}", 0, "a zero byte instead of JSON (a Schema Registry frame?)"),
     ] {
         let error = decoded(payload, &["$"]).unwrap_err();
-        assert_eq!(
-            error,
-            DecodeError { offset, what },
-            "{}",
-            payload.escape_ascii()
-        );
+        assert_eq!(error, DecodeError { offset, what }, "{}", payload.escape_ascii());
     }
-    assert_eq!(
-        decoded("[1,]", &[]).unwrap_err().to_string(),
-        "expected a value at byte 3"
-    );
+    assert_eq!(decoded("[1,]", &[]).unwrap_err().to_string(), "expected a value at byte 3");
 }
 
 /// In the manner of the JSON Parsing Test Suite's `y_` files; the paths make sure that it's not the skipping
@@ -316,17 +257,10 @@ fn what_the_grammar_allows_is_accepted_everywhere() {
     for case in ACCEPTED {
         serde_json::from_slice::<Value>(case).unwrap();
         for (payload, paths) in in_every_position(case) {
-            assert!(
-                decoded(&payload, paths).is_ok(),
-                "{} {paths:?}",
-                payload.escape_ascii()
-            );
+            assert!(decoded(&payload, paths).is_ok(), "{} {paths:?}", payload.escape_ascii());
             assert_same(
                 &payload,
-                &paths
-                    .iter()
-                    .map(|path| path.parse().unwrap())
-                    .collect::<Vec<_>>(),
+                &paths.iter().map(|path| path.parse().unwrap()).collect::<Vec<_>>(),
             );
         }
     }
@@ -340,11 +274,7 @@ fn what_the_grammar_forbids_is_rejected_everywhere() {
         for (payload, paths) in in_every_position(case) {
             // `1,` and the like make other sense inside of a container: there the oracle knows.
             if payload == *case || serde_json::from_slice::<Value>(&payload).is_err() {
-                assert!(
-                    decoded(&payload, paths).is_err(),
-                    "{} {paths:?}",
-                    payload.escape_ascii()
-                );
+                assert!(decoded(&payload, paths).is_err(), "{} {paths:?}", payload.escape_ascii());
             }
         }
     }
@@ -357,11 +287,7 @@ fn every_beginning_of_a_message_is_rejected() {
     for paths in [&[][..], &["a[1]", "c", "ü"]] {
         assert!(decoded(message, paths).is_ok());
         for end in 0..message.len() {
-            assert!(
-                decoded(&message[..end], paths).is_err(),
-                "{}",
-                message[..end].escape_ascii()
-            );
+            assert!(decoded(&message[..end], paths).is_err(), "{}", message[..end].escape_ascii());
         }
     }
 }
@@ -371,12 +297,8 @@ fn control_characters_and_marks_are_seen_at_every_position_of_a_word() {
     for byte in (0..0x20).chain([b'"', b'\\']) {
         for before in 0..20 {
             for after in 0..10 {
-                let payload = format!(
-                    "\"{}{}{}\"",
-                    "a".repeat(before),
-                    char::from(byte),
-                    "é".repeat(after)
-                );
+                let payload =
+                    format!("\"{}{}{}\"", "a".repeat(before), char::from(byte), "é".repeat(after));
                 let result = decoded(&payload, &["$"]);
                 assert!(result.is_err(), "{}", payload.escape_debug());
             }
@@ -403,13 +325,7 @@ fn difference_128_levels_are_accepted_and_129_rejected() {
             assert!(decoded(&nested(MAX_DEPTH), paths).is_ok());
             let offset = nested(MAX_DEPTH + 1).rfind(['[', '{']).unwrap();
             let error = decoded(&nested(MAX_DEPTH + 1), paths).unwrap_err();
-            assert_eq!(
-                error,
-                DecodeError {
-                    offset,
-                    what: "nested deeper than 128 levels"
-                }
-            );
+            assert_eq!(error, DecodeError { offset, what: "nested deeper than 128 levels" });
         }
     }
     assert!(decoded(&"[".repeat(1_000_000), &[]).is_err());
@@ -422,10 +338,7 @@ fn difference_128_levels_are_accepted_and_129_rejected() {
 
 #[test]
 fn difference_one_byte_order_mark_is_ignored() {
-    assert_eq!(
-        decoded("\u{feff} {\"a\":1}", &["a"]).unwrap(),
-        [Slot::Number("1")]
-    );
+    assert_eq!(decoded("\u{feff} {\"a\":1}", &["a"]).unwrap(), [Slot::Number("1")]);
     assert_eq!(decoded("\u{feff}[x]", &[]).unwrap_err().offset, 4);
     assert!(decoded("\u{feff}\u{feff}{}", &[]).is_err());
     assert!(decoded(" \u{feff}{}", &[]).is_err());

@@ -106,12 +106,7 @@ impl Alert {
         if self.history.len() == MAX_HISTORY {
             self.history.pop_front();
         }
-        self.history.push_back(Firing {
-            pending,
-            fired: now,
-            cleared: None,
-            peak: value,
-        });
+        self.history.push_back(Firing { pending, fired: now, cleared: None, peak: value });
     }
 
     fn enter(&mut self, state: AlertState, now: i64) {
@@ -149,18 +144,10 @@ mod tests {
             (6000, 3.0),
         ];
         let (alert, states) = run(&values.map(|(now, value)| (now, Finding::Value(value))));
-        assert_eq!(
-            states,
-            [Normal, Pending, Fires, Fires, Normal, Pending, Normal]
-        );
+        assert_eq!(states, [Normal, Pending, Fires, Fires, Normal, Pending, Normal]);
         assert_eq!(
             alert.history,
-            [Firing {
-                pending: 1000,
-                fired: 2000,
-                cleared: Some(4000),
-                peak: 24.4
-            }]
+            [Firing { pending: 1000, fired: 2000, cleared: Some(4000), peak: 24.4 }]
         );
         assert_eq!(alert.fired_times, 1);
     }

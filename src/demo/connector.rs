@@ -34,10 +34,7 @@ impl Connector {
     ) -> Result<Self, String> {
         let connector = load(&kafka.bootstrap_servers(), store)?;
         let running = connector::start(&connector, runtime).map_err(|why| why.to_string())?;
-        Ok(Self {
-            metrics: running.metrics().clone(),
-            running: Mutex::new(Some(running)),
-        })
+        Ok(Self { metrics: running.metrics().clone(), running: Mutex::new(Some(running)) })
     }
 
     pub(crate) fn metrics(&self) -> &Metrics {
@@ -55,11 +52,7 @@ impl Connector {
 
     /// Stops it, and waits until it has committed and left its group.
     pub(crate) fn stop(&self) -> Result<(), String> {
-        let running = self
-            .running
-            .lock()
-            .ok()
-            .and_then(|mut running| running.take());
+        let running = self.running.lock().ok().and_then(|mut running| running.take());
         let Some(running) = running else {
             return Ok(());
         };

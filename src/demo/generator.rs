@@ -75,21 +75,13 @@ pub(crate) fn sensors() -> Option<Vec<Sensor>> {
     for line in FILE.lines().skip(1) {
         let mut cells = line.split(',');
         let date = cells.next()?;
-        let row = Row {
-            date,
-            pressure: cells.next()?,
-            temperature: cells.next()?,
-            wind: cells.next()?,
-        };
+        let row =
+            Row { date, pressure: cells.next()?, temperature: cells.next()?, wind: cells.next()? };
         let station = MONTHS.get(date.get(5..7)?.parse::<usize>().ok()?.checked_sub(1)?)?;
         let id = format!("{station}-{}", date.get(8..10)?);
         let hour: usize = date.get(11..13)?.parse().ok()?;
         if sensors.last().is_none_or(|sensor| sensor.id != id) {
-            sensors.push(Sensor {
-                id,
-                station,
-                rows: [None; 24],
-            });
+            sensors.push(Sensor { id, station, rows: [None; 24] });
         }
         *sensors.last_mut()?.rows.get_mut(hour)? = Some(row);
     }
@@ -117,10 +109,8 @@ impl Progress {
     }
 
     fn too_far_ahead(&self) -> bool {
-        let ahead = self
-            .sent
-            .load(Ordering::Relaxed)
-            .saturating_sub(self.done.load(Ordering::Relaxed));
+        let ahead =
+            self.sent.load(Ordering::Relaxed).saturating_sub(self.done.load(Ordering::Relaxed));
         ahead >= MAX_AHEAD
     }
 }
@@ -136,11 +126,8 @@ pub(crate) fn run(
     let slot = HOUR_MICROS / u64::try_from(sensors.len().max(1)).unwrap_or(1);
     for hour in (0..u64::MAX).take_while(|_| !progress.stopped()) {
         for (place, sensor) in (0u64..).zip(sensors) {
-            let Some(row) = sensor
-                .rows
-                .get(usize::try_from(hour % 24).unwrap_or(0))
-                .copied()
-                .flatten()
+            let Some(row) =
+                sensor.rows.get(usize::try_from(hour % 24).unwrap_or(0)).copied().flatten()
             else {
                 continue;
             };
@@ -186,12 +173,7 @@ fn hold_back(progress: &Progress, clock: &mut Clock) {
 fn compose(message: &mut String, sensor: &Sensor, row: Row, millis: i64) {
     message.clear();
     let Sensor { id, station, .. } = sensor;
-    let Row {
-        date,
-        pressure,
-        temperature,
-        wind,
-    } = row;
+    let Row { date, pressure, temperature, wind } = row;
     // Writing to a String can't fail, and no part needs escaping: all are the file's plain text.
     let _ = write!(
         message,
@@ -217,10 +199,7 @@ struct Clock {
 
 impl Clock {
     fn start() -> Self {
-        Self {
-            begun: Instant::now(),
-            epoch_millis: super::now_millis(),
-        }
+        Self { begun: Instant::now(), epoch_millis: super::now_millis() }
     }
 
     fn wait_until(&self, micros: u64) {
@@ -248,14 +227,7 @@ mod tests {
     fn every_row_of_the_file_is_a_message_with_its_values() {
         let sensors = sensors().unwrap();
         assert_eq!(sensors.len(), 365);
-        assert_eq!(
-            sensors
-                .iter()
-                .map(|sensor| sensor.station)
-                .collect::<HashSet<_>>()
-                .len(),
-            12
-        );
+        assert_eq!(sensors.iter().map(|sensor| sensor.station).collect::<HashSet<_>>().len(), 12);
         let mut sent = HashSet::new();
         let mut message = String::new();
         for sensor in &sensors {
@@ -266,12 +238,7 @@ mod tests {
                 let cells =
                     ["pressure", "temperature", "wind"].map(|name| reading[name].to_string());
                 let date = reading["hour"].as_str().unwrap().to_owned();
-                assert!(
-                    json["sensor"]["id"]
-                        .as_str()
-                        .unwrap()
-                        .ends_with(&date[8..10])
-                );
+                assert!(json["sensor"]["id"].as_str().unwrap().ends_with(&date[8..10]));
                 sent.insert(format!("{date},{}", cells.join(",")));
             }
         }

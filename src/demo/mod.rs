@@ -76,11 +76,7 @@ pub fn run(options: &Options) -> ExitCode {
     match result {
         Ok(summary) => {
             println!("\n{summary}");
-            if summary.holds() {
-                ExitCode::SUCCESS
-            } else {
-                ExitCode::FAILURE
-            }
+            if summary.holds() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
         }
         Err(why) => fail(&why),
     }
@@ -97,10 +93,8 @@ async fn demonstrate(options: &Options, runtime: &Arc<Runtime>) -> Result<Summar
     let quits = watch::Sender::new(0);
     println!("The page is at {}", demo.address);
     let screen = demo.show(live, &quits);
-    let outage = tokio::spawn(own_outage(
-        Arc::clone(&demo.shared),
-        options.seconds.filter(|_| !live),
-    ));
+    let outage =
+        tokio::spawn(own_outage(Arc::clone(&demo.shared), options.seconds.filter(|_| !live)));
     let end = tokio::select! {
         () = time_is_up(options.seconds) => Ok(()),
         () = asked_to_end(&quits, 1) => Ok(()),
@@ -174,20 +168,13 @@ struct Demo {
 
 impl Demo {
     async fn start(options: &Options, runtime: &Arc<Runtime>) -> Result<Self, String> {
-        let topics = [
-            (generator::TOPIC, generator::PARTITIONS),
-            (connector::DEAD_LETTERS, 1),
-        ];
+        let topics = [(generator::TOPIC, generator::PARTITIONS), (connector::DEAD_LETTERS, 1)];
         let kafka = MockKafka::start(&topics)
             .map_err(|why| format!("cannot start the mock broker: {why}"))?;
-        let producer = kafka
-            .producer()
-            .map_err(|why| format!("cannot make a producer: {why}"))?;
+        let producer = kafka.producer().map_err(|why| format!("cannot make a producer: {why}"))?;
         let producer = Arc::new(producer);
         let listener = listen(options.port).await?;
-        let address = listener
-            .local_addr()
-            .map_err(|why| format!("no address: {why}"))?;
+        let address = listener.local_addr().map_err(|why| format!("no address: {why}"))?;
 
         let store = Store::new();
         let port = store::Port::take().map_err(|why| format!("no port for the store: {why}"))?;
@@ -291,14 +278,8 @@ impl Demo {
             not_sent: self.producer.failed(),
             stored: counts.stored,
             rewritten: counts.rewritten,
-            dead: self
-                .kafka
-                .count_records(connector::DEAD_LETTERS, within)
-                .map_err(cannot)?,
-            lag: self
-                .kafka
-                .lag(connector::GROUP, generator::TOPIC, within)
-                .map_err(cannot)?,
+            dead: self.kafka.count_records(connector::DEAD_LETTERS, within).map_err(cannot)?,
+            lag: self.kafka.lag(connector::GROUP, generator::TOPIC, within).map_err(cannot)?,
             fired: self.shared.status().alert.fired_times,
             outages: self.shared.store.outages(),
         })

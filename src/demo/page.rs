@@ -29,13 +29,7 @@ pub(crate) async fn serve(shared: Arc<Shared>, listener: TcpListener) -> std::io
 async fn page() -> impl IntoResponse {
     let policy = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; \
                   connect-src 'self'; img-src data:";
-    (
-        [(
-            header::CONTENT_SECURITY_POLICY,
-            HeaderValue::from_static(policy),
-        )],
-        Html(PAGE),
-    )
+    ([(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy))], Html(PAGE))
 }
 
 async fn status(State(shared): State<Arc<Shared>>) -> Json<Status> {

@@ -136,10 +136,7 @@ impl Shared {
     /// Records sent that are not done. The connector's own gauge of lag says the same, but looks at
     /// Kafka only every few seconds.
     fn lag(&self) -> u64 {
-        self.progress
-            .sent
-            .load(Ordering::Relaxed)
-            .saturating_sub(self.done())
+        self.progress.sent.load(Ordering::Relaxed).saturating_sub(self.done())
     }
 
     /// Records that are in the store or, confirmed, in the dead-letter topic.
@@ -235,10 +232,7 @@ pub(crate) async fn keep_sampling(shared: Arc<Shared>) {
     }
 }
 
-#[expect(
-    clippy::cast_precision_loss,
-    reason = "counts of a demo, far below 2^53"
-)]
+#[expect(clippy::cast_precision_loss, reason = "counts of a demo, far below 2^53")]
 fn rate(earlier: u64, later: u64, millis: i64) -> f64 {
     later.saturating_sub(earlier) as f64 * 1000.0 / millis.max(1) as f64
 }

@@ -48,11 +48,7 @@ impl Summary {
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "records produced   {:>9}", self.sent)?;
-        writeln!(
-            f,
-            "points stored      {:>9}   each once, counted in the store",
-            self.stored
-        )?;
+        writeln!(f, "points stored      {:>9}   each once, counted in the store", self.stored)?;
         let broken = format!("of {} broken on purpose, counted in the topic", self.broken);
         writeln!(f, "dead-lettered      {:>9}   {broken}", self.dead.distinct)?;
         writeln!(f, "lost               {:>9}", self.lost())?;
@@ -64,10 +60,7 @@ impl fmt::Display for Summary {
         };
         writeln!(f, "written again      {:>9}{why}", self.rewritten)?;
         if again > 0 {
-            writeln!(
-                f,
-                "dead-lettered again{again:>9}   at least once, as documented"
-            )?;
+            writeln!(f, "dead-lettered again{again:>9}   at least once, as documented")?;
         }
         if self.not_sent > 0 {
             writeln!(f, "not taken by Kafka {:>9}", self.not_sent)?;
@@ -82,14 +75,8 @@ impl fmt::Display for Summary {
         } else {
             "records are NOT accounted for"
         };
-        let Self {
-            sent, stored, dead, ..
-        } = self;
-        let sign = if *sent == stored + dead.distinct {
-            "="
-        } else {
-            "≠"
-        };
+        let Self { sent, stored, dead, .. } = self;
+        let sign = if *sent == stored + dead.distinct { "=" } else { "≠" };
         write!(f, "{verdict}: {sent} {sign} {stored} + {}", dead.distinct)
     }
 }
@@ -99,10 +86,7 @@ mod tests {
     use super::*;
 
     fn good() -> Summary {
-        let dead = Counted {
-            records: 3,
-            distinct: 2,
-        };
+        let dead = Counted { records: 3, distinct: 2 };
         Summary {
             sent: 10_002,
             broken: 2,
@@ -117,53 +101,25 @@ mod tests {
     fn holds_when_all_is_accounted_for() {
         assert!(good().holds());
         assert_eq!(good().lost(), 0);
-        assert!(
-            good()
-                .to_string()
-                .ends_with("every record is accounted for: 10002 = 10000 + 2")
-        );
+        assert!(good().to_string().ends_with("every record is accounted for: 10002 = 10000 + 2"));
     }
 
     #[test]
     fn does_not_hold_otherwise() {
-        let dead = Counted {
-            records: 1,
-            distinct: 1,
-        };
+        let dead = Counted { records: 1, distinct: 1 };
         let wrong = [
-            Summary {
-                stored: 9_999,
-                ..good()
-            },
+            Summary { stored: 9_999, ..good() },
             Summary { dead, ..good() },
             // One too many must not hide one too few.
-            Summary {
-                stored: 10_001,
-                dead,
-                ..good()
-            },
-            Summary {
-                stored: 10_001,
-                ..good()
-            },
-            Summary {
-                not_sent: 1,
-                ..good()
-            },
+            Summary { stored: 10_001, dead, ..good() },
+            Summary { stored: 10_001, ..good() },
+            Summary { not_sent: 1, ..good() },
             Summary { lag: 1, ..good() },
             Summary::default(),
         ];
         for summary in wrong {
             assert!(!summary.holds(), "{summary}");
         }
-        assert_eq!(
-            Summary {
-                stored: 9_990,
-                dead,
-                ..good()
-            }
-            .lost(),
-            11
-        );
+        assert_eq!(Summary { stored: 9_990, dead, ..good() }.lost(), 11);
     }
 }

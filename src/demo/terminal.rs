@@ -71,34 +71,12 @@ fn draw(frame: &mut Frame<'_>, status: &Status, address: &str) {
     let series = |value: fn(&Sample) -> u64| samples.iter().map(value).collect::<Vec<_>>();
     let newest = samples.back().copied().unwrap_or_default();
     let stored = format!(" points stored  {}/s ", whole(newest.stored_per_second));
-    chart(
-        frame,
-        flow,
-        &stored,
-        &series(|sample| whole(sample.stored_per_second)),
-        Color::Green,
-    );
+    chart(frame, flow, &stored, &series(|sample| whole(sample.stored_per_second)), Color::Green);
     let behind = format!(" lag  {} records ", grouped(status.lag));
-    chart(
-        frame,
-        lag,
-        &behind,
-        &series(|sample| sample.lag),
-        Color::Yellow,
-    );
+    chart(frame, lag, &behind, &series(|sample| sample.lag), Color::Yellow);
     let age = format!(" freshness  {} behind now ", age(newest.freshness_ms));
-    chart(
-        frame,
-        fresh,
-        &age,
-        &series(|s| s.freshness_ms.unwrap_or(0).unsigned_abs()),
-        Color::Blue,
-    );
-    let word = if status.store.up {
-        " take the store down   "
-    } else {
-        " bring the store up   "
-    };
+    chart(frame, fresh, &age, &series(|s| s.freshness_ms.unwrap_or(0).unsigned_abs()), Color::Blue);
+    let word = if status.store.up { " take the store down   " } else { " bring the store up   " };
     let bold = Style::new().add_modifier(Modifier::BOLD);
     let help = [
         Span::styled(" d", bold),
@@ -110,11 +88,7 @@ fn draw(frame: &mut Frame<'_>, status: &Status, address: &str) {
 }
 
 fn heading<'a>(status: &Status, address: &'a str) -> Line<'a> {
-    let store = if status.store.up {
-        " UP ".black().on_green()
-    } else {
-        " DOWN ".white().on_red()
-    };
+    let store = if status.store.up { " UP ".black().on_green() } else { " DOWN ".white().on_red() };
     let alert = match status.alert.state {
         AlertState::Normal => " normal ".black().on_green(),
         AlertState::Pending => " pending ".black().on_yellow(),
@@ -133,19 +107,10 @@ fn heading<'a>(status: &Status, address: &'a str) -> Line<'a> {
 
 fn draw_figures(frame: &mut Frame<'_>, area: Rect, status: &Status) {
     let newest = status.samples.back().copied().unwrap_or_default();
-    let on_the_way = status
-        .sent
-        .saturating_sub(status.stored + status.dead_lettered);
+    let on_the_way = status.sent.saturating_sub(status.stored + status.dead_lettered);
     let connector = &status.connector;
-    let waiting = if status.waiting {
-        "   waiting: the store is too far behind"
-    } else {
-        ""
-    };
-    let value = status
-        .alert
-        .value
-        .map_or_else(|| "–".to_owned(), |value| format!("{value:.1} °C"));
+    let waiting = if status.waiting { "   waiting: the store is too far behind" } else { "" };
+    let value = status.alert.value.map_or_else(|| "–".to_owned(), |value| format!("{value:.1} °C"));
     let problem = status
         .alert
         .problem
@@ -170,10 +135,7 @@ fn draw_figures(frame: &mut Frame<'_>, area: Rect, status: &Status) {
             connector.bytes_in_flight / 1024,
             connector.retries
         ),
-        format!(
-            " alert      fired {}×, hottest now {value}{problem}",
-            status.alert.fired_times
-        ),
+        format!(" alert      fired {}×, hottest now {value}{problem}", status.alert.fired_times),
     ];
     frame.render_widget(Paragraph::new(lines.map(Line::from).to_vec()), area);
 }
@@ -187,10 +149,7 @@ fn chart(frame: &mut Frame<'_>, area: Rect, title: &str, values: &[u64], color: 
     let width = usize::from(block.inner(area).width);
     let newest = &values[values.len().saturating_sub(width)..];
     frame.render_widget(
-        Sparkline::default()
-            .block(block)
-            .data(newest)
-            .style(Style::new().fg(color)),
+        Sparkline::default().block(block).data(newest).style(Style::new().fg(color)),
         area,
     );
 }
@@ -213,11 +172,7 @@ fn line(status: &Status) -> String {
         AlertState::Pending => "pending",
         AlertState::Firing => "FIRING",
     };
-    let waiting = if status.waiting {
-        "  (waiting for the store)"
-    } else {
-        ""
-    };
+    let waiting = if status.waiting { "  (waiting for the store)" } else { "" };
     format!(
         "{:>4} s  sent {:>8} ({:>5}/s)  stored {:>8} ({:>5}/s)  dead-lettered {:>3}  lag {:>6}  freshness {:>7}  store {store:<4}  alert {alert}{waiting}",
         status.running_ms / 1000,
@@ -267,13 +222,7 @@ mod tests {
 
     #[test]
     fn writes_numbers_for_people() {
-        assert_eq!(
-            [0, 999, 1000, 1_234_567].map(grouped),
-            ["0", "999", "1,000", "1,234,567"]
-        );
-        assert_eq!(
-            [None, Some(250), Some(4250)].map(age),
-            ["–", "250 ms", "4.2 s"]
-        );
+        assert_eq!([0, 999, 1000, 1_234_567].map(grouped), ["0", "999", "1,000", "1,234,567"]);
+        assert_eq!([None, Some(250), Some(4250)].map(age), ["–", "250 ms", "4.2 s"]);
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! A line that they would read differently, or that one of them would drop while answering 204, is
 //! an [`EncodeError`]: the record goes to the dead-letter topic with a reason instead of becoming
-//! other data. write-semantics.md ("Line protocol") lists the differences.
+//! other data. docs/sinks.md lists the differences.
 
 use super::EncodeError;
 use crate::batch::{OpenBatch, RecordIndex};
@@ -107,9 +107,7 @@ fn push_measurement(out: &mut Vec<u8>, name: &str) -> Result<(), EncodeError> {
         }
         Some(_) => {}
     }
-    push_text(out, name, COMMA_OR_SPACE, || {
-        format!("the measurement {name:?}")
-    })
+    push_text(out, name, COMMA_OR_SPACE, || format!("the measurement {name:?}"))
 }
 
 fn push_tag(out: &mut Vec<u8>, name: &str, value: &str) -> Result<(), EncodeError> {
@@ -119,18 +117,12 @@ fn push_tag(out: &mut Vec<u8>, name: &str, value: &str) -> Result<(), EncodeErro
     }
     // InfluxDB 2 refuses the whole batch for one of these.
     if matches!(name, "" | "time" | "_field" | "_measurement") {
-        return Err(EncodeError(format!(
-            "{name:?} can't be a tag's name in InfluxDB"
-        )));
+        return Err(EncodeError(format!("{name:?} can't be a tag's name in InfluxDB")));
     }
     out.push(b',');
-    push_text(out, name, COMMA_OR_SPACE | EQUALS, || {
-        format!("the name of tag {name:?}")
-    })?;
+    push_text(out, name, COMMA_OR_SPACE | EQUALS, || format!("the name of tag {name:?}"))?;
     out.push(b'=');
-    push_text(out, value, COMMA_OR_SPACE | EQUALS, || {
-        format!("the value of tag {name:?}")
-    })
+    push_text(out, value, COMMA_OR_SPACE | EQUALS, || format!("the value of tag {name:?}"))
 }
 
 fn push_field(
@@ -142,21 +134,15 @@ fn push_field(
     // InfluxDB drops a field of the name `time` and answers 204 if the point has another one
     // (`validateSeriesAndFields` in influxdb's `tsdb/shard.go`).
     if matches!(name, "" | "time") {
-        return Err(EncodeError(format!(
-            "{name:?} can't be a field's name in InfluxDB"
-        )));
+        return Err(EncodeError(format!("{name:?} can't be a field's name in InfluxDB")));
     }
     // VictoriaMetrics counts quotes in names too, and would read the next field as text, hence 0,
     // with a 204 (`nextUnquotedChar` in its `lib/protoparser/influx/parser.go`).
     if classes(name) & QUOTE != 0 {
-        return Err(EncodeError(format!(
-            "the name of field {name:?} has a quote in it"
-        )));
+        return Err(EncodeError(format!("the name of field {name:?} has a quote in it")));
     }
     let start = out.len();
-    push_text(out, name, COMMA_OR_SPACE | EQUALS, || {
-        format!("the name of field {name:?}")
-    })?;
+    push_text(out, name, COMMA_OR_SPACE | EQUALS, || format!("the name of field {name:?}"))?;
     if key + KEY_SEPARATOR + (out.len() - start) > MAX_KEY {
         return Err(EncodeError(format!(
             "the measurement, tags and name of field {name:?} are longer than {MAX_KEY} bytes"
@@ -215,10 +201,7 @@ fn push_text(
     // A newline would end the line, and what follows it would be read as a point of its own. A tab
     // ends a name in InfluxDB 3, NUL in InfluxDB 2. None has an escape.
     if found & CONTROL != 0 {
-        return Err(EncodeError(format!(
-            "{} has a control character in it",
-            what()
-        )));
+        return Err(EncodeError(format!("{} has a control character in it", what())));
     }
     if found & BACKSLASH != 0 && has_ambiguous_backslash(text) {
         return Err(EncodeError(format!(
@@ -241,9 +224,7 @@ fn push_text(
 fn has_ambiguous_backslash(text: &str) -> bool {
     let bytes = text.as_bytes();
     bytes.iter().enumerate().any(|(at, byte)| {
-        let next = bytes
-            .get(at + 1)
-            .map_or(BACKSLASH, |&next| CLASS[usize::from(next)]);
+        let next = bytes.get(at + 1).map_or(BACKSLASH, |&next| CLASS[usize::from(next)]);
         *byte == b'\\' && next & (BACKSLASH | COMMA_OR_SPACE | EQUALS) != 0
     })
 }
@@ -264,8 +245,7 @@ fn push_escaped(out: &mut Vec<u8>, text: &str, special: u8) {
 
 /// All classes of bytes in the text.
 fn classes(text: &str) -> u8 {
-    text.bytes()
-        .fold(0, |all, byte| all | CLASS[usize::from(byte)])
+    text.bytes().fold(0, |all, byte| all | CLASS[usize::from(byte)])
 }
 
 #[cfg(test)]

@@ -72,9 +72,7 @@ impl RemoteWrite {
         }
         refuse_equal_fields(point)?;
         self.labels.encode(&point.tags)?;
-        let tags = self
-            .order
-            .hash(&[&self.labels.before_name, &self.labels.after_name]);
+        let tags = self.order.hash(&[&self.labels.before_name, &self.labels.after_name]);
         self.metric.clear();
         self.metric.extend(legal(&point.measurement, true));
         let measurement = self.metric.len();
@@ -83,15 +81,8 @@ impl RemoteWrite {
             let value = number(field, value)?;
             self.metric.truncate(measurement);
             self.push_field_name(field);
-            self.order
-                .see(tags ^ self.order.hash(&[&self.metric]), timestamp);
-            push_series(
-                &mut batch.bytes,
-                &self.labels,
-                &self.metric,
-                value,
-                timestamp,
-            );
+            self.order.see(tags ^ self.order.hash(&[&self.metric]), timestamp);
+            push_series(&mut batch.bytes, &self.labels, &self.metric, value, timestamp);
             batch.end_item(record);
         }
         Ok(())
@@ -112,8 +103,7 @@ impl RemoteWrite {
     fn push_field_name(&mut self, field: &str) {
         if field != "value" {
             self.metric.push(b'_');
-            self.metric
-                .extend(field.chars().map(|c| legal_byte(c, true)));
+            self.metric.extend(field.chars().map(|c| legal_byte(c, true)));
         }
     }
 }
@@ -135,22 +125,14 @@ impl Labels {
         self.refuse_equal(tags)?;
         for at in 0..self.sorted.len() {
             let (name, tag) = self.sorted[at].clone();
-            let side = side(
-                &mut self.before_name,
-                &mut self.after_name,
-                &self.names[name.clone()],
-            );
+            let side = side(&mut self.before_name, &mut self.after_name, &self.names[name.clone()]);
             push_label(side, &self.names[name], tags[tag].1.as_bytes());
         }
         Ok(())
     }
 
     fn push(&mut self, name: &[u8], value: &str) {
-        push_label(
-            side(&mut self.before_name, &mut self.after_name, name),
-            name,
-            value.as_bytes(),
-        );
+        push_label(side(&mut self.before_name, &mut self.after_name, name), name, value.as_bytes());
     }
 
     /// Fills `sorted` with the tags in the order of their legal names.
@@ -164,9 +146,7 @@ impl Labels {
         }
         let names = &self.names;
         self.sorted.sort_unstable_by(|a, b| {
-            names[a.0.clone()]
-                .cmp(&names[b.0.clone()])
-                .then(a.1.cmp(&b.1))
+            names[a.0.clone()].cmp(&names[b.0.clone()]).then(a.1.cmp(&b.1))
         });
     }
 
@@ -181,11 +161,7 @@ impl Labels {
                     tags[entry.1].0
                 )));
             }
-            if let Some(next) = self
-                .sorted
-                .get(at + 1)
-                .filter(|next| name(next) == name(entry))
-            {
+            if let Some(next) = self.sorted.get(at + 1).filter(|next| name(next) == name(entry)) {
                 return Err(EncodeError(format!(
                     "tags {:?} and {:?} both become the label {label:?}",
                     tags[entry.1].0, tags[next.1].0
@@ -198,21 +174,12 @@ impl Labels {
 
 /// The labels that a label of this name belongs to.
 fn side<'a>(before: &'a mut Vec<u8>, after: &'a mut Vec<u8>, name: &[u8]) -> &'a mut Vec<u8> {
-    if name < NAME.as_bytes() {
-        before
-    } else {
-        after
-    }
+    if name < NAME.as_bytes() { before } else { after }
 }
 
 /// Two fields whose metrics would have one name: one value would silently replace the other.
 fn refuse_equal_fields(point: &Point<'_>) -> Result<(), EncodeError> {
-    let metric = |field: &str| {
-        field
-            .chars()
-            .map(|c| legal_byte(c, true))
-            .collect::<Vec<_>>()
-    };
+    let metric = |field: &str| field.chars().map(|c| legal_byte(c, true)).collect::<Vec<_>>();
     for (index, (field, _)) in point.fields.iter().enumerate() {
         // Names are unique, so of two that become equal one at least isn't legal as it is.
         if field.bytes().all(|byte| is_legal(byte, true)) {
@@ -254,30 +221,18 @@ fn is_legal(byte: u8, metric: bool) -> bool {
 
 fn is_legal_label(name: &str) -> bool {
     name.bytes().all(|byte| is_legal(byte, false))
-        && name
-            .bytes()
-            .next()
-            .is_some_and(|byte| !byte.is_ascii_digit())
+        && name.bytes().next().is_some_and(|byte| !byte.is_ascii_digit())
 }
 
 fn legal_byte(c: char, metric: bool) -> u8 {
-    u8::try_from(c)
-        .ok()
-        .filter(|&byte| is_legal(byte, metric))
-        .unwrap_or(b'_')
+    u8::try_from(c).ok().filter(|&byte| is_legal(byte, metric)).unwrap_or(b'_')
 }
 
 /// A name in the legacy alphabet: one underscore for a character outside it, and one in front of a
 /// leading digit. Remote write 1.0 has no other names; UTF-8 names came with 2.0.
 fn legal(name: &str, metric: bool) -> impl Iterator<Item = u8> + '_ {
-    let prefix = name
-        .as_bytes()
-        .first()
-        .is_none_or(u8::is_ascii_digit)
-        .then_some(b'_');
-    prefix
-        .into_iter()
-        .chain(name.chars().map(move |c| legal_byte(c, metric)))
+    let prefix = name.as_bytes().first().is_none_or(u8::is_ascii_digit).then_some(b'_');
+    prefix.into_iter().chain(name.chars().map(move |c| legal_byte(c, metric)))
 }
 
 fn push_series(out: &mut Vec<u8>, labels: &Labels, metric: &[u8], value: f64, timestamp: i64) {

@@ -57,9 +57,7 @@ impl KafkaConsumer {
         for (key, value) in OWNED {
             config.set(*key, *value);
         }
-        config
-            .set("group.id", group)
-            .set_log_level(RDKafkaLogLevel::Info);
+        config.set("group.id", group).set_log_level(RDKafkaLogLevel::Info);
         let consumer: BaseConsumer<Context> = config.create_with_context(Context::default())?;
         match topics {
             Topics::List(topics) => {
@@ -109,8 +107,7 @@ impl Consumer for KafkaConsumer {
     fn unassign(&self, partitions: &[TopicPartition]) -> Result<(), KafkaError> {
         match self.consumer.rebalance_protocol() {
             RebalanceProtocol::Cooperative => {
-                self.consumer
-                    .incremental_unassign(&partition_list(partitions))?;
+                self.consumer.incremental_unassign(&partition_list(partitions))?;
             }
             _ => self.consumer.unassign()?,
         }
@@ -126,15 +123,11 @@ impl Consumer for KafkaConsumer {
     }
 
     fn commit(&self, offsets: &Covers) -> Result<(), KafkaError> {
-        Ok(self
-            .consumer
-            .commit(&offset_list(offsets)?, CommitMode::Async)?)
+        Ok(self.consumer.commit(&offset_list(offsets)?, CommitMode::Async)?)
     }
 
     fn commit_and_wait(&self, offsets: &Covers) -> Result<(), KafkaError> {
-        Ok(self
-            .consumer
-            .commit(&offset_list(offsets)?, CommitMode::Sync)?)
+        Ok(self.consumer.commit(&offset_list(offsets)?, CommitMode::Sync)?)
     }
 }
 
@@ -165,21 +158,12 @@ impl Record for BorrowedMessage<'_> {
 
     fn header(&self, name: &str) -> Option<&[u8]> {
         let headers = rdkafka::Message::headers(self)?;
-        headers
-            .iter()
-            .filter(|header| header.key == name)
-            .last()?
-            .value
+        headers.iter().filter(|header| header.key == name).last()?.value
     }
 
     fn headers(&self) -> Vec<(&str, Option<&[u8]>)> {
         rdkafka::Message::headers(self)
-            .map(|headers| {
-                headers
-                    .iter()
-                    .map(|header| (header.key, header.value))
-                    .collect()
-            })
+            .map(|headers| headers.iter().map(|header| (header.key, header.value)).collect())
             .unwrap_or_default()
     }
 }
@@ -197,10 +181,7 @@ struct Context {
 /// The events that carry no record.
 enum Pending {
     Assigned(Vec<TopicPartition>),
-    Revoked {
-        partitions: Vec<TopicPartition>,
-        lost: bool,
-    },
+    Revoked { partitions: Vec<TopicPartition>, lost: bool },
     Committed(Result<(), KafkaError>),
     Ends(Vec<PartitionEnd>),
     Failed(KafkaError),
@@ -208,10 +189,7 @@ enum Pending {
 
 impl Context {
     fn push(&self, event: Pending) {
-        self.events
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push_back(event);
+        self.events.lock().unwrap_or_else(PoisonError::into_inner).push_back(event);
         self.any.store(true, Ordering::Release);
     }
 
@@ -280,18 +258,12 @@ impl ConsumerContext for Context {
         let named = partitions
             .elements()
             .iter()
-            .map(|e| TopicPartition {
-                topic: e.topic().into(),
-                partition: e.partition(),
-            })
+            .map(|e| TopicPartition { topic: e.topic().into(), partition: e.partition() })
             .collect();
         self.push(if assigned {
             Pending::Assigned(named)
         } else {
-            Pending::Revoked {
-                partitions: named,
-                lost: consumer.assignment_lost(),
-            }
+            Pending::Revoked { partitions: named, lost: consumer.assignment_lost() }
         });
     }
 
@@ -301,10 +273,7 @@ impl ConsumerContext for Context {
         list: &TopicPartitionList,
     ) {
         // The request may succeed while single partitions in it are refused.
-        let refused = list
-            .elements()
-            .iter()
-            .find_map(|element| element.error().err());
+        let refused = list.elements().iter().find_map(|element| element.error().err());
         self.push(Pending::Committed(match (result, refused) {
             (Err(error), _) | (Ok(()), Some(error)) => Err(error.into()),
             (Ok(()), None) => Ok(()),
@@ -346,16 +315,9 @@ impl Statistics {
             let topic: std::sync::Arc<str> = topic.into();
             for (partition, p) in statistics.partitions {
                 if partition >= 0 && p.ls_offset >= 0 {
-                    let partition = TopicPartition {
-                        topic: topic.clone(),
-                        partition,
-                    };
+                    let partition = TopicPartition { topic: topic.clone(), partition };
                     let committed = Offset(p.committed_offset.max(p.lo_offset).max(0));
-                    ends.push(PartitionEnd {
-                        partition,
-                        end: Offset(p.ls_offset),
-                        committed,
-                    });
+                    ends.push(PartitionEnd { partition, end: Offset(p.ls_offset), committed });
                 }
             }
         }
@@ -365,14 +327,8 @@ impl Statistics {
 
 impl From<rdkafka::error::KafkaError> for KafkaError {
     fn from(error: rdkafka::error::KafkaError) -> Self {
-        let fatal = matches!(
-            error,
-            rdkafka::error::KafkaError::MessageConsumptionFatal(_)
-        );
-        Self {
-            reason: error.to_string(),
-            fatal,
-        }
+        let fatal = matches!(error, rdkafka::error::KafkaError::MessageConsumptionFatal(_));
+        Self { reason: error.to_string(), fatal }
     }
 }
 

@@ -53,10 +53,7 @@ impl MockKafka {
             .set("compression.type", "zstd")
             .set("linger.ms", "100")
             .create_with_context(Counting(Arc::clone(&deliveries)))?;
-        Ok(MockProducer {
-            producer,
-            deliveries,
-        })
+        Ok(MockProducer { producer, deliveries })
     }
 
     /// Counts the records of a topic, and among them those whose value differs from all others.
@@ -102,9 +99,7 @@ impl MockKafka {
         }
         let committed = consumer.committed_offsets(partitions, within)?;
         let uncommitted = watermarks.iter().map(|(partition, first, next)| {
-            let committed = committed
-                .find_partition(topic, *partition)
-                .map(|found| found.offset());
+            let committed = committed.find_partition(topic, *partition).map(|found| found.offset());
             match committed {
                 Some(Offset::Offset(committed)) => next - committed,
                 _ => next - first,
@@ -134,16 +129,12 @@ fn watermarks(
         let (first, next) = consumer.fetch_watermarks(topic, partition, within)?;
         Ok((partition, first, next))
     };
-    partitions
-        .map(|partition| with_offsets(partition.id()))
-        .collect()
+    partitions.map(|partition| with_offsets(partition.id())).collect()
 }
 
 impl std::fmt::Debug for MockKafka {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("MockKafka")
-            .field("bootstrap_servers", &self.bootstrap_servers())
-            .finish()
+        f.debug_struct("MockKafka").field("bootstrap_servers", &self.bootstrap_servers()).finish()
     }
 }
 
@@ -171,10 +162,7 @@ impl MockProducer {
         value: &[u8],
         millis: i64,
     ) -> Result<(), KafkaError> {
-        let mut record = BaseRecord::to(topic)
-            .key(key)
-            .payload(value)
-            .timestamp(millis);
+        let mut record = BaseRecord::to(topic).key(key).payload(value).timestamp(millis);
         loop {
             match self.producer.send(record) {
                 Ok(()) => return Ok(()),
@@ -217,11 +205,7 @@ impl ProducerContext for Counting {
     type DeliveryOpaque = ();
 
     fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
-        let count = if result.is_ok() {
-            &self.0.confirmed
-        } else {
-            &self.0.failed
-        };
+        let count = if result.is_ok() { &self.0.confirmed } else { &self.0.failed };
         count.fetch_add(1, Ordering::Relaxed);
     }
 }
@@ -235,24 +219,13 @@ mod tests {
         let kafka = MockKafka::start(&[("a", 2), ("empty", 1)]).unwrap();
         let producer = kafka.producer().unwrap();
         for (key, value) in [("k1", "x"), ("k2", "y"), ("k3", "x")] {
-            producer
-                .send("a", key, value.as_bytes(), 1_718_000_000_000)
-                .unwrap();
+            producer.send("a", key, value.as_bytes(), 1_718_000_000_000).unwrap();
         }
         producer.flush(Duration::from_secs(10)).unwrap();
         assert_eq!((producer.confirmed(), producer.failed()), (3, 0));
         let within = Duration::from_secs(10);
-        assert_eq!(
-            kafka.count_records("a", within).unwrap(),
-            Counted {
-                records: 3,
-                distinct: 2
-            }
-        );
+        assert_eq!(kafka.count_records("a", within).unwrap(), Counted { records: 3, distinct: 2 });
         assert_eq!(kafka.lag("nobody", "a", within).unwrap(), 3);
-        assert_eq!(
-            kafka.count_records("empty", within).unwrap(),
-            Counted::default()
-        );
+        assert_eq!(kafka.count_records("empty", within).unwrap(), Counted::default());
     }
 }

@@ -43,9 +43,12 @@ impl DeadLetterProducer {
         settled: UnboundedSender<Settled>,
     ) -> Result<Self, KafkaError> {
         let mut config = ClientConfig::new();
+        // A record that was small enough for its own topic must not fail here for its added headers;
+        // the dead-letter topic's own limit still counts.
         config
             .set("client.id", "tidegate")
-            .set("compression.type", "lz4");
+            .set("compression.type", "lz4")
+            .set("message.max.bytes", "104857600");
         for (key, value) in properties {
             if !CONSUMER_ONLY.iter().any(|name| key.starts_with(name)) {
                 config.set(key, value.expose());
@@ -53,13 +56,9 @@ impl DeadLetterProducer {
         }
         // All in-sync replicas confirm, and a retry inside librdkafka writes no second letter.
         config.set("acks", "all").set("enable.idempotence", "true");
-        let producer = config
-            .set_log_level(RDKafkaLogLevel::Info)
-            .create_with_context(Context { settled })?;
-        Ok(Self {
-            topic: topic.to_owned(),
-            producer,
-        })
+        let producer =
+            config.set_log_level(RDKafkaLogLevel::Info).create_with_context(Context { settled })?;
+        Ok(Self { topic: topic.to_owned(), producer })
     }
 }
 
@@ -75,18 +74,13 @@ impl DeadLetterTopic for DeadLetterProducer {
             all = all.insert(LibraryHeader { key, value });
         }
         for (key, value) in headers {
-            all = all.insert(LibraryHeader {
-                key,
-                value: Some(value),
-            });
+            all = all.insert(LibraryHeader { key, value: Some(value) });
         }
         let mut letter = BaseRecord::with_opaque_to(&self.topic, Box::new(id)).headers(all);
         letter.key = record.key();
         letter.payload = record.value();
         letter.timestamp = record.timestamp_millis();
-        self.producer
-            .send(letter)
-            .map_err(|(error, _)| error.into())
+        self.producer.send(letter).map_err(|(error, _)| error.into())
     }
 }
 
@@ -118,10 +112,6 @@ impl ProducerContext for Context {
             Err((error, _)) => Err(error.to_string()),
         };
         // The receiver is gone when the worker has ended: nobody commits then.
-        let _ = self.settled.send(Settled::DeadLetter {
-            id: id.batch,
-            record: id.record,
-            result,
-        });
+        let _ = self.settled.send(Settled::DeadLetter { id: id.batch, record: id.record, result });
     }
 }

@@ -45,9 +45,7 @@ pub(super) fn to_value(
             };
         }
     };
-    value
-        .map(Some)
-        .ok_or_else(|| mismatch(&input, kind, coerce))
+    value.map(Some).ok_or_else(|| mismatch(&input, kind, coerce))
 }
 
 fn float<'a>(input: &Input<'a>, coerce: bool) -> Option<Float<'a>> {
@@ -73,9 +71,7 @@ fn integer(input: &Input<'_>, coerce: bool) -> Option<i64> {
         _ => {
             let text = number_text(input, coerce)?;
             #[expect(clippy::cast_possible_truncation, reason = "whole and within 2^53")]
-            text.parse()
-                .ok()
-                .or_else(|| whole(text).map(|number| number as i64))
+            text.parse().ok().or_else(|| whole(text).map(|number| number as i64))
         }
     }
 }
@@ -91,11 +87,9 @@ fn unsigned(input: &Input<'_>, coerce: bool) -> Option<u64> {
                 clippy::cast_sign_loss,
                 reason = "whole, not negative and within 2^53"
             )]
-            text.parse().ok().or_else(|| {
-                whole(text)
-                    .filter(|n| *n >= 0.0)
-                    .map(|number| number as u64)
-            })
+            text.parse()
+                .ok()
+                .or_else(|| whole(text).filter(|n| *n >= 0.0).map(|number| number as u64))
         }
     }
 }
@@ -165,11 +159,7 @@ fn mismatch(input: &Input<'_>, kind: FieldKind, coerce: bool) -> String {
         FieldKind::String => matches!(input, Input::Text(_)),
         _ => matches!(input, Input::Number(_) | Input::Integer(_)),
     };
-    let mend = if coerce || same_kind {
-        ""
-    } else {
-        " (declare another type, or coerce: true)"
-    };
+    let mend = if coerce || same_kind { "" } else { " (declare another type, or coerce: true)" };
     format!("found {found}, not {wanted}{mend}")
 }
 

@@ -33,10 +33,7 @@ impl Record for Fake {
         self.timestamp
     }
     fn header(&self, name: &str) -> Option<&[u8]> {
-        self.headers
-            .iter()
-            .find(|(header, _)| *header == name)
-            .map(|(_, value)| *value)
+        self.headers.iter().find(|(header, _)| *header == name).map(|(_, value)| *value)
     }
     fn headers(&self) -> Vec<(&str, Option<&[u8]>)> {
         Vec::new()
@@ -56,31 +53,16 @@ fn path(text: &str) -> Source {
 }
 
 fn field(name: &str, source: Source, kind: FieldKind) -> Field {
-    Field {
-        name: name.into(),
-        source,
-        kind,
-        coerce: false,
-        required: false,
-    }
+    Field { name: name.into(), source, kind, coerce: false, required: false }
 }
 
 fn tag(name: &str, source: Source) -> Tag {
-    Tag {
-        name: name.into(),
-        source,
-        required: false,
-    }
+    Tag { name: name.into(), source, required: false }
 }
 
 fn mapping(tags: Vec<Tag>, fields: Vec<Field>) -> Mapping {
     let measurement = Template(vec![Piece::Text("m".into())]);
-    Mapping {
-        measurement,
-        tags,
-        fields,
-        timestamp: TimeSource::Record,
-    }
+    Mapping { measurement, tags, fields, timestamp: TimeSource::Record }
 }
 
 /// The line of line protocol that a message becomes, or why it is rejected.
@@ -88,30 +70,19 @@ fn line_of(mapping: &Mapping, record: &Fake, json: &str) -> Result<String, Strin
     let plan = Plan::new(mapping);
     let mut scratch = Scratch::default();
     let mut slots = scratch.slots(&plan);
-    Decoder::Json
-        .decode(json.as_bytes(), plan.paths(), &mut slots)
-        .map_err(|e| e.to_string())?;
-    let point = plan
-        .point(record, &slots, &mut scratch)
-        .map_err(|e| e.to_string())?;
+    Decoder::Json.decode(json.as_bytes(), plan.paths(), &mut slots).map_err(|e| e.to_string())?;
+    let point = plan.point(record, &slots, &mut scratch).map_err(|e| e.to_string())?;
     let mut batch = OpenBatch::default();
     let mut encoder = Encoder::LineProtocol(LineProtocol::new(Precision::Ms));
     encoder.encode(&point, RecordIndex(0), &mut batch).unwrap();
-    Ok(String::from_utf8(batch.bytes)
-        .unwrap()
-        .trim_end()
-        .to_owned())
+    Ok(String::from_utf8(batch.bytes).unwrap().trim_end().to_owned())
 }
 
 fn one(kind: FieldKind, coerce: bool, json: &str) -> Result<String, String> {
     let mut field = field("f", path("v"), kind);
     field.coerce = coerce;
     line_of(&mapping(Vec::new(), vec![field]), &record(), json).map(|line| {
-        line.strip_prefix("m f=")
-            .unwrap()
-            .strip_suffix(" 1700000000000")
-            .unwrap()
-            .to_owned()
+        line.strip_prefix("m f=").unwrap().strip_suffix(" 1700000000000").unwrap().to_owned()
     })
 }
 
@@ -147,29 +118,17 @@ fn nested_paths_arrays_and_every_property_of_the_record_reach_the_point() {
 
 #[test]
 fn null_and_missing_optional_parts_are_left_out() {
-    let tags = vec![
-        tag("a", path("a")),
-        tag("b", path("b")),
-        tag("c", path("c")),
-    ];
-    let fields = vec![
-        field("x", path("x"), FieldKind::Float),
-        field("y", path("y"), FieldKind::Float),
-    ];
-    let line = line_of(
-        &mapping(tags, fields),
-        &record(),
-        r#"{"a":null,"c":"","x":1,"y":null}"#,
-    );
+    let tags = vec![tag("a", path("a")), tag("b", path("b")), tag("c", path("c"))];
+    let fields =
+        vec![field("x", path("x"), FieldKind::Float), field("y", path("y"), FieldKind::Float)];
+    let line = line_of(&mapping(tags, fields), &record(), r#"{"a":null,"c":"","x":1,"y":null}"#);
     assert_eq!(line.unwrap(), "m x=1 1700000000000");
 }
 
 #[test]
 fn a_message_with_no_field_left_is_rejected_and_the_reason_names_the_paths() {
-    let fields = vec![
-        field("x", path("a.x"), FieldKind::Float),
-        field("y", path("y"), FieldKind::Float),
-    ];
+    let fields =
+        vec![field("x", path("a.x"), FieldKind::Float), field("y", path("y"), FieldKind::Float)];
     let why = line_of(&mapping(Vec::new(), fields), &record(), r#"{"z":1}"#).unwrap_err();
     assert_eq!(why, "no field has a value; looked at path a.x, path y");
 }
@@ -206,14 +165,8 @@ fn numbers_keep_every_digit_they_were_sent_with() {
 
 #[test]
 fn a_whole_number_spelled_as_a_float_is_an_integer() {
-    assert_eq!(
-        one(FieldKind::Integer, false, r#"{"v":5.0}"#).unwrap(),
-        "5i"
-    );
-    assert_eq!(
-        one(FieldKind::Integer, false, r#"{"v":1e3}"#).unwrap(),
-        "1000i"
-    );
+    assert_eq!(one(FieldKind::Integer, false, r#"{"v":5.0}"#).unwrap(), "5i");
+    assert_eq!(one(FieldKind::Integer, false, r#"{"v":1e3}"#).unwrap(), "1000i");
     assert!(one(FieldKind::Integer, false, r#"{"v":5.5}"#).is_err());
     // Beyond 2^53 the float may stand for another integer already.
     assert!(one(FieldKind::Integer, false, r#"{"v":9223372036854775807.0}"#).is_err());
@@ -224,10 +177,7 @@ fn numbers_out_of_the_types_range_are_rejected() {
     assert!(one(FieldKind::Integer, false, r#"{"v":9223372036854775808}"#).is_err());
     assert!(one(FieldKind::Unsigned, false, r#"{"v":-1}"#).is_err());
     let why = one(FieldKind::Float, false, r#"{"v":1e999}"#).unwrap_err();
-    assert_eq!(
-        why,
-        "field f: path v: found the number 1e999, not a finite float"
-    );
+    assert_eq!(why, "field f: path v: found the number 1e999, not a finite float");
 }
 
 #[test]
@@ -237,24 +187,12 @@ fn a_value_of_another_type_is_rejected_with_the_mend_and_taken_when_coerced() {
         why,
         "field f: path v: found the text \"21.5\", not a finite float (declare another type, or coerce: true)"
     );
-    assert_eq!(
-        one(FieldKind::Float, true, r#"{"v":"21.5"}"#).unwrap(),
-        "21.5"
-    );
+    assert_eq!(one(FieldKind::Float, true, r#"{"v":"21.5"}"#).unwrap(), "21.5");
     assert_eq!(one(FieldKind::Float, true, r#"{"v":true}"#).unwrap(), "1.0");
-    assert_eq!(
-        one(FieldKind::Integer, true, r#"{"v":"-7"}"#).unwrap(),
-        "-7i"
-    );
+    assert_eq!(one(FieldKind::Integer, true, r#"{"v":"-7"}"#).unwrap(), "-7i");
     assert_eq!(one(FieldKind::Boolean, true, r#"{"v":1}"#).unwrap(), "true");
-    assert_eq!(
-        one(FieldKind::Boolean, true, r#"{"v":"FALSE"}"#).unwrap(),
-        "false"
-    );
-    assert_eq!(
-        one(FieldKind::String, true, r#"{"v":1.50}"#).unwrap(),
-        "\"1.50\""
-    );
+    assert_eq!(one(FieldKind::Boolean, true, r#"{"v":"FALSE"}"#).unwrap(), "false");
+    assert_eq!(one(FieldKind::String, true, r#"{"v":1.50}"#).unwrap(), "\"1.50\"");
     for (kind, json) in [
         (FieldKind::Float, r#"{"v":"NaN"}"#),
         (FieldKind::Float, r#"{"v":"inf"}"#),
@@ -269,19 +207,12 @@ fn a_value_of_another_type_is_rejected_with_the_mend_and_taken_when_coerced() {
 #[test]
 fn a_container_where_a_value_belongs_is_rejected() {
     let why = one(FieldKind::Float, true, r#"{"v":{"x":1}}"#).unwrap_err();
-    assert_eq!(
-        why,
-        "field f: path v: found an object or array, not a value"
-    );
+    assert_eq!(why, "field f: path v: found an object or array, not a value");
 }
 
 #[test]
 fn a_header_that_is_not_text_is_rejected_by_name() {
-    let fields = vec![field(
-        "f",
-        Source::Header("bytes".into()),
-        FieldKind::String,
-    )];
+    let fields = vec![field("f", Source::Header("bytes".into()), FieldKind::String)];
     let why = line_of(&mapping(Vec::new(), fields), &record(), "{}").unwrap_err();
     assert_eq!(why, "field f: header bytes: bytes is not UTF-8");
 }
@@ -289,17 +220,11 @@ fn a_header_that_is_not_text_is_rejected_by_name() {
 #[test]
 fn the_measurement_may_come_from_the_message_and_must_have_a_value() {
     let mut mapping = mapping(Vec::new(), vec![field("v", path("v"), FieldKind::Float)]);
-    mapping.measurement = Template(vec![
-        Piece::Text("plant_".into()),
-        Piece::Source(path("kind")),
-    ]);
+    mapping.measurement = Template(vec![Piece::Text("plant_".into()), Piece::Source(path("kind"))]);
     let line = line_of(&mapping, &record(), r#"{"kind":"pump","v":1}"#).unwrap();
     assert_eq!(line, "plant_pump v=1 1700000000000");
     let why = line_of(&mapping, &record(), r#"{"v":1}"#).unwrap_err();
-    assert_eq!(
-        why,
-        "the measurement: its template has no value in this message"
-    );
+    assert_eq!(why, "the measurement: its template has no value in this message");
 }
 
 #[test]
@@ -309,15 +234,9 @@ fn a_timestamp_comes_from_the_declared_place_and_unit_only() {
         mapping.timestamp = timestamp;
         line_of(&mapping, &record(), json).map(|line| line.rsplit(' ').next().unwrap().to_owned())
     };
-    let number = |unit| TimeSource::Number {
-        source: path("ts"),
-        unit,
-    };
+    let number = |unit| TimeSource::Number { source: path("ts"), unit };
     let rfc = || TimeSource::Rfc3339 { source: path("ts") };
-    assert_eq!(
-        at(number(TimeUnit::S), r#"{"v":1,"ts":1600000000.25}"#).unwrap(),
-        "1600000000250"
-    );
+    assert_eq!(at(number(TimeUnit::S), r#"{"v":1,"ts":1600000000.25}"#).unwrap(), "1600000000250");
     assert_eq!(
         at(number(TimeUnit::Ms), r#"{"v":1,"ts":"1600000000250"}"#).unwrap(),
         "1600000000250"
@@ -335,33 +254,19 @@ fn a_timestamp_comes_from_the_declared_place_and_unit_only() {
         at(number(TimeUnit::S), r#"{"v":1}"#).unwrap_err(),
         "the timestamp: path ts: there is no value"
     );
-    for json in [
-        r#"{"v":1,"ts":"yesterday"}"#,
-        r#"{"v":1,"ts":true}"#,
-        r#"{"v":1,"ts":{}}"#,
-    ] {
+    for json in [r#"{"v":1,"ts":"yesterday"}"#, r#"{"v":1,"ts":true}"#, r#"{"v":1,"ts":{}}"#] {
         assert!(at(number(TimeUnit::S), json).is_err(), "{json}");
         assert!(at(rfc(), json).is_err(), "{json}");
     }
     let why = at(number(TimeUnit::S), r#"{"v":1,"ts":1600000000250}"#).unwrap_err();
-    assert_eq!(
-        why,
-        "the timestamp: path ts: 1600000000250 is outside the years 1677 to 2262"
-    );
+    assert_eq!(why, "the timestamp: path ts: 1600000000250 is outside the years 1677 to 2262");
 }
 
 #[test]
 fn a_record_without_a_timestamp_is_rejected_when_the_mapping_needs_it() {
     let mapping = mapping(Vec::new(), vec![field("v", path("v"), FieldKind::Float)]);
-    let record = Fake {
-        timestamp: None,
-        ..record()
-    };
-    assert!(
-        line_of(&mapping, &record, r#"{"v":1}"#)
-            .unwrap_err()
-            .contains("the record has none")
-    );
+    let record = Fake { timestamp: None, ..record() };
+    assert!(line_of(&mapping, &record, r#"{"v":1}"#).unwrap_err().contains("the record has none"));
 }
 
 #[test]
@@ -370,9 +275,6 @@ fn memory_is_used_again_from_record_to_record() {
     vector.push(Slot::Null);
     let (address, capacity) = (vector.as_ptr() as usize, vector.capacity());
     let again: Vec<Slot<'_>> = emptied(vector);
-    assert_eq!(
-        (again.as_ptr() as usize, again.capacity()),
-        (address, capacity)
-    );
+    assert_eq!((again.as_ptr() as usize, again.capacity()), (address, capacity));
     assert!(again.is_empty());
 }

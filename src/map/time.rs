@@ -30,10 +30,7 @@ pub(super) fn from_rfc3339(input: &Input<'_>) -> Result<Timestamp, String> {
             in_range(parsed.as_nanosecond(), input)
         }
         Input::Nothing => Err("there is no value".into()),
-        _ => Err(format!(
-            "found {}, not text; for a number, declare its unit",
-            shown(input)
-        )),
+        _ => Err(format!("found {}, not text; for a number, declare its unit", shown(input))),
     }
 }
 
@@ -99,26 +96,11 @@ mod tests {
 
     #[test]
     fn decimals_keep_every_nanosecond() {
-        assert_eq!(
-            nanos_of("1718000000.123456789", TimeUnit::S),
-            Some(1_718_000_000_123_456_789)
-        );
-        assert_eq!(
-            nanos_of("1718000000123.456789", TimeUnit::Ms),
-            Some(1_718_000_000_123_456_789)
-        );
-        assert_eq!(
-            nanos_of("1718000000", TimeUnit::S),
-            Some(1_718_000_000_000_000_000)
-        );
-        assert_eq!(
-            nanos_of("1.718e9", TimeUnit::S),
-            Some(1_718_000_000_000_000_000)
-        );
-        assert_eq!(
-            nanos_of("17180000000E-1", TimeUnit::S),
-            Some(1_718_000_000_000_000_000)
-        );
+        assert_eq!(nanos_of("1718000000.123456789", TimeUnit::S), Some(1_718_000_000_123_456_789));
+        assert_eq!(nanos_of("1718000000123.456789", TimeUnit::Ms), Some(1_718_000_000_123_456_789));
+        assert_eq!(nanos_of("1718000000", TimeUnit::S), Some(1_718_000_000_000_000_000));
+        assert_eq!(nanos_of("1.718e9", TimeUnit::S), Some(1_718_000_000_000_000_000));
+        assert_eq!(nanos_of("17180000000E-1", TimeUnit::S), Some(1_718_000_000_000_000_000));
     }
 
     #[test]
@@ -129,17 +111,7 @@ mod tests {
 
     #[test]
     fn what_is_not_a_number_is_none() {
-        for text in [
-            "",
-            "-",
-            ".5",
-            "1_000",
-            "0x10",
-            "1e",
-            "1e99999999999",
-            "abc",
-            "١٢",
-        ] {
+        for text in ["", "-", ".5", "1_000", "0x10", "1e", "1e99999999999", "abc", "١٢"] {
             assert_eq!(nanos_of(text, TimeUnit::Ms), None, "{text}");
         }
     }

@@ -49,31 +49,16 @@ impl Http {
             .redirect(Policy::none())
             .build()
             .map_err(|error| BuildError(format!("no HTTP client: {}", deepest(&error))))?;
-        Ok(Self {
-            client,
-            url,
-            timeout,
-        })
+        Ok(Self { client, url, timeout })
     }
 
     /// Sends the body. An error means that no answer came, so whether the server has taken the
     /// points is unknown.
     pub(super) async fn post(&self, headers: HeaderMap, body: Bytes) -> Result<Answer, SinkError> {
-        let request = self
-            .client
-            .post(self.url.clone())
-            .headers(headers)
-            .body(body);
-        let response = request
-            .send()
-            .await
-            .map_err(|error| self.unavailable(&error))?;
+        let request = self.client.post(self.url.clone()).headers(headers).body(body);
+        let response = request.send().await.map_err(|error| self.unavailable(&error))?;
         let (status, headers) = (response.status(), response.headers().clone());
-        Ok(Answer {
-            status,
-            headers,
-            body: read(response).await,
-        })
+        Ok(Answer { status, headers, body: read(response).await })
     }
 
     /// Never has the address in it, which may hold a password.
@@ -86,18 +71,13 @@ impl Http {
         } else {
             format!("the exchange with {host} broke off: {}", deepest(error))
         };
-        SinkError::Unavailable {
-            reason,
-            retry_after: None,
-        }
+        SinkError::Unavailable { reason, retry_after: None, perhaps_stored: !error.is_connect() }
     }
 }
 
 impl fmt::Debug for Http {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Http")
-            .field("host", &host(&self.url))
-            .finish_non_exhaustive()
+        f.debug_struct("Http").field("host", &host(&self.url)).finish_non_exhaustive()
     }
 }
 
@@ -105,9 +85,7 @@ impl fmt::Debug for Http {
 pub(super) fn parse_url(url: &str) -> Result<Url, BuildError> {
     let url = Url::parse(url).map_err(|error| BuildError(format!("the sink's url: {error}")))?;
     if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
-        return Err(BuildError(
-            "the sink's url is not an http or https address".into(),
-        ));
+        return Err(BuildError("the sink's url is not an http or https address".into()));
     }
     Ok(url)
 }
@@ -119,10 +97,7 @@ impl Answer {
         let status = self.status;
         match self.header(&LOCATION) {
             Some(location) if status.is_redirection() => {
-                format!(
-                    "{status}: redirects to {}, and a write is not redirected",
-                    place(location)
-                )
+                format!("{status}: redirects to {}, and a write is not redirected", place(location))
             }
             _ if text.is_empty() => status.to_string(),
             _ => format!("{status}: {}", shorten(&text)),
@@ -138,6 +113,11 @@ impl Answer {
         SinkError::Unavailable {
             reason: self.reason(),
             retry_after: self.retry_after(),
+            // These two are said before anything is stored.
+            perhaps_stored: !matches!(
+                self.status,
+                StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE
+            ),
         }
     }
 
@@ -156,22 +136,15 @@ impl Answer {
     }
 
     fn header(&self, name: &HeaderName) -> Option<&str> {
-        self.headers
-            .get(name)
-            .and_then(|value| value.to_str().ok())
-            .map(str::trim)
+        self.headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim)
     }
 
     pub(super) fn misconfigured(&self) -> SinkError {
-        SinkError::Misconfigured {
-            reason: self.reason(),
-        }
+        SinkError::Misconfigured { reason: self.reason() }
     }
 
     pub(super) fn too_large(&self) -> SinkError {
-        SinkError::TooLarge {
-            reason: self.reason(),
-        }
+        SinkError::TooLarge { reason: self.reason() }
     }
 
     /// What every sink takes from an answer that is not its database's own verdict on points.
@@ -206,31 +179,20 @@ async fn read(mut response: Response) -> String {
 fn shorten(text: &str) -> String {
     let head = text.floor_char_boundary(REASON_HEAD);
     let tail = text.ceil_char_boundary(text.len().saturating_sub(REASON_TAIL));
-    if head >= tail {
-        text.to_owned()
-    } else {
-        format!("{} … {}", &text[..head], &text[tail..])
-    }
+    if head >= tail { text.to_owned() } else { format!("{} … {}", &text[..head], &text[tail..]) }
 }
 
 /// Where a redirection leads, without a query or a password.
 fn place(location: &str) -> String {
     Url::parse(location).map_or_else(
-        |_| {
-            location
-                .split(['?', '#'])
-                .next()
-                .unwrap_or_default()
-                .to_owned()
-        },
+        |_| location.split(['?', '#']).next().unwrap_or_default().to_owned(),
         |url| format!("{}://{}{}", url.scheme(), host(&url), url.path()),
     )
 }
 
 fn host(url: &Url) -> String {
     let host = url.host_str().unwrap_or_default();
-    url.port_or_known_default()
-        .map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
+    url.port_or_known_default().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
 }
 
 /// The cause at the bottom: the layers above it repeat each other, and one has the address.

@@ -1,6 +1,6 @@
 //! InfluxDB 2 (`POST /api/v2/write`); VictoriaMetrics takes writes on the same route.
 //!
-//! The answers are those of write-semantics.md ("InfluxDB 2.x", "VictoriaMetrics").
+//! The answers are those of docs/sinks.md ("InfluxDB 2.x", "VictoriaMetrics").
 
 use std::io::Write;
 use std::time::Duration;
@@ -55,11 +55,7 @@ impl InfluxDb {
 
     /// One attempt.
     pub async fn write(&self, batch: &Batch) -> Result<(), SinkError> {
-        let body = if self.gzip {
-            gzip(&batch.body())?
-        } else {
-            batch.body()
-        };
+        let body = if self.gzip { gzip(&batch.body())? } else { batch.body() };
         classify(&self.http.post(self.headers.clone(), body).await?)
     }
 }
@@ -76,10 +72,7 @@ fn precision(precision: Precision) -> &'static str {
 
 fn headers(config: &config::InfluxDb) -> Result<HeaderMap, BuildError> {
     let mut headers = HeaderMap::new();
-    headers.insert(
-        CONTENT_TYPE,
-        HeaderValue::from_static("text/plain; charset=utf-8"),
-    );
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
     if config.gzip {
         headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
     }
@@ -107,6 +100,7 @@ fn gzip(body: &[u8]) -> Result<Bytes, SinkError> {
         .map_err(|error| SinkError::Unavailable {
             reason: format!("the body could not be compressed: {error}"),
             retry_after: None,
+            perhaps_stored: false,
         })
 }
 
@@ -130,7 +124,7 @@ fn verdict(answer: &Answer) -> SinkError {
     let storage = "failure writing points to database: ";
     let said = message.strip_prefix(storage).unwrap_or(message);
     if said.starts_with("partial write") {
-        // Of InfluxDB 1 and of the others, in write-semantics.md ("partial write: … dropped=N"):
+        // Of InfluxDB 1 and of the others, in docs/sinks.md ("partial write: … dropped=N"):
         // the limit heals when a person raises it, and it would dead-letter every new series.
         if said.contains("max-series-per-database") || said.contains("max-values-per-tag") {
             return answer.misconfigured();
@@ -140,11 +134,7 @@ fn verdict(answer: &Answer) -> SinkError {
     }
     // InfluxDB 2: every line that doesn't parse is named, and nothing was written.
     // Its newer relatives, on this route, too: nothing was written, or it is said as above.
-    let unparsed = [
-        "unable to parse '",
-        "parsing failed",
-        "failed to parse line protocol",
-    ];
+    let unparsed = ["unable to parse '", "parsing failed", "failed to parse line protocol"];
     if unparsed.iter().any(|start| said.starts_with(start)) {
         return rejected(answer, false);
     }
@@ -175,9 +165,7 @@ fn message(body: &str) -> &str {
     if !body.starts_with('{') {
         return body;
     }
-    let text = ["\"message\":", "\"error\":"]
-        .iter()
-        .find_map(|key| body.split_once(key));
+    let text = ["\"message\":", "\"error\":"].iter().find_map(|key| body.split_once(key));
     text.map_or(body, |(_, text)| text.trim_start().trim_start_matches('"'))
 }
 

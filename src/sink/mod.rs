@@ -40,6 +40,9 @@ pub enum SinkError {
         reason: String,
         /// How long the database asks to be left alone.
         retry_after: Option<Duration>,
+        /// Whether the points may have been stored all the same: the answer was lost, or says
+        /// nothing of it.
+        perhaps_stored: bool,
     },
     /// The database refuses everything until a person mends something (a wrong token, a missing
     /// bucket): wait and repeat without end, loudly.
@@ -130,11 +133,7 @@ impl Sink {
     /// How many batches may be under way at once when the configuration wishes for `wanted`: one
     /// where the database takes samples in order only.
     pub fn in_flight(&self, wanted: NonZeroUsize) -> NonZeroUsize {
-        if self.is_ordered() {
-            NonZeroUsize::MIN
-        } else {
-            wanted
-        }
+        if self.is_ordered() { NonZeroUsize::MIN } else { wanted }
     }
 }
 

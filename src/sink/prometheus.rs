@@ -1,7 +1,7 @@
 //! Prometheus remote write 1.0: Prometheus with its receiver enabled, VictoriaMetrics, Mimir,
 //! Thanos.
 //!
-//! The answers are those of write-semantics.md; those of Prometheus 2.42 and VictoriaMetrics 1.150
+//! The answers are those of docs/sinks.md; those of Prometheus 2.42 and VictoriaMetrics 1.150
 //! were seen from the servers themselves.
 
 use std::time::Duration;
@@ -31,17 +31,11 @@ impl Prometheus {
     /// Connects nothing yet.
     pub fn new(config: &config::Prometheus, timeout: Duration) -> Result<Self, BuildError> {
         let mut headers = HeaderMap::new();
-        headers.insert(
-            CONTENT_TYPE,
-            HeaderValue::from_static("application/x-protobuf"),
-        );
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-protobuf"));
         headers.insert(CONTENT_ENCODING, HeaderValue::from_static("snappy"));
         let version = HeaderValue::from_static("0.1.0");
         headers.insert("x-prometheus-remote-write-version", version);
-        Ok(Self {
-            http: Http::new(parse_url(&config.url)?, timeout)?,
-            headers,
-        })
+        Ok(Self { http: Http::new(parse_url(&config.url)?, timeout)?, headers })
     }
 
     #[expect(clippy::unused_self, reason = "every sink has this method")]
@@ -60,20 +54,12 @@ impl Prometheus {
 fn snappy(body: &[u8]) -> Result<Bytes, SinkError> {
     let compressed = snap::raw::Encoder::new().compress_vec(body);
     // The only error is a body beyond 4 GiB.
-    compressed
-        .map(Bytes::from)
-        .map_err(|error| SinkError::TooLarge {
-            reason: error.to_string(),
-        })
+    compressed.map(Bytes::from).map_err(|error| SinkError::TooLarge { reason: error.to_string() })
 }
 
 /// What Prometheus says of samples that others stand in the way of (`storage/interface.go`).
-const SUPERSEDED: [&str; 4] = [
-    "out of order sample",
-    "duplicate sample for timestamp",
-    "too old sample",
-    "out of bounds",
-];
+const SUPERSEDED: [&str; 4] =
+    ["out of order sample", "duplicate sample for timestamp", "too old sample", "out of bounds"];
 
 /// What an answer means. Whatever isn't recognisably the database's own verdict on samples is left
 /// to [`Answer::general`].
@@ -131,11 +117,8 @@ fn mimir(answer: &Answer, id: &str) -> SinkError {
     if is("max-series-per-") || is("tenant-") {
         return answer.misconfigured();
     }
-    let superseded = [
-        "sample-out-of-order",
-        "sample-duplicate-timestamp",
-        "sample-timestamp-too-old",
-    ];
+    let superseded =
+        ["sample-out-of-order", "sample-duplicate-timestamp", "sample-timestamp-too-old"];
     rejected(answer, superseded.into_iter().any(is), true)
 }
 

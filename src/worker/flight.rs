@@ -49,10 +49,8 @@ impl<R: Record> Flight<R> {
             return None;
         }
         let record = self.record(index);
-        let partition = TopicPartition {
-            topic: record.topic().into(),
-            partition: record.partition(),
-        };
+        let partition =
+            TopicPartition { topic: record.topic().into(), partition: record.partition() };
         let offset = record.offset();
         covers.contains_key(&partition).then(|| {
             self.letters.insert(index, None);
@@ -84,11 +82,6 @@ pub(super) struct Letter {
 
 impl Letter {
     pub(super) fn new(batch: BatchId, record: RecordIndex, reject: Reject) -> Self {
-        Self {
-            batch,
-            record,
-            reject,
-            not_before: Instant::now(),
-        }
+        Self { batch, record, reject, not_before: Instant::now() }
     }
 }

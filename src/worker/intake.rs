@@ -85,34 +85,21 @@ impl<R: Record> Intake<R> {
         payload: &[u8],
         index: RecordIndex,
     ) -> Result<Timestamp, Reject> {
-        let Transform {
-            decoder,
-            plan,
-            encoder,
-        } = &mut self.transform;
+        let Transform { decoder, plan, encoder } = &mut self.transform;
         let mut slots = self.scratch.slots(plan);
         decoder
             .decode(payload, plan.paths(), &mut slots)
-            .map_err(|error| Reject {
-                stage: Stage::Decode,
-                reason: error.to_string(),
-            })?;
+            .map_err(|error| Reject { stage: Stage::Decode, reason: error.to_string() })?;
         let point = plan
             .point(record, &slots, &mut self.scratch)
-            .map_err(|error| Reject {
-                stage: Stage::Map,
-                reason: error.to_string(),
-            })?;
+            .map_err(|error| Reject { stage: Stage::Map, reason: error.to_string() })?;
         let timestamp = point.timestamp;
         let encoded = encoder.encode(&point, index, &mut self.open);
         self.scratch.reclaim(point);
         self.scratch.reclaim_slots(slots);
         match encoded {
             Ok(()) => Ok(timestamp),
-            Err(error) => Err(Reject {
-                stage: Stage::Encode,
-                reason: error.to_string(),
-            }),
+            Err(error) => Err(Reject { stage: Stage::Encode, reason: error.to_string() }),
         }
     }
 
@@ -157,8 +144,7 @@ impl<R: Record> Intake<R> {
 
     /// The time until the open batch is due. `None` when there is none.
     pub(super) fn linger_left(&self) -> Option<Duration> {
-        self.opened_at
-            .map(|opened| self.limits.linger.saturating_sub(opened.elapsed()))
+        self.opened_at.map(|opened| self.limits.linger.saturating_sub(opened.elapsed()))
     }
 
     /// Closes the open batch and begins the next.

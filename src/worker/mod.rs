@@ -3,9 +3,12 @@
 //! It is the only owner of its consumer, the open batch and the watermark, so nothing here is
 //! locked, and an acknowledgement that comes after a partition was lost finds nobody to commit it.
 
+mod commit;
 mod flight;
 mod intake;
+mod letters;
 mod partitions;
+mod pressure;
 #[cfg(test)]
 mod tests;
 
@@ -20,7 +23,7 @@ use tokio::time::Instant;
 use tracing::{error, warn};
 
 use crate::config;
-use crate::dead_letter::{self, Reject, Stage};
+use crate::dead_letter::{Reject, Stage};
 use crate::deliver::{Delivered, Deliveries, Settled};
 use crate::kafka::{Consumer, DeadLetterTopic, Event, KafkaError, LetterId};
 use crate::record::{Offset, Record, TopicPartition};
@@ -38,15 +41,8 @@ pub use intake::Transform;
 const TURN: Duration = Duration::from_millis(100);
 /// Records taken before acknowledgements and the clock are looked at again.
 const RECORDS_A_TURN: usize = 256;
-/// How long a full batch waits for room before partitions are paused: pausing throws away what
-/// librdkafka has fetched ahead, so a database that is merely slow should not cause it.
-const PAUSE_AFTER: Duration = Duration::from_secs(1);
-/// How often offsets are committed where a repeat after a crash does no harm.
-const COMMIT_INTERVAL: Duration = Duration::from_secs(1);
 /// In an outage there is little hope that a revoked partition's batches end in time.
 const DRAIN_IN_OUTAGE: Duration = Duration::from_secs(1);
-/// The pause before a dead letter is produced again.
-const LETTER_RETRY: Duration = Duration::from_secs(1);
 
 /// What a worker needs to know besides its consumer, its sink and its dead letters.
 #[derive(Debug, Clone)]
@@ -75,11 +71,7 @@ pub enum Outcome {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Failure {
     /// A record was rejected, and no dead-letter topic is named.
-    Record {
-        partition: TopicPartition,
-        offset: Offset,
-        reject: Reject,
-    },
+    Record { partition: TopicPartition, offset: Offset, reject: Reject },
     /// Kafka has ended this client for good.
     Kafka(String),
 }
@@ -133,7 +125,7 @@ impl<'c, C: Consumer, D: DeadLetterTopic, W: Write> Worker<'c, C, D, W> {
         };
         Self {
             intake: Intake::new(transform, settings.batch),
-            partitions: Partitions::new(settings.batch.points.get()),
+            partitions: Partitions::new(2 * settings.batch.points.get()),
             settings,
             consumer,
             deliveries,
@@ -159,19 +151,19 @@ impl<'c, C: Consumer, D: DeadLetterTopic, W: Write> Worker<'c, C, D, W> {
             } else {
                 self.poll();
             }
+            // Before the next batch: an ordered sink's is not written until this one is committed.
+            self.commit_if_due();
             self.submit_if_due();
             self.send_letters();
-            self.commit_if_due();
         }
         self.finish()
     }
 
     fn poll(&mut self) {
         self.resume();
-        let mut timeout = self
-            .intake
-            .linger_left()
-            .map_or(TURN, |left| left.min(TURN));
+        // Without room, what is due can't go, and a zero timeout would make the loop spin.
+        let due_in = self.intake.linger_left().filter(|_| self.has_room());
+        let mut timeout = due_in.map_or(TURN, |left| left.min(TURN));
         for _ in 0..RECORDS_A_TURN {
             match self.consumer.poll(timeout) {
                 Some(Event::Record(record)) => self.take_record(record),
@@ -200,11 +192,7 @@ impl<'c, C: Consumer, D: DeadLetterTopic, W: Write> Worker<'c, C, D, W> {
                 self.metrics.records_rejected.inc();
                 if self.dead_letters.is_none() {
                     let partition = self.partitions.name(partition).clone();
-                    self.failure = Some(Failure::Record {
-                        partition,
-                        offset,
-                        reject,
-                    });
+                    self.failure = Some(Failure::Record { partition, offset, reject });
                     return;
                 }
                 self.intake.keep_rejected(record, reject);
@@ -242,11 +230,7 @@ impl<'c, C: Consumer, D: DeadLetterTopic, W: Write> Worker<'c, C, D, W> {
         self.metrics.rebalances.inc();
         if !lost {
             let hopeless = self.deliveries.in_outage();
-            self.drain(if hopeless {
-                DRAIN_IN_OUTAGE
-            } else {
-                self.settings.drain
-            });
+            self.drain(if hopeless { DRAIN_IN_OUTAGE } else { self.settings.drain });
             self.commit_and_wait();
         }
         for partition in partitions {
@@ -262,52 +246,7 @@ impl<'c, C: Consumer, D: DeadLetterTopic, W: Write> Worker<'c, C, D, W> {
         if error.fatal {
             self.failure = Some(Failure::Kafka(error.reason));
         } else {
-            warn!(
-                connector = self.settings.connector,
-                reason = error.reason,
-                "Kafka"
-            );
-        }
-    }
-
-    /// A full batch, and no room for another one in flight.
-    fn is_blocked(&mut self) -> bool {
-        let blocked = self.intake.is_full() && !self.has_room();
-        if !blocked {
-            self.blocked_since = None;
-        }
-        blocked
-    }
-
-    fn has_room(&self) -> bool {
-        self.watermark.in_flight() < self.settings.in_flight.get()
-    }
-
-    /// Waits for a batch to end. Before long, goes on polling with all partitions paused, so that
-    /// this member stays in its group however long the outage lasts.
-    fn wait_for_room(&mut self) {
-        let since = *self.blocked_since.get_or_insert_with(Instant::now);
-        if since.elapsed() < PAUSE_AFTER {
-            if let Some(settled) = self.deliveries.wait_settled(TURN) {
-                self.take_one_settled(settled);
-            }
-            return;
-        }
-        if !self.paused {
-            self.report(self.consumer.pause(&self.partitions.names()), "pausing");
-            self.paused = true;
-            self.shares.paused.set(1);
-        }
-        if let Some(event) = self.consumer.poll(TURN) {
-            self.take_event(event);
-        }
-    }
-
-    fn resume(&mut self) {
-        if self.paused {
-            self.report(self.consumer.resume(&self.partitions.names()), "resuming");
-            self.paused = false;
-            self.shares.paused.set(0);
+            warn!(connector = self.settings.connector, reason = error.reason, "Kafka");
         }
     }
 
@@ -364,20 +303,12 @@ impl<'c, C: Consumer, D: DeadLetterTopic, W: Write> Worker<'c, C, D, W> {
                 continue;
             };
             self.metrics.records_rejected.inc();
-            let reject = Reject {
-                stage: Stage::Write,
-                reason: refused.reason,
-            };
+            let reject = Reject { stage: Stage::Write, reason: refused.reason };
             if self.dead_letters.is_some() {
-                self.letters
-                    .push_back(Letter::new(id, refused.record, reject));
+                self.letters.push_back(Letter::new(id, refused.record, reject));
             } else {
                 flight.stuck = true;
-                self.failure.get_or_insert(Failure::Record {
-                    partition,
-                    offset,
-                    reject,
-                });
+                self.failure.get_or_insert(Failure::Record { partition, offset, reject });
             }
         }
         if stored_before > 0 {
@@ -392,78 +323,9 @@ impl<'c, C: Consumer, D: DeadLetterTopic, W: Write> Worker<'c, C, D, W> {
         self.end_if_done(id);
     }
 
-    fn take_letter_result(&mut self, id: LetterId, result: Result<(), String>) {
-        let Some((flight, _)) = self.watermark.get_mut(id.batch) else {
-            return;
-        };
-        match result {
-            Ok(()) => {
-                self.metrics.dead_letters.inc();
-                flight.letter_confirmed(id.record);
-                self.end_if_done(id.batch);
-            }
-            Err(reason) => {
-                warn!(
-                    connector = self.settings.connector,
-                    reason, "a dead letter was not confirmed; repeating"
-                );
-                if let Some(reject) = flight.letter_failed(id.record) {
-                    let mut letter = Letter::new(id.batch, id.record, reject);
-                    letter.not_before = Instant::now() + LETTER_RETRY;
-                    self.letters.push_back(letter);
-                }
-            }
-        }
-    }
-
-    /// Produces the letters that wait. One that can't be begun now stays, and those behind it.
-    fn send_letters(&mut self) {
-        let Some(dead_letters) = &self.dead_letters else {
-            return;
-        };
-        while let Some(letter) = self.letters.front() {
-            if letter.not_before > Instant::now() {
-                return;
-            }
-            let Some((flight, _)) = self.watermark.get_mut(letter.batch) else {
-                self.letters.pop_front();
-                continue;
-            };
-            let record = flight.record(letter.record);
-            let headers = dead_letter::headers(
-                record,
-                &self.settings.connector,
-                self.settings.number,
-                &letter.reject,
-            );
-            let id = LetterId {
-                batch: letter.batch,
-                record: letter.record,
-            };
-            if let Err(error) = dead_letters.send(record, &headers, id) {
-                warn!(
-                    connector = self.settings.connector,
-                    reason = error.reason,
-                    "a dead letter can't be produced; repeating"
-                );
-                if let Some(letter) = self.letters.front_mut() {
-                    letter.not_before = Instant::now() + LETTER_RETRY;
-                }
-                return;
-            }
-            if let Some(letter) = self.letters.pop_front() {
-                flight.letter_sent(letter.record, letter.reject);
-            }
-        }
-    }
-
     /// Lets a batch go when its points are durable and its rejected records confirmed.
     fn end_if_done(&mut self, id: BatchId) {
-        if self
-            .watermark
-            .get_mut(id)
-            .is_some_and(|(flight, _)| flight.is_done())
-        {
+        if self.watermark.get_mut(id).is_some_and(|(flight, _)| flight.is_done()) {
             if let Some(flight) = self.watermark.done(id) {
                 self.metrics.batches_done.inc();
                 self.metrics.durable_until(flight.newest);
@@ -474,64 +336,16 @@ impl<'c, C: Consumer, D: DeadLetterTopic, W: Write> Worker<'c, C, D, W> {
 
     fn count_in_flight(&mut self) {
         self.shares.in_flight.set(self.watermark.in_flight());
-        self.shares
-            .bytes
-            .set(self.watermark.kept().map(|flight| flight.bytes).sum());
-    }
-
-    fn commit_if_due(&mut self) {
-        if !self.watermark.has_committable() {
-            return;
-        }
-        if self.settings.ordered {
-            return self.commit_and_wait();
-        }
-        let now = Instant::now();
-        if now >= self.next_commit {
-            self.next_commit = now + COMMIT_INTERVAL;
-            let offsets = self.watermark.take_committable();
-            self.partitions.durable(&offsets);
-            if let Err(error) = self.consumer.commit(&offsets) {
-                self.watermark.put_back(offsets);
-                self.committed(Err(error));
-            }
-        }
-    }
-
-    fn commit_and_wait(&mut self) {
-        let offsets = self.watermark.take_committable();
-        if offsets.is_empty() {
-            return;
-        }
-        self.partitions.durable(&offsets);
-        let result = self.consumer.commit_and_wait(&offsets);
-        if result.is_err() {
-            self.watermark.put_back(offsets);
-        }
-        self.committed(result);
-    }
-
-    fn committed(&mut self, result: Result<(), KafkaError>) {
-        match result {
-            Ok(()) => {
-                self.metrics.commits.inc();
-            }
-            Err(error) => {
-                self.metrics.commit_failures.inc();
-                warn!(
-                    connector = self.settings.connector,
-                    reason = error.reason,
-                    "a commit failed; the next one covers it"
-                );
-                self.watermark.put_back(self.partitions.durable_offsets());
-            }
-        }
+        self.shares.bytes.set(self.watermark.kept().map(|flight| flight.bytes).sum());
     }
 
     /// Writes what is open and waits for all that is in flight, up to a deadline.
     fn drain(&mut self, limit: Duration) {
         let deadline = Instant::now() + limit;
         loop {
+            if self.settings.ordered {
+                self.commit_if_due();
+            }
             if !self.intake.is_empty() && self.has_room() {
                 self.submit();
             }
@@ -562,11 +376,7 @@ impl<'c, C: Consumer, D: DeadLetterTopic, W: Write> Worker<'c, C, D, W> {
 
     fn report(&self, result: Result<(), KafkaError>, doing: &str) {
         if let Err(error) = result {
-            warn!(
-                connector = self.settings.connector,
-                reason = error.reason,
-                "Kafka: {doing}"
-            );
+            warn!(connector = self.settings.connector, reason = error.reason, "Kafka: {doing}");
         }
     }
 }
@@ -574,11 +384,7 @@ impl<'c, C: Consumer, D: DeadLetterTopic, W: Write> Worker<'c, C, D, W> {
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Record {
-                partition,
-                offset,
-                reject,
-            } => write!(
+            Self::Record { partition, offset, reject } => write!(
                 f,
                 "the record at {partition} offset {offset} was rejected: {}; name a dead_letter topic \
                  to set such records aside and go on",

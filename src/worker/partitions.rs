@@ -19,8 +19,8 @@ pub(super) struct Partitions {
     open: Vec<usize>,
     perhaps_repeat: bool,
     /// After an assignment, this many records may have been written already by the last owner, who
-    /// had no time to commit: the records of one batch, since an ordered sink's worker commits each
-    /// batch before it writes the next.
+    /// had no time to commit: an ordered sink's worker commits each batch before it writes the next,
+    /// and when a drain ends at its deadline, one more batch may be open.
     repeat_limit: usize,
 }
 
@@ -38,10 +38,7 @@ struct Owned {
 
 impl Partitions {
     pub(super) fn new(repeat_limit: usize) -> Self {
-        Self {
-            repeat_limit,
-            ..Self::default()
-        }
+        Self { repeat_limit, ..Self::default() }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -49,10 +46,7 @@ impl Partitions {
     }
 
     pub(super) fn names(&self) -> Vec<TopicPartition> {
-        self.owned
-            .values()
-            .map(|owned| owned.name.clone())
-            .collect()
+        self.owned.values().map(|owned| owned.name.clone()).collect()
     }
 
     pub(super) fn add(&mut self, partitions: &[TopicPartition]) {
@@ -60,19 +54,10 @@ impl Partitions {
             self.remove(name);
             let index = self.next_index;
             self.next_index += 1;
-            self.by_number
-                .entry(name.partition)
-                .or_default()
-                .push(index);
+            self.by_number.entry(name.partition).or_default().push(index);
             self.owned.insert(
                 index,
-                Owned {
-                    name: name.clone(),
-                    open: None,
-                    durable: None,
-                    taken: 0,
-                    end: None,
-                },
+                Owned { name: name.clone(), open: None, durable: None, taken: 0, end: None },
             );
         }
     }
@@ -95,9 +80,7 @@ impl Partitions {
             return Some(self.last);
         }
         let indices = self.by_number.get(&number)?;
-        let index = *indices
-            .iter()
-            .find(|index| self.owned.get(index).is_some_and(is_it))?;
+        let index = *indices.iter().find(|index| self.owned.get(index).is_some_and(is_it))?;
         self.last = index;
         Some(index)
     }
@@ -151,10 +134,7 @@ impl Partitions {
 
     /// What has to be committed again after a commit has failed.
     pub(super) fn durable_offsets(&self) -> Covers {
-        self.owned
-            .values()
-            .filter_map(|o| Some((o.name.clone(), o.durable?)))
-            .collect()
+        self.owned.values().filter_map(|o| Some((o.name.clone(), o.durable?))).collect()
     }
 
     /// Takes in where partitions end; returns the lag.

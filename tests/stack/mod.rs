@@ -62,32 +62,19 @@ fn shared(variable: &str) -> String {
 }
 
 pub fn shared_kafka() -> Kafka {
-    Kafka {
-        bootstrap: shared("TIDEGATE_TEST_KAFKA"),
-        process: None,
-    }
-    .answering()
+    Kafka { bootstrap: shared("TIDEGATE_TEST_KAFKA"), process: None }.answering()
 }
 
 pub fn shared_victoria_metrics() -> VictoriaMetrics {
-    VictoriaMetrics {
-        url: shared("TIDEGATE_TEST_VICTORIA_METRICS"),
-        process: None,
-    }
+    VictoriaMetrics { url: shared("TIDEGATE_TEST_VICTORIA_METRICS"), process: None }
 }
 
 pub fn shared_prometheus() -> Prometheus {
-    Prometheus {
-        url: shared("TIDEGATE_TEST_PROMETHEUS"),
-        process: None,
-    }
+    Prometheus { url: shared("TIDEGATE_TEST_PROMETHEUS"), process: None }
 }
 
 pub fn shared_influxdb2() -> InfluxDb2 {
-    InfluxDb2 {
-        url: shared("TIDEGATE_TEST_INFLUXDB2"),
-        process: None,
-    }
+    InfluxDb2 { url: shared("TIDEGATE_TEST_INFLUXDB2"), process: None }
 }
 
 /// What a test may do to a server's process. On a shared server it panics: other tests are using it.
@@ -167,10 +154,7 @@ impl Kafka {
         started(|| {
             let (port, controller) = (free_port(), free_port());
             let process = Process::start("kafka.sh", &[&port.to_string(), &controller.to_string()]);
-            let mut kafka = Self {
-                bootstrap: format!("127.0.0.1:{port}"),
-                process: Some(process),
-            };
+            let mut kafka = Self { bootstrap: format!("127.0.0.1:{port}"), process: Some(process) };
             kafka.became_ready().map(|()| kafka)
         })
     }
@@ -202,10 +186,7 @@ impl Kafka {
         let expected = usize::try_from(partitions).expect("a positive number of partitions");
         let deadline = Instant::now() + Duration::from_secs(10);
         while partitions_with_leader(&admin, name) < expected {
-            assert!(
-                Instant::now() < deadline,
-                "topic {name} got no leaders within 10 s"
-            );
+            assert!(Instant::now() < deadline, "topic {name} got no leaders within 10 s");
             thread::sleep(Duration::from_millis(20));
         }
     }
@@ -215,11 +196,7 @@ impl Kafka {
             .unwrap_or_else(|error| panic!("topic {name}: {error}"));
         for result in answer {
             if let Err((_, code)) = result {
-                assert_eq!(
-                    code,
-                    RDKafkaErrorCode::UnknownTopicOrPartition,
-                    "topic {name}"
-                );
+                assert_eq!(code, RDKafkaErrorCode::UnknownTopicOrPartition, "topic {name}");
             }
         }
     }
@@ -243,20 +220,13 @@ impl Kafka {
     }
 
     fn answering(self) -> Self {
-        assert!(
-            self.is_ready(),
-            "TIDEGATE_TEST_KAFKA={} does not answer",
-            self.bootstrap
-        );
+        assert!(self.is_ready(), "TIDEGATE_TEST_KAFKA={} does not answer", self.bootstrap);
         self
     }
 }
 
 fn partitions_with_leader(admin: &AdminClient<DefaultClientContext>, topic: &str) -> usize {
-    let Ok(metadata) = admin
-        .inner()
-        .fetch_metadata(Some(topic), Duration::from_secs(5))
-    else {
+    let Ok(metadata) = admin.inner().fetch_metadata(Some(topic), Duration::from_secs(5)) else {
         return 0;
     };
     metadata
@@ -283,10 +253,8 @@ impl VictoriaMetrics {
         started(|| {
             let port = free_port();
             let process = Process::start("victoria-metrics.sh", &[&port.to_string()]);
-            let mut server = Self {
-                url: format!("http://127.0.0.1:{port}"),
-                process: Some(process),
-            };
+            let mut server =
+                Self { url: format!("http://127.0.0.1:{port}"), process: Some(process) };
             server.became_ready().map(|()| server)
         })
     }
@@ -318,13 +286,9 @@ impl VictoriaMetrics {
         let mut all: BTreeMap<BTreeMap<String, String>, Vec<(i64, f64)>> = BTreeMap::new();
         for line in lines.lines() {
             let series = json(line);
-            let times = array(&series["timestamps"])
-                .iter()
-                .map(|time| time.as_i64().unwrap());
+            let times = array(&series["timestamps"]).iter().map(|time| time.as_i64().unwrap());
             let values = array(&series["values"]).iter().map(number);
-            all.entry(labels(&series["metric"]))
-                .or_default()
-                .extend(times.zip(values));
+            all.entry(labels(&series["metric"])).or_default().extend(times.zip(values));
         }
         for samples in all.values_mut() {
             samples.sort_by_key(|(time, _)| *time);
@@ -360,10 +324,8 @@ impl Prometheus {
         started(|| {
             let port = free_port().to_string();
             let process = Process::start("prometheus.sh", &[&port, window.unwrap_or("")]);
-            let mut server = Self {
-                url: format!("http://127.0.0.1:{port}"),
-                process: Some(process),
-            };
+            let mut server =
+                Self { url: format!("http://127.0.0.1:{port}"), process: Some(process) };
             server.became_ready().map(|()| server)
         })
     }
@@ -414,10 +376,8 @@ impl InfluxDb2 {
         let server = started(|| {
             let port = free_port();
             let process = Process::start("influxdb2.sh", &[&port.to_string()]);
-            let mut server = Self {
-                url: format!("http://127.0.0.1:{port}"),
-                process: Some(process),
-            };
+            let mut server =
+                Self { url: format!("http://127.0.0.1:{port}"), process: Some(process) };
             server.became_ready().map(|()| server)
         });
         let setup = start_script("influxdb2-setup.sh")
@@ -499,11 +459,7 @@ fn csv(text: &str) -> Vec<Vec<String>> {
 // -------------------------------------------------------------------------------- the Prometheus query API
 
 fn instant_query(url: &str, promql: &str, time: f64) -> Vec<Series> {
-    query_result(&get(
-        url,
-        "/api/v1/query",
-        &[("query", promql), ("time", &time.to_string())],
-    ))
+    query_result(&get(url, "/api/v1/query", &[("query", promql), ("time", &time.to_string())]))
 }
 
 fn range_query(url: &str, promql: &str, start: f64, end: f64, step: &str) -> Vec<Series> {
@@ -511,12 +467,7 @@ fn range_query(url: &str, promql: &str, start: f64, end: f64, step: &str) -> Vec
     query_result(&get(
         url,
         "/api/v1/query_range",
-        &[
-            ("query", promql),
-            ("start", &start),
-            ("end", &end),
-            ("step", step),
-        ],
+        &[("query", promql), ("start", &start), ("end", &end), ("step", step)],
     ))
 }
 
@@ -539,13 +490,8 @@ fn query_result(body: &str) -> Vec<Series> {
 
 /// `[seconds, "value"]`
 fn sample(pair: &Value) -> (i64, f64) {
-    let seconds = pair[0]
-        .as_f64()
-        .unwrap_or_else(|| panic!("not a sample: {pair}"));
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "rounded, and far within i64"
-    )]
+    let seconds = pair[0].as_f64().unwrap_or_else(|| panic!("not a sample: {pair}"));
+    #[expect(clippy::cast_possible_truncation, reason = "rounded, and far within i64")]
     let milliseconds = (seconds * 1000.0).round() as i64;
     (milliseconds, number(&pair[1]))
 }
@@ -556,30 +502,19 @@ fn number(value: &Value) -> f64 {
         Value::String(text) => match text.as_str() {
             "Infinity" => f64::INFINITY,
             "-Infinity" => f64::NEG_INFINITY,
-            other => other
-                .parse()
-                .unwrap_or_else(|_| panic!("not a number: {other}")),
+            other => other.parse().unwrap_or_else(|_| panic!("not a number: {other}")),
         },
-        other => other
-            .as_f64()
-            .unwrap_or_else(|| panic!("not a number: {other}")),
+        other => other.as_f64().unwrap_or_else(|| panic!("not a number: {other}")),
     }
 }
 
 fn labels(metric: &Value) -> BTreeMap<String, String> {
-    let metric = metric
-        .as_object()
-        .unwrap_or_else(|| panic!("not a set of labels: {metric}"));
-    metric
-        .iter()
-        .map(|(name, value)| (name.clone(), value.as_str().unwrap().to_owned()))
-        .collect()
+    let metric = metric.as_object().unwrap_or_else(|| panic!("not a set of labels: {metric}"));
+    metric.iter().map(|(name, value)| (name.clone(), value.as_str().unwrap().to_owned())).collect()
 }
 
 fn array(value: &Value) -> &Vec<Value> {
-    value
-        .as_array()
-        .unwrap_or_else(|| panic!("not an array: {value}"))
+    value.as_array().unwrap_or_else(|| panic!("not an array: {value}"))
 }
 
 fn json(text: &str) -> Value {
@@ -590,17 +525,12 @@ fn json(text: &str) -> Value {
 
 /// A GET that must succeed; the pairs become the query string.
 fn get(url: &str, path: &str, query: &[(&str, &str)]) -> String {
-    let query: Vec<String> = query
-        .iter()
-        .map(|(key, value)| format!("{}={}", escaped(key), escaped(value)))
-        .collect();
+    let query: Vec<String> =
+        query.iter().map(|(key, value)| format!("{}={}", escaped(key), escaped(value))).collect();
     let path = format!("{path}?{}", query.join("&"));
     let (status, body) =
         request(url, "GET", &path, &[], "").unwrap_or_else(|error| panic!("{url}{path}: {error}"));
-    assert!(
-        (200..300).contains(&status),
-        "{url}{path}: {status}: {body}"
-    );
+    assert!((200..300).contains(&status), "{url}{path}: {status}: {body}");
     body
 }
 
@@ -613,15 +543,11 @@ fn request(
     headers: &[(&str, &str)],
     body: &str,
 ) -> std::io::Result<(u16, String)> {
-    let address = url
-        .strip_prefix("http://")
-        .unwrap_or(url)
-        .trim_end_matches('/');
+    let address = url.strip_prefix("http://").unwrap_or(url).trim_end_matches('/');
     let mut stream = TcpStream::connect(address)?;
     stream.set_read_timeout(Some(Duration::from_secs(30)))?;
-    let headers = headers.iter().fold(String::new(), |all, (name, value)| {
-        all + name + ": " + value + "\r\n"
-    });
+    let headers =
+        headers.iter().fold(String::new(), |all, (name, value)| all + name + ": " + value + "\r\n");
     let length = body.len();
     stream.write_all(
         format!("{method} {path} HTTP/1.0\r\nHost: {address}\r\nContent-Length: {length}\r\n{headers}\r\n{body}")
@@ -630,24 +556,15 @@ fn request(
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer)?;
     let answer = String::from_utf8_lossy(&answer);
-    let (head, body) = answer
-        .split_once("\r\n\r\n")
-        .ok_or(std::io::ErrorKind::UnexpectedEof)?;
+    let (head, body) = answer.split_once("\r\n\r\n").ok_or(std::io::ErrorKind::UnexpectedEof)?;
     let status = head.split(' ').nth(1).and_then(|code| code.parse().ok());
-    Ok((
-        status.ok_or(std::io::ErrorKind::InvalidData)?,
-        body.to_owned(),
-    ))
+    Ok((status.ok_or(std::io::ErrorKind::InvalidData)?, body.to_owned()))
 }
 
 fn escaped(text: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
     let escape = |byte| {
-        if plain(byte) {
-            char::from(byte).to_string()
-        } else {
-            format!("%{byte:02X}")
-        }
+        if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }
     };
     text.bytes().map(escape).collect::<Vec<_>>().concat()
 }
@@ -668,26 +585,15 @@ impl Process {
             .prefix("tidegate-test-")
             .tempdir()
             .expect("a temporary folder");
-        let arguments = arguments
-            .iter()
-            .map(|&argument| argument.to_owned())
-            .collect();
-        let mut process = Self {
-            script,
-            arguments,
-            child: None,
-            folder,
-        };
+        let arguments = arguments.iter().map(|&argument| argument.to_owned()).collect();
+        let mut process = Self { script, arguments, child: None, folder };
         process.spawn();
         process
     }
 
     fn spawn(&mut self) {
-        let log = File::options()
-            .create(true)
-            .append(true)
-            .open(self.log_file())
-            .expect("a log file");
+        let log =
+            File::options().create(true).append(true).open(self.log_file()).expect("a log file");
         // Not a process group of its own: what ends the test run by signal must reach the servers too.
         let child = start_script(self.script)
             .arg(self.folder.path().join("data"))
@@ -720,10 +626,8 @@ impl Process {
 
     fn signal(&self, name: &str) {
         let child = self.child.as_ref().expect("the server is down already");
-        let sent = Command::new("bash")
-            .arg("-c")
-            .arg(format!("kill -{name} {}", child.id()))
-            .status();
+        let sent =
+            Command::new("bash").arg("-c").arg(format!("kill -{name} {}", child.id())).status();
         assert!(
             sent.is_ok_and(|status| status.success()),
             "SIG{name} for {} could not be sent",
@@ -745,11 +649,7 @@ impl Process {
         let log = std::fs::read_to_string(self.log_file()).unwrap_or_default();
         let lines: Vec<&str> = log.lines().collect();
         let tail = &lines[lines.len().saturating_sub(30)..];
-        format!(
-            "{} did not become ready; the end of its log:\n{}",
-            self.script,
-            tail.join("\n")
-        )
+        format!("{} did not become ready; the end of its log:\n{}", self.script, tail.join("\n"))
     }
 }
 
@@ -760,11 +660,7 @@ impl Drop for Process {
 }
 
 fn start_script(name: &str) -> Command {
-    Command::new(
-        PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-            .join("tests/stack/start")
-            .join(name),
-    )
+    Command::new(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/stack/start").join(name))
 }
 
 /// Tries three times, each with new ports: between our looking and the server's binding, somebody may take one.

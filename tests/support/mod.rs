@@ -1,5 +1,5 @@
-//! What integration tests share besides the servers: the real binary as a process, chance that can be repeated, and
-//! the recording proxy.
+//! What a test needs that kills the real binary: the binary as a process, messages that are known beforehand, chance
+//! that can be repeated, and a recording proxy.
 #![allow(
     unreachable_pub,
     reason = "`pub` marks what a test may use; `pub(crate)` on each would say no more"
@@ -17,14 +17,30 @@
 
 pub mod proxy;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::hash::{BuildHasher, RandomState};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use rdkafka::producer::{BaseRecord, DeliveryResult, Producer, ProducerContext, ThreadedProducer};
+use rdkafka::{ClientConfig, ClientContext, Message};
+
+use proxy::Point;
+
+pub const MESSAGES: u32 = 200_000;
+const SERIES: u32 = 200;
+pub const PARTITIONS: u32 = 4;
+/// A second: slower than the connector, so that the last kill, too, finds messages on their way.
+const PRODUCED_A_SECOND: u32 = 8_000;
+/// The timestamps of all messages lie in the half hour before the test: Prometheus refuses what is more than an hour
+/// older than its newest sample, and partitions are not read in step.
+const APART_MS: i64 = 9;
 /// How long a stop may take that was asked for.
 const STOPPED_WITHIN: Duration = Duration::from_secs(30);
 const SIGKILL: i32 = 9;
@@ -37,11 +53,8 @@ pub struct Tidegate {
 
 impl Tidegate {
     pub fn run(folder: &Path) -> Self {
-        let log = File::options()
-            .create(true)
-            .append(true)
-            .open(log_file(folder))
-            .expect("a log file");
+        let log =
+            File::options().create(true).append(true).open(log_file(folder)).expect("a log file");
         let child = Command::new(env!("CARGO_BIN_EXE_tidegate"))
             .args(["run", "--config", "tidegate.yaml", "connector.yaml"])
             .current_dir(folder)
@@ -50,10 +63,7 @@ impl Tidegate {
             .stderr(log)
             .spawn()
             .expect("the binary that this test was built with");
-        Self {
-            folder: folder.to_owned(),
-            child,
-        }
+        Self { folder: folder.to_owned(), child }
     }
 
     /// # Panics
@@ -76,10 +86,8 @@ impl Tidegate {
     /// SIGTERM, and how it has ended.
     pub fn terminate(mut self) -> ExitStatus {
         self.assert_runs();
-        let sent = Command::new("bash")
-            .arg("-c")
-            .arg(format!("kill -TERM {}", self.child.id()))
-            .status();
+        let sent =
+            Command::new("bash").arg("-c").arg(format!("kill -TERM {}", self.child.id())).status();
         assert!(sent.is_ok_and(|status| status.success()), "SIGTERM");
         let deadline = Instant::now() + STOPPED_WITHIN;
         loop {
@@ -87,10 +95,7 @@ impl Tidegate {
                 return status;
             }
             let tail = self.log_tail();
-            assert!(
-                Instant::now() < deadline,
-                "not stopped in {STOPPED_WITHIN:?}{tail}"
-            );
+            assert!(Instant::now() < deadline, "not stopped in {STOPPED_WITHIN:?}{tail}");
             thread::sleep(Duration::from_millis(20));
         }
     }
@@ -115,7 +120,7 @@ fn log_file(folder: &Path) -> PathBuf {
     folder.join("log")
 }
 
-/// Chance that is the same again for the same seed (SplitMix64).
+/// Chance that is the same again for the same seed (`SplitMix64`).
 #[derive(Debug, Clone)]
 pub struct Random(u64);
 
@@ -150,5 +155,146 @@ impl Random {
 
     pub fn below(&mut self, limit: u32) -> u32 {
         u32::try_from(self.next() % u64::from(limit)).unwrap_or_default()
+    }
+}
+
+// ---------------------------------------------------------------------------------------------------- the messages
+
+/// A series as a database returns it: its labels, and its samples as (milliseconds, value).
+type Series = (BTreeMap<String, String>, Vec<(i64, f64)>);
+
+/// What is produced, planned beforehand: so the point at each offset is known before anybody reads it.
+pub struct Messages {
+    /// The first one's time in milliseconds.
+    pub first_at: i64,
+    /// In the order of production, which is the order of time.
+    all: Vec<Point>,
+    /// By partition and offset.
+    pub partitions: Vec<Vec<Point>>,
+}
+
+impl Messages {
+    pub fn new(random: &mut Random) -> Self {
+        let first_at = now_ms() - APART_MS * i64::from(MESSAGES);
+        let point = |number| Point {
+            series: random.below(SERIES),
+            at: first_at + APART_MS * i64::from(number),
+        };
+        let all: Vec<Point> = (0..MESSAGES).map(point).collect();
+        let mut partitions = vec![Vec::new(); PARTITIONS as usize];
+        for point in &all {
+            partitions[partition(*point)].push(*point);
+        }
+        Self { first_at, all, partitions }
+    }
+
+    /// No two messages have the same.
+    fn value(&self, point: Point) -> f64 {
+        let number =
+            u32::try_from((point.at - self.first_at) / APART_MS).expect("a message's time");
+        f64::from(number) + 0.5
+    }
+
+    pub fn log_ends(&self) -> Vec<usize> {
+        self.partitions.iter().map(Vec::len).collect()
+    }
+
+    pub fn produce_in_background(self: &Arc<Self>, bootstrap: &str, topic: &str) -> JoinHandle<()> {
+        let (messages, topic) = (Arc::clone(self), topic.to_owned());
+        let producer: ThreadedProducer<Reports> = ClientConfig::new()
+            .set("bootstrap.servers", bootstrap)
+            .set("enable.idempotence", "true")
+            .set("linger.ms", "20")
+            .create_with_context(Reports::default())
+            .expect("a producer");
+        thread::spawn(move || messages.produce(&producer, &topic))
+    }
+
+    fn produce(&self, producer: &ThreadedProducer<Reports>, topic: &str) {
+        let start = Instant::now();
+        let mut offsets = vec![0; self.partitions.len()];
+        for (number, point) in (0..).zip(&self.all) {
+            if number % 200 == 0 {
+                let due = start + Duration::from_secs(1) * number / PRODUCED_A_SECOND;
+                thread::sleep(due.saturating_duration_since(Instant::now()));
+            }
+            let (partition, key) = (partition(*point), point.series.to_string());
+            let (at, value) = (point.at, self.value(*point));
+            let payload = format!(r#"{{"series":"{key}","at":{at},"reading":{value:?}}}"#);
+            let record = BaseRecord::with_opaque_to(topic, offsets[partition])
+                .partition(i32::try_from(partition).expect("a small number"))
+                .key(&key)
+                .payload(&payload);
+            producer
+                .send(record)
+                .map_err(|(error, _)| error)
+                .expect("room in the producer's queue");
+            offsets[partition] += 1;
+        }
+        producer.flush(Duration::from_secs(30)).expect("delivery");
+        let reports = producer.context();
+        assert_eq!(reports.as_planned.load(Ordering::Acquire), self.all.len());
+    }
+
+    /// Every message once with its value, and nothing else.
+    pub fn assert_stored_once(&self, stored: &[Series]) {
+        let row = |point: Point, value: f64| (point.series, point.at, value.to_bits());
+        let expected = self.all.iter();
+        let mut missing: BTreeSet<_> =
+            expected.map(|point| row(*point, self.value(*point))).collect();
+        let mut too_many = Vec::new();
+        for (labels, samples) in stored {
+            let series = series(labels);
+            for (at, value) in samples {
+                if !missing.remove(&row(Point { series, at: *at }, *value)) {
+                    too_many.push((series, at, value));
+                }
+            }
+        }
+        let examples = (
+            missing.iter().take(3).collect::<Vec<_>>(),
+            too_many.iter().take(3).collect::<Vec<_>>(),
+        );
+        let counts = (missing.len(), too_many.len());
+        assert_eq!(counts, (0, 0), "(missing, twice or wrong), for example {examples:?}");
+    }
+}
+
+/// # Panics
+/// When it is no series of these messages.
+fn series(labels: &BTreeMap<String, String>) -> u32 {
+    let names: Vec<&str> = labels.keys().map(String::as_str).collect();
+    assert_eq!(names, ["__name__", "series"], "{labels:?}");
+    assert_eq!(labels["__name__"], "lose_nothing_reading");
+    labels["series"].parse().expect("a number")
+}
+
+fn partition(point: Point) -> usize {
+    (point.series % PARTITIONS) as usize
+}
+
+pub fn now_ms() -> i64 {
+    #[expect(clippy::disallowed_methods, reason = "event times must be recent for Prometheus")]
+    let now = SystemTime::now();
+    let since = now.duration_since(UNIX_EPOCH).expect("a clock that is set");
+    i64::try_from(since.as_millis()).expect("a clock of this era")
+}
+
+/// Counts the messages that got the offset that they were planned for.
+#[derive(Default)]
+struct Reports {
+    as_planned: AtomicUsize,
+}
+
+impl ClientContext for Reports {}
+
+impl ProducerContext for Reports {
+    type DeliveryOpaque = usize;
+
+    fn delivery(&self, result: &DeliveryResult<'_>, planned: usize) {
+        let offset = result.as_ref().map(Message::offset);
+        if offset.is_ok_and(|offset| usize::try_from(offset) == Ok(planned)) {
+            self.as_planned.fetch_add(1, Ordering::AcqRel);
+        }
     }
 }

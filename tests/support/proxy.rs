@@ -50,9 +50,7 @@ impl Log {
     }
 
     pub fn was_acknowledged(&self, point: Point, by: Instant) -> bool {
-        self.first_acknowledged
-            .get(&point)
-            .is_some_and(|at| *at <= by)
+        self.first_acknowledged.get(&point).is_some_and(|at| *at <= by)
     }
 
     /// Points acknowledged and requests refused: moves as long as anything does.
@@ -92,20 +90,14 @@ impl Proxy {
             .enable_all()
             .build()
             .expect("a runtime");
-        let listener = runtime
-            .block_on(TcpListener::bind("127.0.0.1:0"))
-            .expect("a free port");
+        let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).expect("a free port");
         let address = listener.local_addr().expect("its address");
         let app = Router::new()
             .fallback(answer)
             .layer(DefaultBodyLimit::disable())
             .with_state(Arc::clone(&exchange));
         runtime.spawn(async move { axum::serve(listener, app).await });
-        Self {
-            url: format!("http://{address}"),
-            exchange,
-            _runtime: runtime,
-        }
+        Self { url: format!("http://{address}"), exchange, _runtime: runtime }
     }
 
     pub fn url(&self) -> &str {
@@ -156,9 +148,7 @@ impl Exchange {
 
     fn pause(&self, points: usize) -> Duration {
         let share = self.random.lock().unwrap().fraction();
-        self.a_point
-            .mul_f64(share)
-            .saturating_mul(u32::try_from(points).unwrap_or(u32::MAX))
+        self.a_point.mul_f64(share).saturating_mul(u32::try_from(points).unwrap_or(u32::MAX))
     }
 
     fn record(&self, status: StatusCode, points: &[Point]) {
@@ -171,7 +161,7 @@ impl Exchange {
     }
 }
 
-/// `measurement,series=17 value=1.5 1700000000000000000`, not compressed, in nanoseconds.
+/// `measurement,series=17 reading=1.5 1700000000000000000`, not compressed, in nanoseconds.
 pub fn line_protocol(body: &[u8]) -> Vec<Point> {
     let text = std::str::from_utf8(body).expect("line protocol is UTF-8");
     text.lines()
@@ -180,10 +170,7 @@ pub fn line_protocol(body: &[u8]) -> Vec<Point> {
             let key = parts.next().expect("a series key");
             let nanoseconds: i64 = parts.nth(1).expect("a timestamp").parse().expect(line);
             let series = key.split_once(",series=").expect(line).1;
-            Point {
-                series: series.parse().expect(line),
-                at: nanoseconds / 1_000_000,
-            }
+            Point { series: series.parse().expect(line), at: nanoseconds / 1_000_000 }
         })
         .collect()
 }
@@ -219,9 +206,7 @@ struct Sample {
 
 /// Snappy's block format around a `WriteRequest`.
 pub fn remote_write(body: &[u8]) -> Vec<Point> {
-    let plain = snap::raw::Decoder::new()
-        .decompress_vec(body)
-        .expect("snappy");
+    let plain = snap::raw::Decoder::new().decompress_vec(body).expect("snappy");
     let request = WriteRequest::decode(plain.as_slice()).expect("a WriteRequest");
     let mut points = Vec::new();
     for entry in request.timeseries {

@@ -88,8 +88,9 @@ impl Tidegate {
 
     /// Sends a signal by its short name, such as `TERM`.
     pub fn signal(&self, name: &str) {
-        let sent =
-            Command::new("bash").args(["-c", &format!("kill -{name} {}", self.child.id())]).status();
+        let sent = Command::new("bash")
+            .args(["-c", &format!("kill -{name} {}", self.child.id())])
+            .status();
         assert!(sent.unwrap().success(), "SIG{name} could not be sent; its log:\n{}", self.log());
     }
 
@@ -99,7 +100,11 @@ impl Tidegate {
         while !is_so() {
             let ended = self.child.try_wait().unwrap();
             assert!(ended.is_none(), "ended ({ended:?}) before {what}; its log:\n{}", self.log());
-            assert!(Instant::now() < deadline, "not within {WITHIN:?}: {what}; its log:\n{}", self.log());
+            assert!(
+                Instant::now() < deadline,
+                "not within {WITHIN:?}: {what}; its log:\n{}",
+                self.log()
+            );
             thread::sleep(Duration::from_millis(100));
         }
     }
@@ -118,7 +123,9 @@ impl Tidegate {
     /// Waits until a line of the log has this text in it.
     pub fn until_logged(&mut self, text: &str) {
         let log = log_file(&self.folder);
-        self.until(&format!("{text:?} is in its log"), || fs::read_to_string(&log).unwrap().contains(text));
+        self.until(&format!("{text:?} is in its log"), || {
+            fs::read_to_string(&log).unwrap().contains(text)
+        });
     }
 
     /// Waits until it has ended by itself or by a signal that was sent; its exit code.
@@ -129,7 +136,11 @@ impl Tidegate {
                 let by_signal = || panic!("ended by a signal ({status}); its log:\n{}", self.log());
                 return status.code().unwrap_or_else(by_signal);
             }
-            assert!(Instant::now() < deadline, "still running after {EXITS_WITHIN:?}; its log:\n{}", self.log());
+            assert!(
+                Instant::now() < deadline,
+                "still running after {EXITS_WITHIN:?}; its log:\n{}",
+                self.log()
+            );
             thread::sleep(Duration::from_millis(20));
         }
     }
@@ -290,7 +301,10 @@ impl Group {
         let mut list = TopicPartitionList::new();
         list.add_partition_range(&topic.name, 0, topic.partitions - 1);
         let list = self.consumer.committed_offsets(list, KAFKA_ANSWERS_WITHIN).unwrap();
-        list.elements().iter().map(|element| element.offset().to_raw().unwrap_or(0).max(0)).collect()
+        list.elements()
+            .iter()
+            .map(|element| element.offset().to_raw().unwrap_or(0).max(0))
+            .collect()
     }
 
     /// The ids of its members, once the group has settled. The broker gives a member a new id each

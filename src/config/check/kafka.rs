@@ -14,27 +14,18 @@ type Properties = BTreeMap<String, Secret>;
 
 /// Properties that Tidegate sets itself, and why nobody else may.
 const OWNED: [(&str, &str); 5] = [
-    (
-        "group.id",
-        "write `group:` at the top level of the connector instead",
-    ),
+    ("group.id", "write `group:` at the top level of the connector instead"),
     (
         "enable.auto.commit",
         "Tidegate commits an offset only when its points are durable; a timer would lose data",
     ),
-    (
-        "auto.commit.enable",
-        "it is another name of `enable.auto.commit`, which Tidegate owns",
-    ),
+    ("auto.commit.enable", "it is another name of `enable.auto.commit`, which Tidegate owns"),
     (
         "enable.auto.offset.store",
         "Tidegate commits an offset only when its points are durable; storing it on read would \
          lose data",
     ),
-    (
-        "enable.partition.eof",
-        "Tidegate reads records only, and has no use for the event",
-    ),
+    ("enable.partition.eof", "Tidegate reads records only, and has no use for the event"),
 ];
 
 pub(super) fn topics(raw: &raw::ConnectorFile, checker: &mut Checker<'_>) -> Option<Topics> {
@@ -94,11 +85,7 @@ fn pattern_is_legal(pattern: &str, checker: &mut Checker<'_>) -> bool {
     let message = if !pattern.starts_with('^') {
         "a pattern must begin with `^`: librdkafka takes it for a topic's name otherwise".into()
     } else if let Some(perl) = perl_only(pattern) {
-        let mend = if perl.starts_with("\\d") {
-            "; write `[0-9]`"
-        } else {
-            ""
-        };
+        let mend = if perl.starts_with("\\d") { "; write `[0-9]`" } else { "" };
         format!(
             "librdkafka's patterns are POSIX extended regular expressions, which don't know \
              {}{mend}",
@@ -107,11 +94,7 @@ fn pattern_is_legal(pattern: &str, checker: &mut Checker<'_>) -> bool {
     } else if let Err(error) = Regex::new(pattern) {
         let reason = error.to_string();
         // The last line says what is wrong; those before draw the pattern, which may be expanded.
-        let reason = reason
-            .lines()
-            .last()
-            .unwrap_or_default()
-            .trim_start_matches("error: ");
+        let reason = reason.lines().last().unwrap_or_default().trim_start_matches("error: ");
         format!("not a regular expression: {reason}")
     } else {
         return true;
@@ -128,9 +111,7 @@ fn perl_only(pattern: &str) -> Option<&str> {
             matches!(next, 'w' | 'W' | 's' | 'S' | 'b' | 'B') || !next.is_ascii_alphanumeric();
         (!known).then(|| &pattern[at..at + 2])
     });
-    let lazy = ["(?", "*?", "+?"]
-        .into_iter()
-        .find(|sign| pattern.contains(sign));
+    let lazy = ["(?", "*?", "+?"].into_iter().find(|sign| pattern.contains(sign));
     escape.or(lazy)
 }
 
@@ -141,10 +122,7 @@ pub(super) fn group(
 ) -> Option<String> {
     match &raw.group {
         Some(group) if group.trim().is_empty() => {
-            checker.wrong(
-                &["group"],
-                "the group's name is empty; leave it out for the default",
-            );
+            checker.wrong(&["group"], "the group's name is empty; leave it out for the default");
             None
         }
         Some(group) => Some(group.clone()),
@@ -156,10 +134,7 @@ pub(super) fn dead_letter(raw: &raw::ConnectorFile, checker: &mut Checker<'_>) -
     let topic = &raw.dead_letter.as_ref()?.topic;
     let at = &["dead_letter", "topic"];
     check_topic(topic, checker, at);
-    let pattern = raw
-        .topics_pattern
-        .as_deref()
-        .and_then(|pattern| Regex::new(pattern).ok());
+    let pattern = raw.topics_pattern.as_deref().and_then(|pattern| Regex::new(pattern).ok());
     if raw.topics.contains(topic) || pattern.is_some_and(|pattern| pattern.is_match(topic)) {
         checker.wrong(
             at,
@@ -195,10 +170,8 @@ fn check_millis(checker: &mut Checker<'_>, at: At<'_>) {
         return;
     };
     if scalar.text.trim().parse::<i64>().is_err() {
-        let message = format!(
-            "{} is not a whole number; librdkafka counts milliseconds",
-            scalar.shown()
-        );
+        let message =
+            format!("{} is not a whole number; librdkafka counts milliseconds", scalar.shown());
         checker.wrong(at, message);
     }
 }
@@ -227,17 +200,10 @@ pub(super) fn drain(checker: &mut Checker<'_>, drain: &str, properties: &Propert
     let Ok(drain) = humantime::parse_duration(drain) else {
         return;
     };
-    for (property, default) in [
-        ("session.timeout.ms", 45_000),
-        ("max.poll.interval.ms", 300_000),
-    ] {
-        let millis = properties
-            .get(property)
-            .map_or(Some(default), |v| v.expose().trim().parse().ok());
-        let Some(limit) = millis
-            .map(Duration::from_millis)
-            .filter(|limit| drain >= *limit)
-        else {
+    for (property, default) in [("session.timeout.ms", 45_000), ("max.poll.interval.ms", 300_000)] {
+        let millis =
+            properties.get(property).map_or(Some(default), |v| v.expose().trim().parse().ok());
+        let Some(limit) = millis.map(Duration::from_millis).filter(|limit| drain >= *limit) else {
             continue;
         };
         // Beside whichever of the two is written in this file.

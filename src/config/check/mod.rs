@@ -62,17 +62,8 @@ impl<'a> Checker<'a> {
     fn wrong_within(&mut self, at: At<'_>, offset: usize, message: impl Into<String>) {
         if self.findings.is_full() {
             self.findings.add(None, "");
-        } else if let Some((
-            span,
-            _,
-            Node {
-                value: Value::Scalar(scalar),
-                ..
-            },
-        )) = self.locate(at)
-        {
-            self.findings
-                .add(self.span_within(span, scalar, offset), message);
+        } else if let Some((span, _, Node { value: Value::Scalar(scalar), .. })) = self.locate(at) {
+            self.findings.add(self.span_within(span, scalar, offset), message);
         }
     }
 
@@ -81,10 +72,7 @@ impl<'a> Checker<'a> {
     fn locate(&self, at: At<'_>) -> Option<(Span, Span, &'a Node)> {
         let mut node = self.root;
         let mut key = match &node.value {
-            Value::Table(table) => table
-                .entries
-                .first()
-                .map_or(node.span, |first| first.key_span),
+            Value::Table(table) => table.entries.first().map_or(node.span, |first| first.key_span),
             _ => node.span,
         };
         for step in at {
@@ -101,9 +89,7 @@ impl<'a> Checker<'a> {
     }
 
     fn node(&self, at: At<'_>) -> Option<&'a Node> {
-        at.iter().try_fold(self.root, |node, step| {
-            node.child(step).map(|(child, _)| child)
-        })
+        at.iter().try_fold(self.root, |node, step| node.child(step).map(|(child, _)| child))
     }
 
     fn scalar(&self, at: At<'_>) -> Option<&'a Scalar> {
@@ -117,17 +103,12 @@ impl<'a> Checker<'a> {
 
     /// Whether any of a value's text came from an expansion.
     fn is_expanded(&self, at: At<'_>) -> bool {
-        self.scalar(at)
-            .is_some_and(|scalar| scalar.expansion != Expansion::None)
+        self.scalar(at).is_some_and(|scalar| scalar.expansion != Expansion::None)
     }
 
     /// Part of a value's text, where text and source are the same but for quotes.
     fn span_within(&self, span: Span, scalar: &Scalar, offset: usize) -> Span {
-        let written = self
-            .source
-            .text
-            .get(span.start..span.end)
-            .unwrap_or_default();
+        let written = self.source.text.get(span.start..span.end).unwrap_or_default();
         let quotes = written.find(&scalar.text).filter(|at| *at <= 1);
         match quotes {
             Some(quotes) if scalar.expansion == Expansion::None => {
@@ -142,11 +123,7 @@ impl<'a> Checker<'a> {
 /// The text of a value that may be a number or boolean: as it was written, but `0x1F` as `31` and
 /// `True` as `true`, which no other program would understand.
 fn canonical(scalar: &Scalar) -> String {
-    let kind = if scalar.plain {
-        Type::of(&scalar.text)
-    } else {
-        Type::Text
-    };
+    let kind = if scalar.plain { Type::of(&scalar.text) } else { Type::Text };
     match kind {
         Type::Boolean(value) => value.to_string(),
         Type::Integer(value) if !scalar.text.starts_with('-') => value.to_string(),
@@ -194,21 +171,13 @@ pub(super) fn connector(
 
 /// Checks `tidegate.yaml`.
 pub(super) fn process(raw: &raw::ProcessFile, checker: &mut Checker<'_>) -> Process {
-    Process {
-        log: raw.log,
-        kafka: kafka::own_properties(checker),
-    }
+    Process { log: raw.log, kafka: kafka::own_properties(checker) }
 }
 
 fn name(raw: &raw::ConnectorFile, checker: &mut Checker<'_>, file: &Path) -> Option<String> {
     const MOST: usize = 100;
     let legal = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
-    let stem = || {
-        file.file_stem()
-            .and_then(|stem| stem.to_str())
-            .unwrap_or_default()
-            .to_owned()
-    };
+    let stem = || file.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default().to_owned();
     let name = raw.name.clone().unwrap_or_else(stem);
     if (1..=MOST).contains(&name.len()) && name.bytes().all(legal) {
         return Some(name);
@@ -229,18 +198,9 @@ fn name(raw: &raw::ConnectorFile, checker: &mut Checker<'_>, file: &Path) -> Opt
 fn batch(raw: &raw::BatchRules, checker: &mut Checker<'_>) -> Option<BatchLimits> {
     let bytes = units::bytes(checker, &["batch", "max_bytes"], &raw.max_bytes);
     let hour = Duration::from_hours(1);
-    let linger = units::duration(
-        checker,
-        &["batch", "linger"],
-        &raw.linger,
-        Duration::ZERO..=hour,
-    );
+    let linger = units::duration(checker, &["batch", "linger"], &raw.linger, Duration::ZERO..=hour);
     let points = NonZeroUsize::new(raw.max_points as usize);
-    Some(BatchLimits {
-        points: points?,
-        bytes: bytes?,
-        linger: linger?,
-    })
+    Some(BatchLimits { points: points?, bytes: bytes?, linger: linger? })
 }
 
 fn delivery(
@@ -250,18 +210,8 @@ fn delivery(
 ) -> Option<Delivery> {
     let range = || Duration::from_millis(1)..=Duration::from_hours(1);
     let timeout = units::duration(checker, &["delivery", "timeout"], &raw.timeout, range());
-    let least = units::duration(
-        checker,
-        &["delivery", "min_backoff"],
-        &raw.min_backoff,
-        range(),
-    );
-    let most = units::duration(
-        checker,
-        &["delivery", "max_backoff"],
-        &raw.max_backoff,
-        range(),
-    );
+    let least = units::duration(checker, &["delivery", "min_backoff"], &raw.min_backoff, range());
+    let most = units::duration(checker, &["delivery", "max_backoff"], &raw.max_backoff, range());
     let drain = units::duration(checker, &["delivery", "drain"], &raw.drain, range());
     if least > most && most.is_some() {
         let at: At<'_> = if checker.node(&["delivery", "min_backoff"]).is_some() {

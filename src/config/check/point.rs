@@ -18,28 +18,15 @@ pub(super) fn mapping(
 ) -> Option<Mapping> {
     let measurement = measurement(&raw.measurement, checker, sink);
     // Collected after the loop, so that an error in one does not hide those of the next.
-    let tags: Vec<_> = raw
-        .tags
-        .iter()
-        .map(|(name, rule)| tag(name, rule, checker, sink))
-        .collect();
-    let fields: Vec<_> = raw
-        .fields
-        .iter()
-        .map(|(name, rule)| field(name, rule, checker, sink))
-        .collect();
+    let tags: Vec<_> = raw.tags.iter().map(|(name, rule)| tag(name, rule, checker, sink)).collect();
+    let fields: Vec<_> =
+        raw.fields.iter().map(|(name, rule)| field(name, rule, checker, sink)).collect();
     if raw.fields.is_empty() {
-        checker.missing(
-            &["point", "fields"],
-            "no fields: a point needs at least one",
-        );
+        checker.missing(&["point", "fields"], "no fields: a point needs at least one");
     }
     let tag_names: BTreeSet<_> = raw.tags.keys().collect();
     for name in raw.fields.keys().filter(|name| tag_names.contains(name)) {
-        let message = format!(
-            "{} is a tag's name already; rename one of them",
-            quoted(name)
-        );
+        let message = format!("{} is a tag's name already; rename one of them", quoted(name));
         checker.wrong_key(&["point", "fields", name], message);
     }
     let timestamp = match &raw.timestamp {
@@ -70,10 +57,7 @@ fn measurement(text: &str, checker: &mut Checker<'_>, sink: Option<Kind>) -> Opt
         .iter()
         .any(|piece| matches!(piece, Piece::Text(t) if t.contains(char::is_control)))
     {
-        checker.wrong(
-            at,
-            "a measurement can't hold a line break or another control character",
-        );
+        checker.wrong(at, "a measurement can't hold a line break or another control character");
     }
     Some(template)
 }
@@ -98,10 +82,9 @@ fn tag(name: &str, rule: &TagRule, checker: &mut Checker<'_>, sink: Option<Kind>
     let at = &["point", "tags", name];
     check_name("tag", name, checker, at, sink);
     let (source, required) = match rule {
-        TagRule::Short(text) if text.contains("{{") || text.contains("}}") => (
-            parse_template(text, checker, at).map(Source::Template),
-            false,
-        ),
+        TagRule::Short(text) if text.contains("{{") || text.contains("}}") => {
+            (parse_template(text, checker, at).map(Source::Template), false)
+        }
         TagRule::Short(text) => (path(text, checker, at), false),
         TagRule::Long(rule) => {
             let parts = Parts {
@@ -115,16 +98,9 @@ fn tag(name: &str, rule: &TagRule, checker: &mut Checker<'_>, sink: Option<Kind>
         }
     };
     if matches!(&source, Some(Source::Constant(text)) if text.is_empty()) {
-        checker.wrong(
-            &["point", "tags", name, "constant"],
-            "a tag's value can't be empty",
-        );
+        checker.wrong(&["point", "tags", name, "constant"], "a tag's value can't be empty");
     }
-    Some(Tag {
-        name: name.into(),
-        source: source?,
-        required,
-    })
+    Some(Tag { name: name.into(), source: source?, required })
 }
 
 fn field(
@@ -146,13 +122,7 @@ fn field(
         FieldRule::Short(text) => {
             let (name, source) = (name.into(), path(text, checker, at)?);
             let (kind, coerce, required) = (FieldKind::Float, false, false);
-            return Some(Field {
-                name,
-                source,
-                kind,
-                coerce,
-                required,
-            });
+            return Some(Field { name, source, kind, coerce, required });
         }
         FieldRule::Long(rule) => rule,
     };
@@ -170,22 +140,13 @@ fn field(
     };
     check_kind(name, rule, checker, sink);
     let (kind, coerce, required) = (rule.kind, rule.coerce, rule.required);
-    Some(Field {
-        name: name.into(),
-        source: source?,
-        kind,
-        coerce,
-        required,
-    })
+    Some(Field { name: name.into(), source: source?, kind, coerce, required })
 }
 
 fn check_kind(name: &str, rule: &raw::FieldSource, checker: &mut Checker<'_>, sink: Option<Kind>) {
     let at = &["point", "fields", name, "type"];
     if rule.kind == FieldKind::String && sink == Some(Kind::Prometheus) {
-        checker.wrong(
-            at,
-            "remote write holds numbers only; make this text a tag, or leave it out",
-        );
+        checker.wrong(at, "remote write holds numbers only; make this text a tag, or leave it out");
     }
     if rule.record == Some(RecordProperty::Topic) && rule.kind != FieldKind::String {
         checker.wrong(
@@ -254,10 +215,7 @@ fn source(parts: &Parts<'_>, checker: &mut Checker<'_>, at: At<'_>) -> Option<So
         }
         [_] => {}
         [first, second, ..] => {
-            checker.wrong_key(
-                &below(second),
-                format!("{} is given, too; {ONE}", quoted(first)),
-            );
+            checker.wrong_key(&below(second), format!("{} is given, too; {ONE}", quoted(first)));
             return None;
         }
     }
@@ -267,15 +225,8 @@ fn source(parts: &Parts<'_>, checker: &mut Checker<'_>, at: At<'_>) -> Option<So
     if let Some(text) = parts.template {
         let at = below("template");
         let template = parse_template(text, checker, &at)?;
-        if !template
-            .0
-            .iter()
-            .any(|piece| matches!(piece, Piece::Source(_)))
-        {
-            checker.wrong(
-                &at,
-                "a template without `{{ }}`; for fixed text use `constant`",
-            );
+        if !template.0.iter().any(|piece| matches!(piece, Piece::Source(_))) {
+            checker.wrong(&at, "a template without `{{ }}`; for fixed text use `constant`");
         }
         return Some(Source::Template(template));
     }
@@ -308,11 +259,7 @@ fn path(text: &str, checker: &mut Checker<'_>, at: At<'_>) -> Option<Source> {
         checker.wrong(at, "the value is not a path into the message");
     } else {
         let offset = template::byte_of_column(text, error.column);
-        let message = format!(
-            "{} is not a path into the message: {}",
-            quoted(text),
-            error.what
-        );
+        let message = format!("{} is not a path into the message: {}", quoted(text), error.what);
         checker.wrong_within(at, offset, message);
     }
     None
@@ -323,11 +270,7 @@ fn constant(name: &str, kind: FieldKind, checker: &mut Checker<'_>) -> Option<St
     let at = &["point", "fields", name, "constant"];
     let scalar = checker.scalar(at)?;
     let unquoted = scalar.plain && scalar.expansion != Expansion::Part;
-    let written = if unquoted {
-        Type::of(&scalar.text)
-    } else {
-        Type::Text
-    };
+    let written = if unquoted { Type::of(&scalar.text) } else { Type::Text };
     let text = match (kind, written) {
         (FieldKind::String, _) => return Some(scalar.text.clone()),
         #[expect(clippy::cast_precision_loss, reason = "a float was asked for")]
@@ -386,10 +329,7 @@ fn timestamp(rule: &raw::TimestampRule, checker: &mut Checker<'_>) -> Option<Tim
         }
     };
     match (rule.unit, rule.format) {
-        (Some(unit), None) => Some(TimeSource::Number {
-            source: source?,
-            unit,
-        }),
+        (Some(unit), None) => Some(TimeSource::Number { source: source?, unit }),
         (None, Some(raw::TimeFormat::Rfc3339)) => Some(TimeSource::Rfc3339 { source: source? }),
         (None, None) => {
             checker.missing(
@@ -402,10 +342,7 @@ fn timestamp(rule: &raw::TimestampRule, checker: &mut Checker<'_>) -> Option<Tim
         }
         (Some(_), Some(_)) => {
             let at = &["point", "timestamp", "format"];
-            checker.wrong_key(
-                at,
-                "`unit` is for numbers and `format` for text; keep one of them",
-            );
+            checker.wrong_key(at, "`unit` is for numbers and `format` for text; keep one of them");
             None
         }
     }

@@ -33,10 +33,7 @@ pub(super) fn sink(raw: &raw::SinkChoice, checker: &mut Checker<'_>) -> Option<S
             None
         }
         (Some(_), Some(_)) => {
-            checker.wrong(
-                &["sink"],
-                format!("{CHOICE}; for two databases write two connectors"),
-            );
+            checker.wrong(&["sink"], format!("{CHOICE}; for two databases write two connectors"));
             None
         }
     }
@@ -53,10 +50,7 @@ fn influxdb(raw: &raw::InfluxDb, checker: &mut Checker<'_>) -> Option<InfluxDb> 
     let url = address(&raw.url, checker, at);
     if let Some(url) = &url {
         if url.query().is_some() {
-            checker.wrong(
-                at,
-                "the address can't have a query (`?…`); use `org` and `bucket`",
-            );
+            checker.wrong(at, "the address can't have a query (`?…`); use `org` and `bucket`");
         }
         if url.path().contains("/api/v2/write")
             || url.path().trim_end_matches('/').ends_with("/write")
@@ -84,15 +78,9 @@ fn influxdb(raw: &raw::InfluxDb, checker: &mut Checker<'_>) -> Option<InfluxDb> 
 
 fn check_token(token: &str, checker: &mut Checker<'_>, at: At<'_>) {
     if token.is_empty() {
-        checker.wrong(
-            at,
-            "the token is empty; leave it out if the server asks for none",
-        );
+        checker.wrong(at, "the token is empty; leave it out if the server asks for none");
     } else if !token.bytes().all(|byte| byte.is_ascii_graphic()) {
-        checker.wrong(
-            at,
-            "the token has a space, a line break or a sign outside ASCII in it",
-        );
+        checker.wrong(at, "the token has a space, a line break or a sign outside ASCII in it");
     }
 }
 

@@ -5,15 +5,8 @@ use crate::map::{Piece, Source, Template};
 use crate::path::Path;
 
 /// What may stand between `{{` and `}}`.
-const NAMES: [&str; 7] = [
-    "topic",
-    "partition",
-    "offset",
-    "key",
-    "timestamp",
-    "header.NAME",
-    "value.PATH",
-];
+const NAMES: [&str; 7] =
+    ["topic", "partition", "offset", "key", "timestamp", "header.NAME", "value.PATH"];
 
 /// What is wrong, and at which byte of the text.
 #[derive(Debug, PartialEq, Eq)]
@@ -23,10 +16,7 @@ pub(super) struct Wrong {
 }
 
 fn wrong(at: usize, message: impl Into<String>) -> Wrong {
-    Wrong {
-        at,
-        message: message.into(),
-    }
+    Wrong { at, message: message.into() }
 }
 
 /// Reads a template; text without a placeholder is one, too.
@@ -49,11 +39,7 @@ pub(super) fn parse(text: &str) -> Result<Template, Vec<Wrong>> {
         at = inner + length + 2;
     }
     plain(text, at, text.len(), &mut pieces, &mut errors);
-    if errors.is_empty() {
-        Ok(Template(pieces))
-    } else {
-        Err(errors)
-    }
+    if errors.is_empty() { Ok(Template(pieces)) } else { Err(errors) }
 }
 
 fn plain(text: &str, from: usize, to: usize, pieces: &mut Vec<Piece>, errors: &mut Vec<Wrong>) {
@@ -71,10 +57,7 @@ fn placeholder(written: &str, at: usize) -> Result<Source, Wrong> {
         let parsed: Result<Path, _> = path.parse();
         let path = parsed.map_err(|error| {
             let column = at + "value.".len() + byte_of_column(path, error.column);
-            wrong(
-                column,
-                format!("{} is not a path: {}", quoted(path), error.what),
-            )
+            wrong(column, format!("{} is not a path: {}", quoted(path), error.what))
         })?;
         return Ok(Source::Value(path));
     }
@@ -92,10 +75,7 @@ fn placeholder(written: &str, at: usize) -> Result<Source, Wrong> {
         "key" => Source::Key,
         "timestamp" => Source::Timestamp,
         "" => {
-            return Err(wrong(
-                at,
-                format!("nothing between `{{{{` and `}}}}`; {}", allowed()),
-            ));
+            return Err(wrong(at, format!("nothing between `{{{{` and `}}}}`; {}", allowed())));
         }
         _ => return Err(wrong(at, unknown(written))),
     })
@@ -103,9 +83,7 @@ fn placeholder(written: &str, at: usize) -> Result<Source, Wrong> {
 
 /// The byte at which a character begins, counted from 1.
 pub(super) fn byte_of_column(text: &str, column: usize) -> usize {
-    text.char_indices()
-        .nth(column.saturating_sub(1))
-        .map_or(text.len(), |(at, _)| at)
+    text.char_indices().nth(column.saturating_sub(1)).map_or(text.len(), |(at, _)| at)
 }
 
 fn unknown(written: &str) -> String {
@@ -124,10 +102,7 @@ fn unknown(written: &str) -> String {
     }
     if written.parse::<Path>().is_ok() {
         let path = quoted(&format!("value.{written}"));
-        return format!(
-            "{message}; for a path into the message write {path}; {}",
-            allowed()
-        );
+        return format!("{message}; for a path into the message write {path}; {}", allowed());
     }
     format!("{message}; {}", allowed())
 }
@@ -141,11 +116,7 @@ mod tests {
     use super::*;
 
     fn errors(text: &str) -> Vec<(usize, String)> {
-        parse(text)
-            .unwrap_err()
-            .into_iter()
-            .map(|wrong| (wrong.at, wrong.message))
-            .collect()
+        parse(text).unwrap_err().into_iter().map(|wrong| (wrong.at, wrong.message)).collect()
     }
 
     #[test]
@@ -167,10 +138,7 @@ mod tests {
                 source(Source::Value("a.b[0]".parse().unwrap())),
             ]
         );
-        assert_eq!(
-            parse("plain").unwrap(),
-            Template(vec![Piece::Text("plain".into())])
-        );
+        assert_eq!(parse("plain").unwrap(), Template(vec![Piece::Text("plain".into())]));
         assert_eq!(parse("").unwrap(), Template(vec![]));
     }
 
@@ -179,27 +147,10 @@ mod tests {
         assert_eq!(errors("ab {{ topic"), [(3, "`{{` without `}}`".into())]);
         assert_eq!(errors("ab }} c"), [(3, "`}}` without `{{`".into())]);
         let two = errors("{{ tpic }} {{ header. }}");
-        assert_eq!(
-            two[0],
-            (
-                3,
-                "unknown placeholder `tpic`; did you mean `topic`?".into()
-            )
-        );
-        assert_eq!(
-            two[1],
-            (14, "`header.` needs a header's name after the dot".into())
-        );
-        assert!(
-            errors("{{ valu.a.b }}")[0]
-                .1
-                .contains("did you mean `value.a.b`?")
-        );
-        assert!(
-            errors("{{ device.id }}")[0]
-                .1
-                .contains("write `value.device.id`")
-        );
+        assert_eq!(two[0], (3, "unknown placeholder `tpic`; did you mean `topic`?".into()));
+        assert_eq!(two[1], (14, "`header.` needs a header's name after the dot".into()));
+        assert!(errors("{{ valu.a.b }}")[0].1.contains("did you mean `value.a.b`?"));
+        assert!(errors("{{ device.id }}")[0].1.contains("write `value.device.id`"));
         assert!(errors("{{ }}")[0].1.contains("nothing between"));
         assert_eq!(errors("x{{ value.a..b }}")[0].0, 12);
     }

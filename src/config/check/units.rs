@@ -22,14 +22,8 @@ pub(super) fn duration(
     };
     if !range.contains(&duration) {
         let (least, most) = (range.start(), range.end());
-        let (least, most) = (
-            humantime::format_duration(*least),
-            humantime::format_duration(*most),
-        );
-        checker.wrong(
-            at,
-            format!("{shown} is out of range: it must be from {least} to {most}"),
-        );
+        let (least, most) = (humantime::format_duration(*least), humantime::format_duration(*most));
+        checker.wrong(at, format!("{shown} is out of range: it must be from {least} to {most}"));
         return None;
     }
     Some(duration)
@@ -49,10 +43,7 @@ pub(super) fn bytes(checker: &mut Checker<'_>, at: At<'_>, text: &str) -> Option
         return None;
     };
     if !BYTES.contains(&bytes) {
-        checker.wrong(
-            at,
-            format!("{shown} is out of range: it must be from 1KiB to 64MiB"),
-        );
+        checker.wrong(at, format!("{shown} is out of range: it must be from 1KiB to 64MiB"));
         return None;
     }
     usize::try_from(bytes).ok().and_then(NonZeroUsize::new)
@@ -60,9 +51,7 @@ pub(super) fn bytes(checker: &mut Checker<'_>, at: At<'_>, text: &str) -> Option
 
 fn parse_bytes(text: &str) -> Option<u64> {
     let text = text.trim();
-    let digits = text
-        .find(|c: char| !c.is_ascii_digit())
-        .unwrap_or(text.len());
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let unit: u64 = match text[digits..].trim_start().to_ascii_lowercase().as_str() {
         "" | "b" => 1,
         "kb" => 1000,

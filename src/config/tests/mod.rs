@@ -39,10 +39,7 @@ fn environment() -> Environment<'static> {
 
 fn process() -> Process {
     let kafka = BTreeMap::from([("bootstrap.servers".into(), Secret::new("localhost:9092"))]);
-    Process {
-        kafka,
-        ..Process::default()
-    }
+    Process { kafka, ..Process::default() }
 }
 
 fn text(file: &str, text: &str) -> Result<Connector, Errors> {
@@ -69,22 +66,14 @@ fn yaml_files(folder: &Path) -> Vec<PathBuf> {
 /// Compares errors with the `.err` file beside a `.yaml` file; returns what differs.
 fn differs_from_golden(file: &Path, errors: &Errors) -> Option<String> {
     let actual = format!("{errors}\n");
-    assert!(
-        !actual.contains(MARK),
-        "{} shows a secret:\n{actual}",
-        file.display()
-    );
+    assert!(!actual.contains(MARK), "{} shows a secret:\n{actual}", file.display());
     let golden = file.with_extension("err");
     if std::env::var_os("UPDATE_GOLDEN").is_some() {
         fs::write(&golden, &actual).unwrap();
     }
     let expected = fs::read_to_string(&golden).unwrap_or_default();
-    (actual != expected).then(|| {
-        format!(
-            "--- {}: expected\n{expected}--- but found\n{actual}",
-            golden.display()
-        )
-    })
+    (actual != expected)
+        .then(|| format!("--- {}: expected\n{expected}--- but found\n{actual}", golden.display()))
 }
 
 #[test]
@@ -145,27 +134,16 @@ delivery: { in_flight: 2, timeout: 1m 30s, min_backoff: 10ms, max_backoff: 10ms,
 fn a_full_connector_is_read_as_written() {
     let connector = text("x.yaml", FULL).unwrap_or_else(|errors| panic!("{errors}"));
     assert_eq!(connector.name, "plant.sensors-1");
-    assert_eq!(
-        connector.topics,
-        Topics::List(vec!["sensors".into(), "sensors.2".into()])
-    );
-    assert_eq!(
-        (connector.group.as_str(), connector.workers.get()),
-        ("g", 8)
-    );
+    assert_eq!(connector.topics, Topics::List(vec!["sensors".into(), "sensors.2".into()]));
+    assert_eq!((connector.group.as_str(), connector.workers.get()), ("g", 8));
     let kafka = |name: &str| connector.kafka[name].expose();
     assert_eq!(kafka("bootstrap.servers"), "other:9092");
     assert_eq!(kafka("fetch.min.bytes"), "16");
     assert_eq!(kafka("socket.keepalive.enable"), "true");
     assert_eq!(kafka("sasl.password"), "hunter2\": {{ } # ${URL}");
-    let Sink::InfluxDb(sink) = &connector.sink else {
-        panic!("{:?}", connector.sink)
-    };
+    let Sink::InfluxDb(sink) = &connector.sink else { panic!("{:?}", connector.sink) };
     assert_eq!(sink.url, "http://db:8086/prefix");
-    assert_eq!(
-        sink.token.as_ref().map(Secret::expose),
-        Some("file-hunter2")
-    );
+    assert_eq!(sink.token.as_ref().map(Secret::expose), Some("file-hunter2"));
     assert!(!sink.gzip);
     assert_eq!(connector.dead_letter.as_deref(), Some("sensors.dead"));
     assert_eq!(connector.batch.bytes.get(), 1_048_576);
@@ -177,33 +155,15 @@ fn a_full_connector_is_read_as_written() {
 #[test]
 fn a_mapping_is_read_as_written() {
     let mapping = text("x.yaml", FULL).unwrap().mapping;
-    let pieces = [
-        Piece::Text("plant_".into()),
-        Piece::Source(Source::Value("kind".parse().unwrap())),
-    ];
+    let pieces =
+        [Piece::Text("plant_".into()), Piece::Source(Source::Value("kind".parse().unwrap()))];
     assert_eq!(mapping.measurement.0, pieces);
-    let tags: Vec<_> = mapping
-        .tags
-        .iter()
-        .map(|tag| (tag.name.as_str(), tag.required))
-        .collect();
-    assert_eq!(
-        tags,
-        [
-            ("rack", true),
-            ("room", false),
-            ("site", false),
-            ("version", false)
-        ]
-    );
+    let tags: Vec<_> = mapping.tags.iter().map(|tag| (tag.name.as_str(), tag.required)).collect();
+    assert_eq!(tags, [("rack", true), ("room", false), ("site", false), ("version", false)]);
     // As it was written, not as the number 1.1.
     assert_eq!(mapping.tags[3].source, Source::Constant("1.10".into()));
     let constant = |name: &str| {
-        let field = mapping
-            .fields
-            .iter()
-            .find(|field| field.name == name)
-            .unwrap();
+        let field = mapping.fields.iter().find(|field| field.name == name).unwrap();
         match &field.source {
             Source::Constant(text) => text.clone(),
             other => panic!("{other:?}"),
@@ -211,12 +171,7 @@ fn a_mapping_is_read_as_written() {
     };
     let constants = ["one", "big", "on", "text", "eight"].map(constant);
     assert_eq!(constants, ["1", "255", "true", "1.50", "8"]);
-    assert_eq!(
-        mapping.timestamp,
-        TimeSource::Rfc3339 {
-            source: Source::Header("ts".into())
-        }
-    );
+    assert_eq!(mapping.timestamp, TimeSource::Rfc3339 { source: Source::Header("ts".into()) });
 }
 
 #[test]
@@ -229,11 +184,7 @@ fn a_short_connector_takes_the_defaults() {
     assert_eq!(connector.topics, Topics::Pattern("^a".into()));
     assert_eq!(connector.workers, NonZeroUsize::MIN);
     assert_eq!(connector.mapping.timestamp, TimeSource::Record);
-    assert_eq!(
-        connector.delivery.in_flight,
-        NonZeroUsize::MIN,
-        "samples go in order"
-    );
+    assert_eq!(connector.delivery.in_flight, NonZeroUsize::MIN, "samples go in order");
     assert_eq!(connector.batch.points.get(), 5000);
     assert_eq!(connector.dead_letter, None);
 }
@@ -244,18 +195,13 @@ fn brokers_must_be_named_somewhere() {
                 sink: { prometheus: { url: 'http://vm/write' } }\n";
     let errors = load_text("a.yaml", text, &Process::default(), &environment()).unwrap_err();
     assert_eq!(errors.len(), 1);
-    assert!(
-        errors.to_string().contains("`bootstrap.servers`"),
-        "{errors}"
-    );
+    assert!(errors.to_string().contains("`bootstrap.servers`"), "{errors}");
 }
 
 #[test]
 fn secrets_are_not_shown_by_a_checked_configuration() {
     let connector = text("x.yaml", FULL).unwrap();
-    let Sink::InfluxDb(sink) = &connector.sink else {
-        panic!("{:?}", connector.sink)
-    };
+    let Sink::InfluxDb(sink) = &connector.sink else { panic!("{:?}", connector.sink) };
     let shown = format!("{connector:?} {}", sink.token.as_ref().unwrap());
     assert!(!shown.contains(MARK), "{shown}");
     assert!(shown.contains("***"));
@@ -287,11 +233,7 @@ const SMALL: &str = "topics: [a]\npoint: { measurement: m, fields: { f: f } }\n\
                      sink: { prometheus: { url: 'http://vm/write' } }\n";
 
 fn load_folder(folder: &Path) -> Result<Configuration, Errors> {
-    load(
-        Some(&folder.join("tidegate.yaml")),
-        &[folder.to_owned()],
-        &environment(),
-    )
+    load(Some(&folder.join("tidegate.yaml")), &[folder.to_owned()], &environment())
 }
 
 #[test]
@@ -305,51 +247,30 @@ fn a_folder_is_its_connector_files_in_order() {
         ("notes.txt", "not: right"),
     ]);
     let loaded = load_folder(folder.path()).unwrap_or_else(|errors| panic!("{errors}"));
-    let names: Vec<_> = loaded
-        .connectors
-        .iter()
-        .map(|connector| connector.name.as_str())
-        .collect();
+    let names: Vec<_> = loaded.connectors.iter().map(|connector| connector.name.as_str()).collect();
     assert_eq!(names, ["a", "b"]);
     assert_eq!(loaded.process.log, raw::LogFormat::Json);
-    assert_eq!(
-        loaded.connectors[0].kafka["bootstrap.servers"].expose(),
-        "localhost"
-    );
+    assert_eq!(loaded.connectors[0].kafka["bootstrap.servers"].expose(), "localhost");
 }
 
 #[test]
 fn errors_of_all_files_come_at_once() {
-    let folder = folder(&[
-        ("tidegate.yaml", "logg: json"),
-        ("a.yaml", "x: 1"),
-        ("b.yaml", "y: ["),
-    ]);
+    let folder = folder(&[("tidegate.yaml", "logg: json"), ("a.yaml", "x: 1"), ("b.yaml", "y: [")]);
     let errors = load_folder(folder.path()).unwrap_err();
     assert_eq!(errors.files(), 3, "{errors}");
     // What tidegate.yaml would have set is not asked for in the connectors.
-    assert!(
-        !errors.to_string().contains("bootstrap.servers"),
-        "{errors}"
-    );
+    assert!(!errors.to_string().contains("bootstrap.servers"), "{errors}");
 }
 
 #[test]
 fn twins_in_name_or_group_are_refused() {
     let named = format!("name: a\n{SMALL}");
     let grouped = format!("group: tidegate-a\n{SMALL}");
-    let files = [
-        ("tidegate.yaml", PROCESS),
-        ("a.yaml", SMALL),
-        ("b.yaml", &named),
-        ("c.yaml", &grouped),
-    ];
+    let files =
+        [("tidegate.yaml", PROCESS), ("a.yaml", SMALL), ("b.yaml", &named), ("c.yaml", &grouped)];
     let errors = load_folder(folder(&files).path()).unwrap_err().to_string();
     assert!(errors.contains("the name `a` is taken by"), "{errors}");
-    assert!(
-        errors.contains("the group `tidegate-a` is taken by"),
-        "{errors}"
-    );
+    assert!(errors.contains("the group `tidegate-a` is taken by"), "{errors}");
 }
 
 #[test]
@@ -357,23 +278,16 @@ fn an_empty_or_missing_folder_is_an_error() {
     let folder = folder(&[("tidegate.yaml", PROCESS)]);
     let errors = load_folder(folder.path()).unwrap_err().to_string();
     assert!(errors.contains("no connector file"), "{errors}");
-    let errors = load(None, &[folder.path().join("nowhere")], &environment())
-        .unwrap_err()
-        .to_string();
+    let errors =
+        load(None, &[folder.path().join("nowhere")], &environment()).unwrap_err().to_string();
     assert!(errors.contains("can't be read"), "{errors}");
 }
 
 #[test]
 fn a_file_that_is_too_large_or_no_text_is_an_error() {
     let folder = folder(&[("big.yaml", &"# x\n".repeat(300_000))]);
-    fs::write(
-        folder.path().join("bytes.yaml"),
-        b"topics: [a]\ntoken: hunter2\xff\n",
-    )
-    .unwrap();
-    let errors = load(None, &[folder.path().to_owned()], &environment())
-        .unwrap_err()
-        .to_string();
+    fs::write(folder.path().join("bytes.yaml"), b"topics: [a]\ntoken: hunter2\xff\n").unwrap();
+    let errors = load(None, &[folder.path().to_owned()], &environment()).unwrap_err().to_string();
     assert!(errors.contains("larger than 1 MiB"), "{errors}");
     assert!(errors.contains("bytes.yaml:2:15: not UTF-8"), "{errors}");
     assert!(!errors.contains(MARK), "{errors}");

@@ -34,18 +34,14 @@ pub(crate) struct Instants {
 impl Instants {
     /// One instant.
     pub(crate) fn one(time: i64) -> Self {
-        Self {
-            start: time,
-            end: time,
-            step: 1,
-        }
+        Self { start: time, end: time, step: 1 }
     }
 
     /// The instants of a range query, or Prometheus's error for a range that it doesn't answer.
     pub(crate) fn range(start: i64, end: i64, step: i64) -> Result<Self, String> {
         if end < start {
             return Err(
-                "invalid parameter \"end\": end timestamp must not be before start time".into(),
+                "invalid parameter \"end\": end timestamp must not be before start time".into()
             );
         }
         if step <= 0 {
@@ -88,9 +84,7 @@ pub(crate) fn evaluate(points: &Points, query: &Query, instants: Instants) -> An
                     group.entry(time).or_default().push(value);
                 }
             }
-            let groups = groups
-                .into_iter()
-                .filter(|(_, instants)| !instants.is_empty());
+            let groups = groups.into_iter().filter(|(_, instants)| !instants.is_empty());
             let reduce = |(time, values): (i64, Vec<f64>)| (time, operation.of(&values));
             Answer::Series(
                 groups
@@ -120,10 +114,7 @@ pub(crate) fn label_sets(points: &Points, selectors: &[Selector]) -> BTreeSet<La
 fn select<'a>(points: &'a Points, selector: &Selector) -> Vec<(Labels, Samples<'a>)> {
     let mut found = Vec::new();
     for (key, series) in points.series() {
-        let tags = key
-            .tags
-            .iter()
-            .map(|(name, value)| (legal(name), value.clone()));
+        let tags = key.tags.iter().map(|(name, value)| (legal(name), value.clone()));
         let mut labels: Labels = tags.collect();
         labels.remove("__name__");
         if !selector
@@ -135,10 +126,7 @@ fn select<'a>(points: &'a Points, selector: &Selector) -> Vec<(Labels, Samples<'
             continue;
         }
         for field in series.field_names() {
-            labels.insert(
-                "__name__".into(),
-                legal(&format!("{}_{field}", key.measurement)),
-            );
+            labels.insert("__name__".into(), legal(&format!("{}_{field}", key.measurement)));
             if selector.0.iter().all(|matcher| holds(matcher, &labels))
                 && let Some(samples) = series.samples(field)
             {
@@ -151,18 +139,11 @@ fn select<'a>(points: &'a Points, selector: &Selector) -> Vec<(Labels, Samples<'
 }
 
 fn holds(matcher: &Matcher, labels: &Labels) -> bool {
-    matcher
-        .condition
-        .holds(labels.get(&matcher.label).map_or("", String::as_str))
+    matcher.condition.holds(labels.get(&matcher.label).map_or("", String::as_str))
 }
 
 fn sample(samples: Samples<'_>, instants: Instants) -> Vec<(i64, f64)> {
-    let at = |time: i64| {
-        Some((
-            time,
-            samples.at(time.saturating_mul(NANOS_PER_MILLI), LOOKBACK)?,
-        ))
-    };
+    let at = |time: i64| Some((time, samples.at(time.saturating_mul(NANOS_PER_MILLI), LOOKBACK)?));
     instants.iter().filter_map(at).collect()
 }
 
@@ -209,11 +190,7 @@ mod tests {
         let labels = r#"{"__name__": "weather_temperature", "sensor": "1", "station": "july"}"#;
         assert_eq!(series, [(labels.to_owned(), vec![(11_000, 20.0)])]);
         assert_eq!(ask(r#"{__name__=~"weather_.*"}"#, at_11).len(), 5);
-        assert_eq!(
-            ask("an_other_thing_f", at_11).len(),
-            1,
-            "names are made legal"
-        );
+        assert_eq!(ask("an_other_thing_f", at_11).len(), 1, "names are made legal");
         assert_eq!(ask("weather_humidity", at_11), []);
     }
 
@@ -228,14 +205,8 @@ mod tests {
                 (r#"{"station": "may"}"#.to_owned(), vec![(10_000, 12.0)])
             ]
         );
-        assert_eq!(
-            ask("avg(weather_wind)", at_10),
-            [("{}".to_owned(), vec![(10_000, 3.5)])]
-        );
-        assert_eq!(
-            ask("sum by (absent) (weather_wind)", at_10)[0].1,
-            [(10_000, 7.0)]
-        );
+        assert_eq!(ask("avg(weather_wind)", at_10), [("{}".to_owned(), vec![(10_000, 3.5)])]);
+        assert_eq!(ask("sum by (absent) (weather_wind)", at_10)[0].1, [(10_000, 7.0)]);
     }
 
     #[test]
@@ -245,37 +216,16 @@ mod tests {
             panic!()
         };
         assert_eq!(samples.first(), Some(&(10_000, 12.0)));
-        assert_eq!(
-            samples.iter().find(|(time, _)| *time == 12_000),
-            Some(&(12_000, 13.0))
-        );
-        assert_eq!(
-            samples.last(),
-            Some(&(16_000, 13.0)),
-            "older than five seconds is gone"
-        );
+        assert_eq!(samples.iter().find(|(time, _)| *time == 12_000), Some(&(12_000, 13.0)));
+        assert_eq!(samples.last(), Some(&(16_000, 13.0)), "older than five seconds is gone");
     }
 
     #[test]
     fn refuses_ranges_that_prometheus_refuses() {
-        assert!(
-            Instants::range(2, 1, 1)
-                .unwrap_err()
-                .contains("before start")
-        );
+        assert!(Instants::range(2, 1, 1).unwrap_err().contains("before start"));
         assert!(Instants::range(1, 2, 0).unwrap_err().contains("resolution"));
-        assert!(
-            Instants::range(0, 11_001, 1)
-                .unwrap_err()
-                .contains("11,000")
-        );
-        assert_eq!(
-            Instants::range(0, 10, 5)
-                .unwrap()
-                .iter()
-                .collect::<Vec<_>>(),
-            [0, 5, 10]
-        );
+        assert!(Instants::range(0, 11_001, 1).unwrap_err().contains("11,000"));
+        assert_eq!(Instants::range(0, 10, 5).unwrap().iter().collect::<Vec<_>>(), [0, 5, 10]);
     }
 
     #[test]

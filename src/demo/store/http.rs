@@ -42,29 +42,18 @@ pub(crate) fn query_routes(store: Arc<Store>) -> Router {
         .route("/api/v1/labels", get(label_names).post(label_names))
         .route("/api/v1/label/{name}/values", get(label_values))
         .route("/api/v1/series", get(series).post(series))
-        .layer(middleware::from_fn_with_state(
-            Arc::clone(&store),
-            only_when_up,
-        ))
+        .layer(middleware::from_fn_with_state(Arc::clone(&store), only_when_up))
         .with_state(store)
 }
 
 /// Text, as a proxy in front of a dead server would answer.
 fn down() -> Response {
-    (
-        StatusCode::SERVICE_UNAVAILABLE,
-        [(header::CONNECTION, "close")],
-        "the store is down",
-    )
+    (StatusCode::SERVICE_UNAVAILABLE, [(header::CONNECTION, "close")], "the store is down")
         .into_response()
 }
 
 async fn only_when_up(State(store): State<Arc<Store>>, request: Request, next: Next) -> Response {
-    if store.is_up() {
-        next.run(request).await
-    } else {
-        down()
-    }
+    if store.is_up() { next.run(request).await } else { down() }
 }
 
 #[derive(Deserialize)]
@@ -99,9 +88,7 @@ fn write_body(store: &Store, precision: &str, headers: &HeaderMap, body: &[u8]) 
         "s" => 1_000_000_000,
         _ => return influx_error(StatusCode::BAD_REQUEST, "invalid", "invalid precision"),
     };
-    let zipped = headers
-        .get(header::CONTENT_ENCODING)
-        .is_some_and(|encoding| encoding == "gzip");
+    let zipped = headers.get(header::CONTENT_ENCODING).is_some_and(|encoding| encoding == "gzip");
     let text = match text(body, zipped) {
         Ok(text) => text,
         Err(why) => return influx_error(StatusCode::BAD_REQUEST, "invalid", why),
@@ -110,9 +97,7 @@ fn write_body(store: &Store, precision: &str, headers: &HeaderMap, body: &[u8]) 
         Ok(lines) => lines,
         Err(why) => return influx_error(StatusCode::BAD_REQUEST, "invalid", &why),
     };
-    let written = store
-        .points()
-        .write(lines, unit, now_millis().saturating_mul(1_000_000));
+    let written = store.points().write(lines, unit, now_millis().saturating_mul(1_000_000));
     let dropped = written.too_old + written.over_series_limit;
     if dropped == 0 {
         return StatusCode::NO_CONTENT.into_response();
@@ -124,11 +109,7 @@ fn write_body(store: &Store, precision: &str, headers: &HeaderMap, body: &[u8]) 
     };
     let message =
         format!("failure writing points to database: partial write: {why} dropped={dropped}");
-    influx_error(
-        StatusCode::UNPROCESSABLE_ENTITY,
-        "unprocessable entity",
-        &message,
-    )
+    influx_error(StatusCode::UNPROCESSABLE_ENTITY, "unprocessable entity", &message)
 }
 
 fn text(body: &[u8], zipped: bool) -> Result<String, &'static str> {
@@ -136,9 +117,7 @@ fn text(body: &[u8], zipped: bool) -> Result<String, &'static str> {
     if zipped {
         let limit = u64::try_from(MAX_BODY).unwrap_or(u64::MAX);
         let mut unzipped = flate2::read::MultiGzDecoder::new(body).take(limit + 1);
-        unzipped
-            .read_to_end(&mut bytes)
-            .map_err(|_| "gzip: invalid data")?;
+        unzipped.read_to_end(&mut bytes).map_err(|_| "gzip: invalid data")?;
     } else {
         bytes.extend_from_slice(body);
     }
@@ -159,20 +138,15 @@ impl Form {
     fn read(uri: &Uri, body: &[u8]) -> Result<Self, BadData> {
         let form = str::from_utf8(body).map_err(|_| bad_data("the form is not UTF-8"))?;
         let both = format!("/?{}&{form}", uri.query().unwrap_or_default());
-        let both: Uri = both
-            .trim_end_matches('&')
-            .parse()
-            .map_err(|_| bad_data("malformed form"))?;
+        let both: Uri =
+            both.trim_end_matches('&').parse().map_err(|_| bad_data("malformed form"))?;
         let Parameters(pairs) =
             Parameters::try_from_uri(&both).map_err(|why| bad_data(&why.to_string()))?;
         Ok(Self(pairs))
     }
 
     fn get(&self, name: &str) -> Option<&str> {
-        self.0
-            .iter()
-            .find(|(key, _)| key == name)
-            .map(|(_, value)| value.as_str())
+        self.0.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
     fn query(&self) -> Result<query::Query, BadData> {
@@ -193,11 +167,8 @@ impl Form {
         let Some(text) = self.get(name) else {
             return Ok(None);
         };
-        let millis = seconds(text).or_else(|| {
-            text.parse::<jiff::Timestamp>()
-                .ok()
-                .map(jiff::Timestamp::as_millisecond)
-        });
+        let millis = seconds(text)
+            .or_else(|| text.parse::<jiff::Timestamp>().ok().map(jiff::Timestamp::as_millisecond));
         let cannot =
             || format!("invalid parameter {name:?}: cannot parse {text:?} to a valid timestamp");
         millis.map(Some).ok_or_else(|| bad_data(&cannot()))
@@ -212,16 +183,11 @@ impl Form {
     /// Milliseconds of a duration: seconds, or Prometheus's spelling (`15s`).
     fn step(&self) -> Result<i64, BadData> {
         let text = self.get("step").unwrap_or_default();
-        let spelled = || {
-            humantime::parse_duration(text)
-                .ok()
-                .and_then(|d| i64::try_from(d.as_millis()).ok())
-        };
+        let spelled =
+            || humantime::parse_duration(text).ok().and_then(|d| i64::try_from(d.as_millis()).ok());
         let cannot =
             || format!("invalid parameter \"step\": cannot parse {text:?} to a valid duration");
-        seconds(text)
-            .or_else(spelled)
-            .ok_or_else(|| bad_data(&cannot()))
+        seconds(text).or_else(spelled).ok_or_else(|| bad_data(&cannot()))
     }
 }
 
@@ -265,10 +231,9 @@ async fn range(
     let answer = evaluate::evaluate(&store.points(), &query, instants);
     let series = match answer {
         Answer::Series(series) => series,
-        Answer::Number(number) => vec![(
-            Labels::new(),
-            instants.iter().map(|time| (time, number)).collect(),
-        )],
+        Answer::Number(number) => {
+            vec![(Labels::new(), instants.iter().map(|time| (time, number)).collect())]
+        }
     };
     let one = |(labels, samples): &(Labels, Vec<(i64, f64)>)| {
         let values = samples.iter().map(|&(time, value)| sample(time, value));
@@ -296,9 +261,7 @@ async fn label_values(
 ) -> Result<Json<Value>, BadData> {
     let selectors = Form::read(&uri, &[])?.selectors()?;
     let sets = evaluate::label_sets(&store.points(), &selectors);
-    Ok(success(&json!(sorted(
-        sets.iter().filter_map(|labels| labels.get(&name))
-    ))))
+    Ok(success(&json!(sorted(sets.iter().filter_map(|labels| labels.get(&name))))))
 }
 
 async fn series(
@@ -310,24 +273,15 @@ async fn series(
     if selectors.is_empty() {
         return Err(bad_data("no match[] parameter provided"));
     }
-    Ok(success(&json!(evaluate::label_sets(
-        &store.points(),
-        &selectors
-    ))))
+    Ok(success(&json!(evaluate::label_sets(&store.points(), &selectors))))
 }
 
 fn sorted<'a>(names: impl Iterator<Item = &'a String>) -> Vec<&'a String> {
-    names
-        .collect::<std::collections::BTreeSet<_>>()
-        .into_iter()
-        .collect()
+    names.collect::<std::collections::BTreeSet<_>>().into_iter().collect()
 }
 
 /// Prometheus's sample: seconds, and the value as text.
-#[expect(
-    clippy::cast_precision_loss,
-    reason = "milliseconds since 1970 fit in 2^53"
-)]
+#[expect(clippy::cast_precision_loss, reason = "milliseconds since 1970 fit in 2^53")]
 fn sample(millis: i64, value: f64) -> Value {
     json!([millis as f64 / 1000.0, value.to_string()])
 }

@@ -63,11 +63,7 @@ fn parse_line(line: &str) -> Result<Line, &'static str> {
         }
     }
     let time = time(&mut input)?;
-    Ok(Line {
-        series: SeriesKey { measurement, tags },
-        fields,
-        time,
-    })
+    Ok(Line { series: SeriesKey { measurement, tags }, fields, time })
 }
 
 /// Reads up to an unescaped character of `ends`; a backslash only escapes what could end a name.
@@ -137,10 +133,7 @@ fn skip_text(input: &mut Input<'_>) -> Result<(), &'static str> {
 }
 
 /// A float, an integer (`5i`), an unsigned integer (`5u`) or a boolean, which charts as 1 or 0.
-#[expect(
-    clippy::cast_precision_loss,
-    reason = "Prometheus's values are f64, whatever was written"
-)]
+#[expect(clippy::cast_precision_loss, reason = "Prometheus's values are f64, whatever was written")]
 fn number(word: &str) -> Result<f64, &'static str> {
     match word {
         "t" | "T" | "true" | "True" | "TRUE" => return Ok(1.0),
@@ -179,25 +172,16 @@ mod tests {
     }
 
     fn pairs(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
-        pairs
-            .iter()
-            .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
-            .collect()
+        pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect()
     }
 
     #[test]
     fn reads_every_part_and_sorts_tags() {
         let line = one("weather,station=july,sensor=july-14 temperature=22.1,ok=t,n=-5i,u=7u 1718");
         assert_eq!(line.series.measurement, "weather");
-        assert_eq!(
-            line.series.tags,
-            pairs(&[("sensor", "july-14"), ("station", "july")])
-        );
-        let numbers: Vec<_> = line
-            .fields
-            .iter()
-            .map(|(name, field)| (name.as_str(), *field))
-            .collect();
+        assert_eq!(line.series.tags, pairs(&[("sensor", "july-14"), ("station", "july")]));
+        let numbers: Vec<_> =
+            line.fields.iter().map(|(name, field)| (name.as_str(), *field)).collect();
         assert_eq!(
             numbers,
             [
@@ -214,10 +198,7 @@ mod tests {
     fn undoes_escapes() {
         let line = one(r#"my\ weather\,x,a\=b=c\ d\,e,back=C:\dir f\ 1="say \"hi, a=b\" \\",g=1"#);
         assert_eq!(line.series.measurement, "my weather,x");
-        assert_eq!(
-            line.series.tags,
-            pairs(&[("a=b", "c d,e"), ("back", r"C:\dir")])
-        );
+        assert_eq!(line.series.tags, pairs(&[("a=b", "c d,e"), ("back", r"C:\dir")]));
         assert_eq!(line.fields[0], ("f 1".to_owned(), Field::Text));
         assert_eq!(line.fields[1], ("g".to_owned(), Field::Number(1.0)));
         assert_eq!(line.time, None);
@@ -226,10 +207,7 @@ mod tests {
     #[test]
     fn skips_comments_and_blank_lines() {
         let lines = parse("# a comment\n\nm f=1 1\r\n  \nm f=2 2\n").unwrap();
-        assert_eq!(
-            lines.iter().map(|line| line.time).collect::<Vec<_>>(),
-            [Some(1), Some(2)]
-        );
+        assert_eq!(lines.iter().map(|line| line.time).collect::<Vec<_>>(), [Some(1), Some(2)]);
     }
 
     #[test]
@@ -250,10 +228,7 @@ mod tests {
             ("m f=1 12.5", "bad timestamp"),
             ("m f=1 1 2", "bad timestamp"),
         ] {
-            assert_eq!(
-                parse(line).unwrap_err(),
-                format!("unable to parse '{line}': {why}")
-            );
+            assert_eq!(parse(line).unwrap_err(), format!("unable to parse '{line}': {why}"));
         }
     }
 }

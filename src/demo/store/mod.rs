@@ -73,14 +73,12 @@ impl Store {
             }
             was_up
         });
-        self.outages
-            .fetch_add(u64::from(went_down), Ordering::Relaxed);
+        self.outages.fetch_add(u64::from(went_down), Ordering::Relaxed);
     }
 
     /// Brings the store up again, with all that it had.
     pub(crate) fn bring_up(&self) {
-        self.power
-            .send_if_modified(|power| std::mem::replace(power, Power::Up) != Power::Up);
+        self.power.send_if_modified(|power| std::mem::replace(power, Power::Up) != Power::Up);
     }
 
     pub(crate) fn is_up(&self) -> bool {
@@ -105,10 +103,9 @@ impl Store {
         let query = query::parse(expression)?;
         match evaluate::evaluate(&self.points(), &query, Instants::one(now)) {
             Answer::Number(number) => Ok(Some(number)),
-            Answer::Series(series) => Ok(series
-                .first()
-                .and_then(|(_, samples)| samples.last())
-                .map(|&(_, value)| value)),
+            Answer::Series(series) => {
+                Ok(series.first().and_then(|(_, samples)| samples.last()).map(|&(_, value)| value))
+            }
         }
     }
 
@@ -169,10 +166,7 @@ impl Port {
 /// Serves the store at its port whenever it is up, and refuses connections while it is down. Ends
 /// only with an error.
 pub(crate) async fn serve(store: Arc<Store>, port: Port) -> std::io::Result<()> {
-    let Port {
-        mut socket,
-        address,
-    } = port;
+    let Port { mut socket, address } = port;
     let mut power = store.power.subscribe();
     loop {
         if power.wait_for(|power| *power == Power::Up).await.is_err() {

@@ -67,12 +67,7 @@ impl Points {
                 written.over_series_limit += 1;
                 continue;
             }
-            match self
-                .series
-                .entry(line.series)
-                .or_default()
-                .write(time, line.fields)
-            {
+            match self.series.entry(line.series).or_default().write(time, line.fields) {
                 Outcome::New => self.stored += 1,
                 Outcome::Rewritten => self.rewritten += 1,
                 Outcome::TooOld => written.too_old += 1,
@@ -90,11 +85,7 @@ enum Outcome {
 
 impl Default for Series {
     fn default() -> Self {
-        Self {
-            times: VecDeque::new(),
-            fields: Vec::new(),
-            dropped_through: i64::MIN,
-        }
+        Self { times: VecDeque::new(), fields: Vec::new(), dropped_through: i64::MIN }
     }
 }
 
@@ -107,10 +98,7 @@ impl Series {
     /// A field's times and values, ascending by time; `NaN` where a point lacks the field.
     pub(crate) fn samples(&self, field: &str) -> Option<Samples<'_>> {
         let (_, values) = self.fields.iter().find(|(name, _)| name == field)?;
-        Some(Samples {
-            times: &self.times,
-            values,
-        })
+        Some(Samples { times: &self.times, values })
     }
 
     fn write(&mut self, time: i64, fields: Vec<(String, Field)>) -> Outcome {
@@ -214,10 +202,7 @@ mod tests {
         let mut points = Points::default();
         let body = "m,s=a f=1 10\nm,s=a f=2 11\nm,s=b f=3 10";
         write(&mut points, body);
-        assert_eq!(
-            (points.stored(), points.rewritten(), points.series_count()),
-            (3, 0, 2)
-        );
+        assert_eq!((points.stored(), points.rewritten(), points.series_count()), (3, 0, 2));
         write(&mut points, body);
         write(&mut points, "m,s=a f=9 10");
         assert_eq!((points.stored(), points.rewritten()), (3, 4));
@@ -230,11 +215,7 @@ mod tests {
         write(&mut points, "m f=5,g=7 10");
         assert_eq!(value(&points, "f", 11), Some(5.0));
         assert_eq!(value(&points, "g", 11), Some(7.0));
-        assert_eq!(
-            value(&points, "g", 12),
-            Some(7.0),
-            "the newest that has the field"
-        );
+        assert_eq!(value(&points, "g", 12), Some(7.0), "the newest that has the field");
         assert_eq!(value(&points, "h", 12), None);
     }
 
@@ -243,13 +224,9 @@ mod tests {
         let mut points = Points::default();
         write(&mut points, "m f=3 30\nm f=1 10\nm f=2 20");
         assert_eq!(points.stored(), 3);
-        for (second, expected) in [
-            (9, None),
-            (10, Some(1.0)),
-            (14, Some(1.0)),
-            (15, None),
-            (21, Some(2.0)),
-        ] {
+        for (second, expected) in
+            [(9, None), (10, Some(1.0)), (14, Some(1.0)), (15, None), (21, Some(2.0))]
+        {
             assert_eq!(value(&points, "f", second), expected, "at {second}");
         }
     }
@@ -259,13 +236,7 @@ mod tests {
         let mut points = Points::default();
         write(&mut points, "m f=1 10\nm f=2 1000");
         assert_eq!(value(&points, "f", 10), None, "let go of");
-        assert_eq!(
-            write(&mut points, "m f=1 10"),
-            Written {
-                too_old: 1,
-                over_series_limit: 0
-            }
-        );
+        assert_eq!(write(&mut points, "m f=1 10"), Written { too_old: 1, over_series_limit: 0 });
         assert_eq!((points.stored(), points.rewritten()), (2, 0));
     }
 
@@ -282,10 +253,7 @@ mod tests {
         let lines: Vec<_> = (0..=MAX_SERIES).map(|i| format!("m,s={i} f=1 1")).collect();
         assert_eq!(
             write(&mut points, &lines.join("\n")),
-            Written {
-                too_old: 0,
-                over_series_limit: 1
-            }
+            Written { too_old: 0, over_series_limit: 1 }
         );
         assert_eq!(points.series_count(), MAX_SERIES);
     }

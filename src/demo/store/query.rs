@@ -11,11 +11,7 @@ use regex::Regex;
 pub(crate) enum Query {
     Number(f64),
     Select(Selector),
-    Aggregate {
-        operation: Aggregation,
-        by: Vec<String>,
-        of: Selector,
-    },
+    Aggregate { operation: Aggregation, by: Vec<String>, of: Selector },
 }
 
 /// Which series: all matchers hold. At least one doesn't match the empty text.
@@ -72,10 +68,7 @@ impl Aggregation {
     }
 
     /// The result over a group's values, of which there is at least one.
-    #[expect(
-        clippy::cast_precision_loss,
-        reason = "a count of series, far below 2^53"
-    )]
+    #[expect(clippy::cast_precision_loss, reason = "a count of series, far below 2^53")]
     pub(crate) fn of(self, values: &[f64]) -> f64 {
         let sum = || values.iter().sum::<f64>();
         match self {
@@ -159,10 +152,7 @@ impl<'a> Parser<'a> {
         let mut matchers = Vec::new();
         if !metric.is_empty() {
             let condition = Condition::Is(metric.to_owned());
-            matchers.push(Matcher {
-                label: "__name__".to_owned(),
-                condition,
-            });
+            matchers.push(Matcher { label: "__name__".to_owned(), condition });
         }
         if self.take("{") {
             while !self.take("}") {
@@ -202,9 +192,7 @@ impl<'a> Parser<'a> {
         let mut sum = 0.0;
         loop {
             let digits = self.take_while(|c| c.is_ascii_digit() || c == '.');
-            sum += digits
-                .parse::<f64>()
-                .map_err(|_| self.error("expected a number"))?;
+            sum += digits.parse::<f64>().map_err(|_| self.error("expected a number"))?;
             if !self.take("+") {
                 return Ok(Query::Number(sum));
             }
@@ -224,10 +212,7 @@ impl<'a> Parser<'a> {
     fn quoted(&mut self) -> Result<String, String> {
         self.skip_spaces();
         let mut chars = self.rest().char_indices();
-        let quote = chars
-            .next()
-            .map(|(_, c)| c)
-            .filter(|c| matches!(c, '"' | '\'' | '`'));
+        let quote = chars.next().map(|(_, c)| c).filter(|c| matches!(c, '"' | '\'' | '`'));
         let quote = quote.ok_or_else(|| self.error("expected a quoted text"))?;
         let mut text = String::new();
         while let Some((i, c)) = chars.next() {
@@ -274,20 +259,12 @@ impl<'a> Parser<'a> {
     }
 
     fn expect(&mut self, token: &str) -> Result<(), String> {
-        if self.take(token) {
-            Ok(())
-        } else {
-            Err(self.error(&format!("expected {token:?}")))
-        }
+        if self.take(token) { Ok(()) } else { Err(self.error(&format!("expected {token:?}"))) }
     }
 
     fn end(&mut self) -> Result<(), String> {
         self.skip_spaces();
-        if self.rest().is_empty() {
-            Ok(())
-        } else {
-            Err(self.not_taken(self.rest()))
-        }
+        if self.rest().is_empty() { Ok(()) } else { Err(self.not_taken(self.rest())) }
     }
 
     fn skip_spaces(&mut self) {
@@ -306,10 +283,7 @@ impl<'a> Parser<'a> {
     }
 
     fn error(&self, what: &str) -> String {
-        format!(
-            "1:{}: parse error: {what}",
-            self.text[..self.at].chars().count() + 1
-        )
+        format!("1:{}: parse error: {what}", self.text[..self.at].chars().count() + 1)
     }
 }
 
@@ -324,10 +298,7 @@ mod tests {
         ) else {
             panic!()
         };
-        let labels: Vec<_> = matchers
-            .iter()
-            .map(|matcher| matcher.label.as_str())
-            .collect();
+        let labels: Vec<_> = matchers.iter().map(|matcher| matcher.label.as_str()).collect();
         assert_eq!(labels, ["__name__", "station", "sensor", "x", "y"]);
         assert!(matchers[1].condition.holds("july") && !matchers[1].condition.holds("june"));
         assert!(
@@ -339,25 +310,14 @@ mod tests {
 
     #[test]
     fn reads_aggregations_with_by_on_either_side() {
-        for text in [
-            "sum by (station, kind) (m)",
-            "sum(m) by (station,kind)",
-            "sum by(station,kind,)(m{})",
-        ] {
-            let Ok(Query::Aggregate { operation, by, of }) = parse(text) else {
-                panic!("{text}")
-            };
-            assert_eq!(
-                (operation, by.len(), of.0.len()),
-                (Aggregation::Sum, 2, 1),
-                "{text}"
-            );
+        for text in
+            ["sum by (station, kind) (m)", "sum(m) by (station,kind)", "sum by(station,kind,)(m{})"]
+        {
+            let Ok(Query::Aggregate { operation, by, of }) = parse(text) else { panic!("{text}") };
+            assert_eq!((operation, by.len(), of.0.len()), (Aggregation::Sum, 2, 1), "{text}");
         }
         assert!(matches!(parse("max(m)"), Ok(Query::Aggregate { by, .. }) if by.is_empty()));
-        assert!(
-            matches!(parse("max"), Ok(Query::Select(_))),
-            "a metric may have that name"
-        );
+        assert!(matches!(parse("max"), Ok(Query::Select(_))), "a metric may have that name");
     }
 
     #[test]
@@ -370,10 +330,7 @@ mod tests {
         let values = [1.0, 2.0, 6.0];
         let all = ["avg", "count", "max", "min", "sum"]
             .map(|name| Aggregation::named(name).unwrap().of(&values));
-        assert_eq!(
-            all.map(|result| result.to_string()),
-            ["3", "3", "6", "1", "9"]
-        );
+        assert_eq!(all.map(|result| result.to_string()), ["3", "3", "6", "1", "9"]);
     }
 
     #[test]

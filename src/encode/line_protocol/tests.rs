@@ -9,10 +9,7 @@ use crate::encode::Encoder;
 fn point<'a>(tags: &[(&'a str, &'a str)], fields: Vec<(&'a str, Value<'a>)>) -> Point<'a> {
     Point {
         measurement: "m".into(),
-        tags: tags
-            .iter()
-            .map(|&(name, value)| (name, Cow::Borrowed(value)))
-            .collect(),
+        tags: tags.iter().map(|&(name, value)| (name, Cow::Borrowed(value))).collect(),
         fields,
         timestamp: Timestamp::from_nanos(1_700_000_000_123_456_789).unwrap(),
     }
@@ -23,10 +20,7 @@ fn one<'a>() -> Vec<(&'a str, Value<'a>)> {
 }
 
 fn named(measurement: &str) -> Point<'_> {
-    Point {
-        measurement: measurement.into(),
-        ..point(&[], one())
-    }
+    Point { measurement: measurement.into(), ..point(&[], one()) }
 }
 
 fn encode_with(precision: Precision, point: &Point<'_>) -> Result<String, EncodeError> {
@@ -70,56 +64,25 @@ fn a_point_is_one_line_with_all_types() {
 
 #[test]
 fn extremes_of_all_numbers_are_read_back_exactly() {
-    let floats = [
-        f64::MAX,
-        f64::MIN,
-        f64::MIN_POSITIVE,
-        5e-324,
-        1e16,
-        1e21,
-        -0.0,
-        0.1 + 0.2,
-    ];
+    let floats = [f64::MAX, f64::MIN, f64::MIN_POSITIVE, 5e-324, 1e16, 1e21, -0.0, 0.1 + 0.2];
     for number in floats {
-        assert_eq!(
-            parsed_field(Value::Float(Float::Number(number))),
-            FieldValue::F64(number)
-        );
+        assert_eq!(parsed_field(Value::Float(Float::Number(number))), FieldValue::F64(number));
     }
-    for text in [
-        "1E+5",
-        "1e-7",
-        "-0",
-        "0.10",
-        "123456789012345678901234567890",
-        "5e-324",
-    ] {
+    for text in ["1E+5", "1e-7", "-0", "0.10", "123456789012345678901234567890", "5e-324"] {
         let number = text.parse().unwrap();
-        assert_eq!(
-            parsed_field(Value::Float(Float::Text(text))),
-            FieldValue::F64(number)
-        );
+        assert_eq!(parsed_field(Value::Float(Float::Text(text))), FieldValue::F64(number));
     }
     for number in [i64::MIN, -1, 0, i64::MAX] {
-        assert_eq!(
-            parsed_field(Value::Integer(number)),
-            FieldValue::I64(number)
-        );
+        assert_eq!(parsed_field(Value::Integer(number)), FieldValue::I64(number));
     }
     for number in [0, u64::MAX] {
-        assert_eq!(
-            parsed_field(Value::Unsigned(number)),
-            FieldValue::U64(number)
-        );
+        assert_eq!(parsed_field(Value::Unsigned(number)), FieldValue::U64(number));
     }
 }
 
 fn parsed_field(value: Value<'_>) -> FieldValue<'static> {
     let line = encode(&point(&[], vec![("f", value)])).unwrap();
-    let line = parse_lines(Box::leak(line.into_boxed_str()))
-        .next()
-        .unwrap()
-        .unwrap();
+    let line = parse_lines(Box::leak(line.into_boxed_str())).next().unwrap().unwrap();
     line.field_set[0].1.clone()
 }
 
@@ -127,14 +90,7 @@ fn parsed_field(value: Value<'_>) -> FieldValue<'static> {
 fn the_timestamp_is_cut_to_the_precision_towards_the_past() {
     let at = |nanos, precision| {
         let timestamp = Timestamp::from_nanos(nanos).unwrap();
-        let line = encode_with(
-            precision,
-            &Point {
-                timestamp,
-                ..point(&[], one())
-            },
-        )
-        .unwrap();
+        let line = encode_with(precision, &Point { timestamp, ..point(&[], one()) }).unwrap();
         line.trim_end().rsplit_once(' ').unwrap().1.to_owned()
     };
     let nanos = 1_700_000_000_999_999_999;
@@ -145,19 +101,12 @@ fn the_timestamp_is_cut_to_the_precision_towards_the_past() {
     assert_eq!(at(-1, Precision::Ms), "-1");
     assert_eq!(at(-1, Precision::S), "-1");
     assert_eq!(at(0, Precision::Ns), "0");
-    assert_eq!(
-        at(i128::from(i64::MIN) + 2, Precision::Ns),
-        "-9223372036854775806"
-    );
+    assert_eq!(at(i128::from(i64::MIN) + 2, Precision::Ns), "-9223372036854775806");
 }
 
 #[test]
 fn an_empty_tag_is_left_out() {
-    assert!(
-        encode(&point(&[("a", ""), ("b", "1")], one()))
-            .unwrap()
-            .starts_with("m,b=1 f=1i ")
-    );
+    assert!(encode(&point(&[("a", ""), ("b", "1")], one())).unwrap().starts_with("m,b=1 f=1i "));
 }
 
 #[test]
@@ -192,26 +141,13 @@ fn what_a_database_would_drop_or_misread_is_refused_with_the_reason() {
 
 #[test]
 fn a_backslash_is_kept_where_all_databases_read_the_same_and_else_refused() {
-    assert!(
-        encode(&point(&[("t", r"C:\data\x")], one()))
-            .unwrap()
-            .contains(r"t=C:\data\x ")
-    );
+    assert!(encode(&point(&[("t", r"C:\data\x")], one())).unwrap().contains(r"t=C:\data\x "));
     for value in [r"end\", r"\\unc", r"a\ b", r"a\,b", r"a\=b"] {
-        assert!(
-            refusal(&point(&[("t", value)], one())).contains("backslash"),
-            "{value}"
-        );
-        assert!(
-            refusal(&point(&[(value, "v")], one())).contains("backslash"),
-            "{value}"
-        );
+        assert!(refusal(&point(&[("t", value)], one())).contains("backslash"), "{value}");
+        assert!(refusal(&point(&[(value, "v")], one())).contains("backslash"), "{value}");
         assert!(refusal(&named(value)).contains("backslash"), "{value}");
         let fields = vec![(value, Value::Integer(1))];
-        assert!(
-            refusal(&point(&[], fields)).contains("backslash"),
-            "{value}"
-        );
+        assert!(refusal(&point(&[], fields)).contains("backslash"), "{value}");
     }
 }
 
@@ -230,25 +166,13 @@ fn strings_and_series_keys_have_the_documented_limits() {
 fn a_refused_point_leaves_no_bytes() {
     let mut batch = OpenBatch::default();
     let mut encoder = Encoder::LineProtocol(LineProtocol::new(Precision::S));
-    encoder
-        .encode(&point(&[], one()), RecordIndex(0), &mut batch)
-        .unwrap();
-    let bad = point(
-        &[("a", "b")],
-        vec![("f", Value::Integer(1)), ("time", Value::Integer(1))],
-    );
-    encoder
-        .encode(&bad, RecordIndex(1), &mut batch)
-        .unwrap_err();
-    encoder
-        .encode(&point(&[], one()), RecordIndex(2), &mut batch)
-        .unwrap();
+    encoder.encode(&point(&[], one()), RecordIndex(0), &mut batch).unwrap();
+    let bad = point(&[("a", "b")], vec![("f", Value::Integer(1)), ("time", Value::Integer(1))]);
+    encoder.encode(&bad, RecordIndex(1), &mut batch).unwrap_err();
+    encoder.encode(&point(&[], one()), RecordIndex(2), &mut batch).unwrap();
     let batch = encoder.close(&mut batch);
     assert_eq!(batch.body(), "m f=1i 1700000000\nm f=1i 1700000000\n");
-    assert_eq!(
-        (batch.record(0), batch.record(1)),
-        (RecordIndex(0), RecordIndex(2))
-    );
+    assert_eq!((batch.record(0), batch.record(1)), (RecordIndex(0), RecordIndex(2)));
 }
 
 /// How the parsers in Go find a delimiter and take escapes away, written from their sources
@@ -263,11 +187,7 @@ impl Dialect {
     /// The text before and after the first delimiter that isn't escaped.
     fn cut(self, text: &str, delimiter: char) -> Option<(&str, &str)> {
         text.match_indices(delimiter).find_map(|(at, _)| {
-            let slashes = text[..at]
-                .bytes()
-                .rev()
-                .take_while(|&byte| byte == b'\\')
-                .count();
+            let slashes = text[..at].bytes().rev().take_while(|&byte| byte == b'\\').count();
             let escaped = match self {
                 Self::Influx2 => slashes > 0,
                 Self::Victoria => slashes % 2 == 1,

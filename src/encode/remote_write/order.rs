@@ -26,11 +26,7 @@ pub(super) struct SeriesOrder {
 impl Default for SeriesOrder {
     fn default() -> Self {
         let seed = RandomState::new().hash_one(0);
-        Self {
-            last: HashMap::default(),
-            broken: false,
-            seed,
-        }
+        Self { last: HashMap::default(), broken: false, seed }
     }
 }
 
@@ -128,10 +124,7 @@ pub(super) fn restore(batch: &mut OpenBatch) {
         let Item { end, record } = batch.items[sample.index];
         bytes.extend_from_slice(&batch.bytes[start..end as usize]);
         // Not more bytes than before, which fitted.
-        items.push(Item {
-            end: u32::try_from(bytes.len()).unwrap_or(u32::MAX),
-            record,
-        });
+        items.push(Item { end: u32::try_from(bytes.len()).unwrap_or(u32::MAX), record });
     }
     batch.bytes = bytes;
     batch.items = items;
@@ -140,19 +133,13 @@ pub(super) fn restore(batch: &mut OpenBatch) {
 fn samples(batch: &OpenBatch) -> Option<Vec<Sample<'_>>> {
     let item = |(index, item): (usize, &Item)| {
         let bytes = &batch.bytes[start_of(&batch.items, index)..item.end as usize];
-        parse(bytes).map(|(labels, timestamp)| Sample {
-            timestamp,
-            labels,
-            index,
-        })
+        parse(bytes).map(|(labels, timestamp)| Sample { timestamp, labels, index })
     };
     batch.items.iter().enumerate().map(item).collect()
 }
 
 fn start_of(items: &[Item], index: usize) -> usize {
-    index
-        .checked_sub(1)
-        .map_or(0, |before| items[before].end as usize)
+    index.checked_sub(1).map_or(0, |before| items[before].end as usize)
 }
 
 /// The labels and the timestamp of what `push_series` has written.

@@ -46,14 +46,8 @@ fn point<'a>(
 ) -> Point<'a> {
     Point {
         measurement: measurement.into(),
-        tags: tags
-            .iter()
-            .map(|&(name, value)| (name, value.into()))
-            .collect(),
-        fields: fields
-            .iter()
-            .map(|&(name, v)| (name, Value::Float(Float::Number(v))))
-            .collect(),
+        tags: tags.iter().map(|&(name, value)| (name, value.into())).collect(),
+        fields: fields.iter().map(|&(name, v)| (name, Value::Float(Float::Number(v)))).collect(),
         timestamp: Timestamp::from_millis(millis).unwrap(),
     }
 }
@@ -71,9 +65,7 @@ fn batch(points: &[Point<'_>]) -> Batch {
 }
 
 fn refusal(point: Point<'_>) -> String {
-    encode_all(&mut Encoder::RemoteWrite(RemoteWrite::new()), &[point])
-        .unwrap_err()
-        .0
+    encode_all(&mut Encoder::RemoteWrite(RemoteWrite::new()), &[point]).unwrap_err().0
 }
 
 fn decode(batch: &Batch) -> Vec<TimeSeries> {
@@ -82,14 +74,8 @@ fn decode(batch: &Batch) -> Vec<TimeSeries> {
 
 /// A series as `a=1 b=2 value@time`.
 fn text(series: &TimeSeries) -> String {
-    let labels = series
-        .labels
-        .iter()
-        .map(|label| format!("{}={} ", label.name, label.value));
-    let samples = series
-        .samples
-        .iter()
-        .map(|s| format!("{}@{}", s.value, s.timestamp));
+    let labels = series.labels.iter().map(|label| format!("{}={} ", label.name, label.value));
+    let samples = series.samples.iter().map(|s| format!("{}@{}", s.value, s.timestamp));
     labels.chain(samples).collect()
 }
 
@@ -99,33 +85,20 @@ fn texts(batch: &Batch) -> Vec<String> {
 
 #[test]
 fn a_point_is_a_series_a_field_with_sorted_labels() {
-    let points = [point(
-        "plant",
-        &[("Site", "k"), ("unit", "é")],
-        &[("t", 1.5), ("value", 2.0)],
-        7,
-    )];
+    let points =
+        [point("plant", &[("Site", "k"), ("unit", "é")], &[("t", 1.5), ("value", 2.0)], 7)];
     assert_eq!(
         texts(&batch(&points)),
-        [
-            "Site=k __name__=plant_t unit=é 1.5@7",
-            "Site=k __name__=plant unit=é 2@7"
-        ]
+        ["Site=k __name__=plant_t unit=é 1.5@7", "Site=k __name__=plant unit=é 2@7"]
     );
 }
 
 #[test]
 fn the_bytes_are_those_of_the_specifications_message() {
-    let points = [
-        point("m", &[("a", "b")], &[("f", 0.0)], 0),
-        point("m", &[], &[("g", 1.0)], -1),
-    ];
+    let points = [point("m", &[("a", "b")], &[("f", 0.0)], 0), point("m", &[], &[("g", 1.0)], -1)];
     let whole = batch(&points);
     // prost leaves out zeros, which the receiver's default brings back; so the messages are compared.
-    let label = |name: &str, value: &str| Label {
-        name: name.into(),
-        value: value.into(),
-    };
+    let label = |name: &str, value: &str| Label { name: name.into(), value: value.into() };
     let series = |labels, value, timestamp| TimeSeries {
         labels,
         samples: vec![Sample { value, timestamp }],
@@ -137,24 +110,14 @@ fn the_bytes_are_those_of_the_specifications_message() {
         ],
     };
     assert_eq!(WriteRequest::decode(whole.body()).unwrap(), expected);
-    let last = WriteRequest {
-        timeseries: vec![expected.timeseries[1].clone()],
-    };
+    let last = WriteRequest { timeseries: vec![expected.timeseries[1].clone()] };
     assert_eq!(whole.slice(1..2).body(), last.encode_to_vec());
 }
 
 #[test]
 fn names_become_legal_ones() {
-    let points = [point(
-        "1-a:b.ü",
-        &[("9x", "1"), ("a:b", "2"), ("é", "3")],
-        &[("0 %", 1.0)],
-        1,
-    )];
-    assert_eq!(
-        texts(&batch(&points)),
-        ["_=3 _9x=1 __name__=_1_a:b___0__ a_b=2 1@1"]
-    );
+    let points = [point("1-a:b.ü", &[("9x", "1"), ("a:b", "2"), ("é", "3")], &[("0 %", 1.0)], 1)];
+    assert_eq!(texts(&batch(&points)), ["_=3 _9x=1 __name__=_1_a:b___0__ a_b=2 1@1"]);
 }
 
 #[test]
@@ -171,21 +134,13 @@ fn labels_that_become_one_are_refused_with_both_names() {
 
 #[test]
 fn fields_that_become_one_metric_are_refused_with_both_names() {
-    let reason = refusal(point(
-        "m",
-        &[],
-        &[("a_b", 1.0), ("c", 2.0), ("a.b", 3.0)],
-        1,
-    ));
+    let reason = refusal(point("m", &[], &[("a_b", 1.0), ("c", 2.0), ("a.b", 3.0)], 1));
     assert!(reason.contains("\"a.b\" and \"a_b\""), "{reason}");
 }
 
 #[test]
 fn every_number_becomes_a_double_and_a_string_is_refused() {
-    let of = |value| Point {
-        fields: vec![("f", value)],
-        ..point("m", &[], &[], 1)
-    };
+    let of = |value| Point { fields: vec![("f", value)], ..point("m", &[], &[], 1) };
     let stored = |value| decode(&batch(&[of(value)]))[0].samples[0].value;
     for (value, expected) in [
         (Value::Boolean(true), "1e0"),
@@ -193,10 +148,7 @@ fn every_number_becomes_a_double_and_a_string_is_refused() {
         (Value::Integer(i64::MIN), "-9.223372036854775808e18"),
         (Value::Integer((1 << 53) + 1), "9.007199254740992e15"),
         (Value::Unsigned(u64::MAX), "1.8446744073709551616e19"),
-        (
-            Value::Float(Float::Text("1.7976931348623157e308")),
-            "1.7976931348623157e308",
-        ),
+        (Value::Float(Float::Text("1.7976931348623157e308")), "1.7976931348623157e308"),
         (Value::Float(Float::Number(5e-324)), "5e-324"),
     ] {
         let expected: f64 = expected.parse().unwrap();
@@ -210,10 +162,7 @@ fn every_number_becomes_a_double_and_a_string_is_refused() {
 fn timestamps_are_milliseconds_towards_the_past() {
     let at = |nanos| {
         let timestamp = Timestamp::from_nanos(nanos).unwrap();
-        let point = Point {
-            timestamp,
-            ..point("m", &[], &[("f", 1.0)], 0)
-        };
+        let point = Point { timestamp, ..point("m", &[], &[("f", 1.0)], 0) };
         decode(&batch(&[point]))[0].samples[0].timestamp
     };
     assert_eq!(at(1_999_999), 1);
@@ -243,10 +192,7 @@ fn samples_of_a_series_leave_in_ascending_time() {
 fn a_batch_that_is_in_order_keeps_the_order_of_its_records() {
     let at = |tag, millis| point("m", &[("t", tag)], &[("f", 0.0)], millis);
     let kept = batch(&[at("b", 5), at("a", 1), at("b", 6), at("a", 2)]);
-    assert_eq!(
-        (0..4).map(|item| kept.record(item).0).collect::<Vec<_>>(),
-        [0, 1, 2, 3]
-    );
+    assert_eq!((0..4).map(|item| kept.record(item).0).collect::<Vec<_>>(), [0, 1, 2, 3]);
 }
 
 #[test]
@@ -254,10 +200,7 @@ fn of_equal_moments_of_a_series_the_last_record_stays() {
     let of = |value, millis| point("m", &[], &[("f", value)], millis);
     let collapsed = batch(&[of(1.0, 5), of(2.0, 6), of(3.0, 5), of(3.0, 5), of(4.0, 6)]);
     assert_eq!(texts(&collapsed), ["__name__=m_f 3@5", "__name__=m_f 4@6"]);
-    assert_eq!(
-        (collapsed.record(0), collapsed.record(1)),
-        (RecordIndex(3), RecordIndex(4))
-    );
+    assert_eq!((collapsed.record(0), collapsed.record(1)), (RecordIndex(3), RecordIndex(4)));
 }
 
 #[test]
@@ -267,17 +210,9 @@ fn a_batch_knows_nothing_of_the_one_before_it() {
     encode_all(&mut encoder, &[of(1.0, 9), of(2.0, 8)]).unwrap();
     // One that was given up without being closed, such as on a revoked partition.
     let mut given_up = OpenBatch::default();
-    encoder
-        .encode(&of(1.0, 7), RecordIndex(0), &mut given_up)
-        .unwrap();
-    encoder
-        .encode(&of(1.0, 6), RecordIndex(0), &mut given_up)
-        .unwrap();
-    let next = encode_all(
-        &mut encoder,
-        &[of(1.0, 1), point("n", &[], &[("f", 1.0)], 0)],
-    )
-    .unwrap();
+    encoder.encode(&of(1.0, 7), RecordIndex(0), &mut given_up).unwrap();
+    encoder.encode(&of(1.0, 6), RecordIndex(0), &mut given_up).unwrap();
+    let next = encode_all(&mut encoder, &[of(1.0, 1), point("n", &[], &[("f", 1.0)], 0)]).unwrap();
     assert_eq!(texts(&next), ["__name__=m_f 1@1", "__name__=n_f 1@0"]);
 }
 
@@ -285,27 +220,12 @@ fn a_batch_knows_nothing_of_the_one_before_it() {
 fn a_refused_point_leaves_nothing_of_itself() {
     let mut encoder = Encoder::RemoteWrite(RemoteWrite::new());
     let mut open = OpenBatch::default();
-    encoder
-        .encode(
-            &point("m", &[], &[("f", 1.0)], 2),
-            RecordIndex(0),
-            &mut open,
-        )
-        .unwrap();
+    encoder.encode(&point("m", &[], &[("f", 1.0)], 2), RecordIndex(0), &mut open).unwrap();
     let mut bad = point("m", &[], &[("f", 9.0)], 1);
     bad.fields.push(("s", Value::String("x".into())));
     encoder.encode(&bad, RecordIndex(1), &mut open).unwrap_err();
-    encoder
-        .encode(
-            &point("m", &[], &[("f", 2.0)], 3),
-            RecordIndex(2),
-            &mut open,
-        )
-        .unwrap();
-    assert_eq!(
-        texts(&encoder.close(&mut open)),
-        ["__name__=m_f 1@2", "__name__=m_f 2@3"]
-    );
+    encoder.encode(&point("m", &[], &[("f", 2.0)], 3), RecordIndex(2), &mut open).unwrap();
+    assert_eq!(texts(&encoder.close(&mut open)), ["__name__=m_f 1@2", "__name__=m_f 2@3"]);
 }
 
 /// A point in owned parts: tags, fields, time.
@@ -322,10 +242,7 @@ fn parts() -> impl Strategy<Value = Parts> {
 fn as_point((tags, fields, millis): &Parts) -> Point<'_> {
     Point {
         measurement: "m".into(),
-        tags: tags
-            .iter()
-            .map(|(name, value)| (name.as_str(), value.into()))
-            .collect(),
+        tags: tags.iter().map(|(name, value)| (name.as_str(), value.into())).collect(),
         fields: fields
             .iter()
             .map(|(name, value)| (name.as_str(), Value::Float(Float::Number(*value))))
@@ -336,26 +253,14 @@ fn as_point((tags, fields, millis): &Parts) -> Point<'_> {
 
 /// An independent reading of the rules for names.
 fn legal_name(name: &str) -> String {
-    let name: String = name
-        .chars()
-        .map(|c| if c.is_ascii_alphanumeric() { c } else { '_' })
-        .collect();
-    if name.starts_with(|c: char| c.is_ascii_digit()) {
-        format!("_{name}")
-    } else {
-        name
-    }
+    let name: String =
+        name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
+    if name.starts_with(|c: char| c.is_ascii_digit()) { format!("_{name}") } else { name }
 }
 
 fn series_of((tags, _, _): &Parts, field: &str) -> BTreeMap<String, String> {
-    let name = if field == "value" {
-        "m".into()
-    } else {
-        format!("m_{}", field.replace('.', "_"))
-    };
-    let labels = tags
-        .iter()
-        .map(|(name, value)| (legal_name(name), value.clone()));
+    let name = if field == "value" { "m".into() } else { format!("m_{}", field.replace('.', "_")) };
+    let labels = tags.iter().map(|(name, value)| (legal_name(name), value.clone()));
     labels.chain([("__name__".to_owned(), name)]).collect()
 }
 

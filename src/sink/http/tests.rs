@@ -9,14 +9,8 @@ fn server<T: Send + 'static>(
     serve: impl FnOnce(TcpStream) -> T + Send + 'static,
 ) -> (String, JoinHandle<T>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = format!(
-        "http://user:hunter2@{}/write?token=hunter3",
-        listener.local_addr().unwrap()
-    );
-    (
-        url,
-        std::thread::spawn(move || serve(listener.accept().unwrap().0)),
-    )
+    let url = format!("http://user:hunter2@{}/write?token=hunter3", listener.local_addr().unwrap());
+    (url, std::thread::spawn(move || serve(listener.accept().unwrap().0)))
 }
 
 /// Reads one request, its headers in lower case.
@@ -28,13 +22,7 @@ pub(in crate::sink) fn request(stream: &mut TcpStream) -> (String, Vec<u8>) {
         bytes.push(byte[0]);
     }
     let head = String::from_utf8(bytes).unwrap().to_lowercase();
-    let len = head
-        .split_once("content-length: ")
-        .unwrap()
-        .1
-        .split_once('\r')
-        .unwrap()
-        .0;
+    let len = head.split_once("content-length: ").unwrap().1.split_once('\r').unwrap().0;
     let mut body = vec![0; len.parse().unwrap()];
     stream.read_exact(&mut body).unwrap();
     (head, body)
@@ -45,16 +33,11 @@ fn http(url: &str, timeout_ms: u64) -> Http {
 }
 
 async fn post(http: &Http) -> Result<Answer, SinkError> {
-    http.post(HeaderMap::new(), Bytes::from_static(b"points"))
-        .await
+    http.post(HeaderMap::new(), Bytes::from_static(b"points")).await
 }
 
 fn answer(head: &str, body: &str) -> Vec<u8> {
-    format!(
-        "HTTP/1.1 {head}\r\nContent-Length: {}\r\n\r\n{body}",
-        body.len()
-    )
-    .into_bytes()
+    format!("HTTP/1.1 {head}\r\nContent-Length: {}\r\n\r\n{body}", body.len()).into_bytes()
 }
 
 /// What comes back when the server answers with these bytes.
@@ -81,26 +64,13 @@ async fn a_request_carries_its_body_and_says_who_asks() {
         stream.write_all(&answer("204 No Content", "")).unwrap();
         request
     });
-    assert_eq!(
-        post(&http(&url, 5000)).await.unwrap().status,
-        StatusCode::NO_CONTENT
-    );
+    assert_eq!(post(&http(&url, 5000)).await.unwrap().status, StatusCode::NO_CONTENT);
     let (head, body) = thread.join().unwrap();
     assert_eq!(body, b"points");
-    assert!(
-        head.starts_with("post /write?token=hunter3 http/1.1\r\n"),
-        "{head}"
-    );
-    assert!(head.contains(concat!(
-        "user-agent: tidegate/",
-        env!("CARGO_PKG_VERSION"),
-        "\r\n"
-    )));
+    assert!(head.starts_with("post /write?token=hunter3 http/1.1\r\n"), "{head}");
+    assert!(head.contains(concat!("user-agent: tidegate/", env!("CARGO_PKG_VERSION"), "\r\n")));
     // From the address: user:hunter2.
-    assert!(
-        head.contains("authorization: basic dxnlcjpodw50zxiy\r\n"),
-        "{head}"
-    );
+    assert!(head.contains("authorization: basic dxnlcjpodw50zxiy\r\n"), "{head}");
 }
 
 #[tokio::test]
@@ -125,20 +95,8 @@ async fn a_server_that_is_away_is_unavailable_and_named_without_secrets() {
     thread.join().unwrap();
     let error = post(&http(&url, 5000)).await.unwrap_err();
     let text = reason(&error);
-    assert!(
-        matches!(
-            error,
-            SinkError::Unavailable {
-                retry_after: None,
-                ..
-            }
-        ),
-        "{text}"
-    );
-    assert!(
-        text.contains("can't connect to 127.0.0.1:") && text.contains("refused"),
-        "{text}"
-    );
+    assert!(matches!(error, SinkError::Unavailable { retry_after: None, .. }), "{text}");
+    assert!(text.contains("can't connect to 127.0.0.1:") && text.contains("refused"), "{text}");
 }
 
 #[tokio::test]
@@ -172,16 +130,11 @@ async fn an_answer_that_does_not_come_in_time_is_unavailable() {
 async fn a_body_that_stalls_does_not_undo_the_status() {
     let (url, thread) = server(|mut stream| {
         request(&mut stream);
-        stream
-            .write_all(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 99\r\n\r\npart")
-            .unwrap();
+        stream.write_all(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 99\r\n\r\npart").unwrap();
         _ = stream.read(&mut [0]);
     });
     let answer = post(&http(&url, 300)).await.unwrap();
-    assert_eq!(
-        (answer.status.as_u16(), answer.body.as_str()),
-        (400, "part")
-    );
+    assert_eq!((answer.status.as_u16(), answer.body.as_str()), (400, "part"));
     drop(thread);
 }
 
@@ -200,10 +153,7 @@ async fn a_redirection_is_not_followed_and_no_success() {
     let error = answer.general();
     let text = reason(&error);
     assert!(matches!(error, SinkError::Misconfigured { .. }), "{text}");
-    assert!(
-        text.contains("redirects to https://login.example:443/x"),
-        "{text}"
-    );
+    assert!(text.contains("redirects to https://login.example:443/x"), "{text}");
 }
 
 #[tokio::test]
@@ -228,13 +178,8 @@ async fn retry_after_is_read_in_both_forms() {
 
 #[test]
 fn a_bad_address_is_refused_without_being_shown() {
-    for url in [
-        "http://user:hunter2@",
-        "hunter2",
-        "ftp://hunter2/x",
-        "http://[hunter2/",
-        "unix:/x",
-    ] {
+    for url in ["http://user:hunter2@", "hunter2", "ftp://hunter2/x", "http://[hunter2/", "unix:/x"]
+    {
         let error = parse_url(url).unwrap_err();
         assert!(!error.to_string().contains("hunter2"), "{error}");
     }
@@ -247,28 +192,16 @@ async fn https_is_spoken_and_a_stranger_is_not_trusted() {
         stream.read_exact(&mut hello).unwrap();
         hello
     });
-    let error = post(&http(&url.replace("http://", "https://"), 5000))
-        .await
-        .unwrap_err();
-    assert!(
-        matches!(error, SinkError::Unavailable { .. }),
-        "{}",
-        reason(&error)
-    );
+    let error = post(&http(&url.replace("http://", "https://"), 5000)).await.unwrap_err();
+    assert!(matches!(error, SinkError::Unavailable { .. }), "{}", reason(&error));
     // A TLS handshake, of TLS 1.0's record version.
     assert_eq!(thread.join().unwrap(), [0x16, 3, 1]);
 }
 
 #[test]
 fn a_client_shows_its_host_only() {
-    let shown = format!(
-        "{:?}",
-        http("http://user:hunter2@localhost:1/x?token=hunter3", 1)
-    );
-    assert!(
-        shown.contains("localhost:1") && !shown.contains("hunter"),
-        "{shown}"
-    );
+    let shown = format!("{:?}", http("http://user:hunter2@localhost:1/x?token=hunter3", 1));
+    assert!(shown.contains("localhost:1") && !shown.contains("hunter"), "{shown}");
 }
 
 #[test]

@@ -8,11 +8,7 @@ use crate::config::Secret;
 
 fn answer(status: u16, body: &str) -> Answer {
     let status = StatusCode::from_u16(status).unwrap();
-    Answer {
-        status,
-        headers: HeaderMap::new(),
-        body: body.into(),
-    }
+    Answer { status, headers: HeaderMap::new(), body: body.into() }
 }
 
 /// The verdict in a word; for a rejection, whether the rest was written.
@@ -25,11 +21,7 @@ fn verdict_of(status: u16, body: &str) -> String {
         Err(SinkError::Rejected(rejected)) => {
             assert_eq!(rejected.scope, Scope::Batch);
             assert!(!rejected.superseded, "InfluxDB has no order");
-            if rejected.rest_written {
-                "some rejected".into()
-            } else {
-                "all rejected".into()
-            }
+            if rejected.rest_written { "some rejected".into() } else { "all rejected".into() }
         }
     }
 }
@@ -56,21 +48,13 @@ fn every_answer_is_what_the_database_means_by_it() {
         (302, "", "misconfigured"),
         (400, UNPARSED, "all rejected"),
         (400, VICTORIA, "all rejected"),
-        (
-            400,
-            "{\"error\":\"parsing failed for write_lp endpoint\",\"data\":{}}",
-            "all rejected",
-        ),
+        (400, "{\"error\":\"parsing failed for write_lp endpoint\",\"data\":{}}", "all rejected"),
         (
             400,
             "{\"error\":\"partial write of line protocol occurred\",\"data\":[]}",
             "some rejected",
         ),
-        (
-            400,
-            "{\"error\":\"partial write: field type conflict dropped=1\"}",
-            "some rejected",
-        ),
+        (400, "{\"error\":\"partial write: field type conflict dropped=1\"}", "some rejected"),
         (422, CONFLICT, "some rejected"),
         (400, VICTORIA_BIG, "too large"),
         // Limits that a person raises.
@@ -88,27 +72,15 @@ fn every_answer_is_what_the_database_means_by_it() {
         // Not the database's verdict on points.
         (400, "<html>400 Bad Request</html>", "misconfigured"),
         (400, "", "misconfigured"),
-        (
-            400,
-            "unsupported path requested: \"/nope\"\n",
-            "misconfigured",
-        ),
+        (400, "unsupported path requested: \"/nope\"\n", "misconfigured"),
         (
             400,
             "cannot process influx line protocol data: unexpected EOF; see https://",
             "misconfigured",
         ),
         (422, "", "misconfigured"),
-        (
-            401,
-            "{\"code\":\"unauthorized\",\"message\":\"unauthorized access\"}",
-            "misconfigured",
-        ),
-        (
-            403,
-            "{\"code\":\"forbidden\",\"message\":\"insufficient permissions\"}",
-            "misconfigured",
-        ),
+        (401, "{\"code\":\"unauthorized\",\"message\":\"unauthorized access\"}", "misconfigured"),
+        (403, "{\"code\":\"forbidden\",\"message\":\"insufficient permissions\"}", "misconfigured"),
         (
             404,
             "{\"code\":\"not found\",\"message\":\"bucket \\\"b\\\" not found\"}",
@@ -123,11 +95,7 @@ fn every_answer_is_what_the_database_means_by_it() {
         (418, "", "misconfigured"),
         (425, "", "unavailable"),
         (429, "", "unavailable"),
-        (
-            500,
-            "{\"code\":\"internal error\",\"message\":\"unexpected error\"}",
-            "unavailable",
-        ),
+        (500, "{\"code\":\"internal error\",\"message\":\"unexpected error\"}", "unavailable"),
         (502, "<html>partial write</html>", "unavailable"),
         (503, "", "unavailable"),
         (504, "", "unavailable"),
@@ -141,12 +109,8 @@ fn every_answer_is_what_the_database_means_by_it() {
 #[test]
 fn a_wait_that_the_database_asks_for_is_handed_on() {
     let mut answer = answer(503, "");
-    answer
-        .headers
-        .insert("retry-after", HeaderValue::from_static("7"));
-    let Err(SinkError::Unavailable { retry_after, .. }) = classify(&answer) else {
-        panic!()
-    };
+    answer.headers.insert("retry-after", HeaderValue::from_static("7"));
+    let Err(SinkError::Unavailable { retry_after, .. }) = classify(&answer) else { panic!() };
     assert_eq!(retry_after, Some(Duration::from_secs(7)));
 }
 
@@ -179,10 +143,7 @@ async fn request_of(change: impl FnOnce(&mut config::InfluxDb)) -> (String, Vec<
         request
     });
     let sink = InfluxDb::new(&config, Duration::from_secs(5)).unwrap();
-    let mut open = OpenBatch {
-        bytes: b"m f=1 1\n".to_vec(),
-        items: Vec::new(),
-    };
+    let mut open = OpenBatch { bytes: b"m f=1 1\n".to_vec(), items: Vec::new() };
     open.end_item(RecordIndex(0));
     assert_eq!(sink.write(&open.close()).await, Ok(()));
     server.join().unwrap()
@@ -196,9 +157,7 @@ async fn a_write_names_its_bucket_precision_and_token_and_is_compressed() {
     assert!(head.contains("authorization: token hunter2\r\n"), "{head}");
     assert!(head.contains("content-encoding: gzip\r\n"), "{head}");
     let mut text = String::new();
-    GzDecoder::new(body.as_slice())
-        .read_to_string(&mut text)
-        .unwrap();
+    GzDecoder::new(body.as_slice()).read_to_string(&mut text).unwrap();
     assert_eq!(text, "m f=1 1\n");
 }
 
@@ -209,10 +168,7 @@ async fn without_token_and_compression_neither_header_is_sent() {
         config.gzip = false;
     })
     .await;
-    assert!(
-        !head.contains("authorization") && !head.contains("content-encoding"),
-        "{head}"
-    );
+    assert!(!head.contains("authorization") && !head.contains("content-encoding"), "{head}");
     assert_eq!(body, b"m f=1 1\n");
 }
 

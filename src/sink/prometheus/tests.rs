@@ -4,22 +4,13 @@ use crate::batch::{OpenBatch, RecordIndex};
 /// The verdict in a word; a rejection with its two flags.
 fn verdict_of(status: u16, body: &str) -> &'static str {
     let status = StatusCode::from_u16(status).unwrap();
-    let answer = Answer {
-        status,
-        headers: HeaderMap::new(),
-        body: body.into(),
-    };
+    let answer = Answer { status, headers: HeaderMap::new(), body: body.into() };
     match classify(&answer) {
         Ok(()) => "written",
         Err(SinkError::Unavailable { .. }) => "unavailable",
         Err(SinkError::Misconfigured { .. }) => "misconfigured",
         Err(SinkError::TooLarge { .. }) => "too large",
-        Err(SinkError::Rejected(Rejected {
-            scope,
-            rest_written,
-            superseded,
-            ..
-        })) => {
+        Err(SinkError::Rejected(Rejected { scope, rest_written, superseded, .. })) => {
             assert_eq!(scope, Scope::Batch);
             match (superseded, rest_written) {
                 (true, true) => "superseded, rest written",
@@ -43,11 +34,7 @@ fn every_answer_of_prometheus_is_what_it_means_by_it() {
     check(&[
         (204, "", "written"),
         (400, "out of order sample\n", "superseded, nothing written"),
-        (
-            400,
-            "duplicate sample for timestamp\n",
-            "superseded, nothing written",
-        ),
+        (400, "duplicate sample for timestamp\n", "superseded, nothing written"),
         (400, "out of bounds\n", "superseded, nothing written"),
         (500, "too old sample\n", "superseded, nothing written"),
         (400, "snappy: corrupt input\n", "misconfigured"),
@@ -62,11 +49,7 @@ fn every_answer_of_prometheus_is_what_it_means_by_it() {
     // Of later versions, from their source.
     check(&[
         (400, "too old sample\n", "superseded, nothing written"),
-        (
-            400,
-            "out of bounds: timestamp is too far in the future\n",
-            "rejected, nothing written",
-        ),
+        (400, "out of bounds: timestamp is too far in the future\n", "rejected, nothing written"),
         (415, "", "misconfigured"),
     ]);
 }
@@ -82,30 +65,14 @@ fn every_answer_of_mimir_is_what_it_means_by_it() {
     check(&[
         (200, "", "written"),
         (202, "", "written"),
-        (
-            400,
-            &soft("sample-out-of-order"),
-            "superseded, rest written",
-        ),
-        (
-            400,
-            &soft("sample-duplicate-timestamp"),
-            "superseded, rest written",
-        ),
-        (
-            400,
-            &soft("sample-timestamp-too-old"),
-            "superseded, rest written",
-        ),
+        (400, &soft("sample-out-of-order"), "superseded, rest written"),
+        (400, &soft("sample-duplicate-timestamp"), "superseded, rest written"),
+        (400, &soft("sample-timestamp-too-old"), "superseded, rest written"),
         (400, &soft("too-far-in-future"), "rejected, rest written"),
         (400, &soft("label-value-too-long"), "rejected, rest written"),
         (400, &soft("max-series-per-user"), "misconfigured"),
         (400, &soft("max-series-per-metric"), "misconfigured"),
-        (
-            400,
-            &soft("distributor-max-write-message-size"),
-            "too large",
-        ),
+        (400, &soft("distributor-max-write-message-size"), "too large"),
         (413, "", "too large"),
         (429, &soft("tenant-max-ingestion-rate"), "unavailable"),
         (529, &soft("tenant-max-request-rate"), "unavailable"),
@@ -129,18 +96,10 @@ fn every_answer_of_victoria_metrics_and_thanos_is_what_they_mean_by_it() {
                bytes",
             "too large",
         ),
-        (
-            400,
-            "unsupported path requested: \"/nope\"\n",
-            "misconfigured",
-        ),
+        (400, "unsupported path requested: \"/nope\"\n", "misconfigured"),
         (503, "the storage is read-only", "unavailable"),
         (200, "", "written"),
-        (
-            409,
-            "store locally for endpoint : conflict\n",
-            "superseded, rest written",
-        ),
+        (409, "store locally for endpoint : conflict\n", "superseded, rest written"),
         (500, "quorum not reached", "unavailable"),
     ]);
 }
@@ -179,10 +138,7 @@ async fn a_write_is_a_snappy_block_with_the_headers_of_the_specification() {
     });
     let sink = Prometheus::new(&config::Prometheus { url }, Duration::from_secs(5)).unwrap();
     let bytes = b"series ".repeat(1000);
-    let mut open = OpenBatch {
-        bytes: bytes.clone(),
-        items: Vec::new(),
-    };
+    let mut open = OpenBatch { bytes: bytes.clone(), items: Vec::new() };
     open.end_item(RecordIndex(0));
     assert_eq!(sink.write(&open.close()).await, Ok(()));
     let (head, body) = server.join().unwrap();
@@ -195,8 +151,5 @@ async fn a_write_is_a_snappy_block_with_the_headers_of_the_specification() {
     ] {
         assert!(head.contains(&format!("{line}\r\n")), "{line} in {head}");
     }
-    assert_eq!(
-        snap::raw::Decoder::new().decompress_vec(&body).unwrap(),
-        bytes
-    );
+    assert_eq!(snap::raw::Decoder::new().decompress_vec(&body).unwrap(), bytes);
 }

@@ -17,15 +17,14 @@ fn seconds(seconds: u64) -> Duration {
 }
 
 fn good(count: i64) -> Vec<FakeRecord> {
-    (0..count)
-        .map(|offset| FakeRecord::good(0, offset))
-        .collect()
+    (0..count).map(|offset| FakeRecord::good(0, offset)).collect()
 }
 
 fn unavailable() -> SinkError {
     SinkError::Unavailable {
         reason: "connection refused".into(),
         retry_after: None,
+        perhaps_stored: false,
     }
 }
 
@@ -42,14 +41,7 @@ fn rejected(superseded: bool) -> SinkError {
 fn refuses(bad: &'static [Place], superseded: bool) -> Box<world::Reply> {
     Box::new(move |_, places| {
         let refused = places.iter().any(|place| bad.contains(place));
-        (
-            Duration::from_millis(5),
-            if refused {
-                Err(rejected(superseded))
-            } else {
-                Ok(())
-            },
-        )
+        (Duration::from_millis(5), if refused { Err(rejected(superseded)) } else { Ok(()) })
     })
 }
 
@@ -77,29 +69,17 @@ fn through_an_hour_of_outage_polls_go_on_and_nothing_is_lost_or_dead_lettered() 
     let mut scenario = Scenario::of(good(500));
     scenario.stop_at = seconds(2 * 3600);
     scenario.reply = Box::new(|now, _| {
-        let result = if now < seconds(3600) {
-            Err(unavailable())
-        } else {
-            Ok(())
-        };
+        let result = if now < seconds(3600) { Err(unavailable()) } else { Ok(()) };
         (Duration::from_millis(10), result)
     });
     let report = scenario.run();
-    assert!(
-        report.longest_gap <= seconds(2),
-        "a gap of {:?} between polls",
-        report.longest_gap
-    );
+    assert!(report.longest_gap <= seconds(2), "a gap of {:?} between polls", report.longest_gap);
     assert_eq!(report.pauses, 1);
     assert_eq!(report.ledger.stored.len(), 500);
     assert_eq!(report.ledger.committed[&0], 500);
     assert!(report.ledger.dead.is_empty());
     // Four batches, each tried every 30 s at the longest.
-    assert!(
-        report.ledger.write_attempts < 4 * 3600 / 10,
-        "{}",
-        report.ledger.write_attempts
-    );
+    assert!(report.ledger.write_attempts < 4 * 3600 / 10, "{}", report.ledger.write_attempts);
 }
 
 #[test]
@@ -110,15 +90,9 @@ fn a_database_that_asks_to_be_left_alone_is_left_alone_for_that_long() {
         let error = SinkError::Unavailable {
             reason: "429".into(),
             retry_after: Some(seconds(60)),
+            perhaps_stored: false,
         };
-        (
-            Duration::ZERO,
-            if now < seconds(30) {
-                Err(error)
-            } else {
-                Ok(())
-            },
-        )
+        (Duration::ZERO, if now < seconds(30) { Err(error) } else { Ok(()) })
     });
     let report = scenario.run();
     assert_eq!(report.ledger.write_attempts, 2);
@@ -132,12 +106,7 @@ fn without_a_dead_letter_topic_a_bad_record_stops_the_connector_and_all_before_i
     let mut scenario = Scenario::of(records);
     scenario.dead_letters = false;
     let report = scenario.run();
-    let Outcome::Failed(Failure::Record {
-        partition: at,
-        offset,
-        reject,
-    }) = report.outcome
-    else {
+    let Outcome::Failed(Failure::Record { partition: at, offset, reject }) = report.outcome else {
         panic!("{:?}", report.outcome)
     };
     assert_eq!((at, offset), (partition(0), Offset(17)));
@@ -208,11 +177,8 @@ fn a_dead_letter_that_is_not_confirmed_is_repeated_and_holds_the_commit() {
 
 #[test]
 fn records_that_yield_nothing_move_the_watermark() {
-    let nothing = |offset| FakeRecord {
-        partition: 0,
-        offset,
-        value: (offset % 2 == 0).then(Vec::new),
-    };
+    let nothing =
+        |offset| FakeRecord { partition: 0, offset, value: (offset % 2 == 0).then(Vec::new) };
     let report = Scenario::of((0..40).map(nothing).collect()).run();
     assert_eq!(report.ledger.committed[&0], 40);
     assert_eq!(report.ledger.write_attempts, 0);
@@ -222,10 +188,7 @@ fn records_that_yield_nothing_move_the_watermark() {
 #[test]
 fn a_revoked_partition_is_drained_and_committed_before_it_is_let_go() {
     let mut scenario = Scenario::of(good(7));
-    let revoked = Event::Revoked {
-        partitions: vec![partition(0)],
-        lost: false,
-    };
+    let revoked = Event::Revoked { partitions: vec![partition(0)], lost: false };
     scenario.events.push((Duration::ZERO, revoked));
     scenario.reply = Box::new(|_, _| (seconds(5), Ok(())));
     // A commit after the partition was let go fails in the fake.
@@ -235,10 +198,7 @@ fn a_revoked_partition_is_drained_and_committed_before_it_is_let_go() {
 #[test]
 fn what_is_acknowledged_after_a_partition_was_lost_is_not_committed() {
     let mut scenario = Scenario::of(good(10));
-    let lost = Event::Revoked {
-        partitions: vec![partition(0)],
-        lost: true,
-    };
+    let lost = Event::Revoked { partitions: vec![partition(0)], lost: true };
     scenario.events.push((seconds(1), lost));
     scenario.reply = Box::new(|_, _| (seconds(3), Ok(())));
     let report = scenario.run();
@@ -249,10 +209,7 @@ fn what_is_acknowledged_after_a_partition_was_lost_is_not_committed() {
 #[test]
 fn the_drain_of_a_revoked_partition_ends_at_its_deadline() {
     let mut scenario = Scenario::of(good(10));
-    let revoked = Event::Revoked {
-        partitions: vec![partition(0)],
-        lost: false,
-    };
+    let revoked = Event::Revoked { partitions: vec![partition(0)], lost: false };
     scenario.events.push((seconds(2), revoked));
     scenario.reply = Box::new(|_, _| (seconds(3600), Ok(())));
     scenario.stop_at = seconds(30);

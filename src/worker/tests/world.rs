@@ -29,10 +29,7 @@ use crate::worker::{Outcome, Settings, Transform, Worker};
 pub(super) const TOPIC: &str = "t";
 
 pub(super) fn partition(number: i32) -> TopicPartition {
-    TopicPartition {
-        topic: TOPIC.into(),
-        partition: number,
-    }
+    TopicPartition { topic: TOPIC.into(), partition: number }
 }
 
 /// A record whose only field is its own place, so that a stored line says which record it is.
@@ -46,19 +43,11 @@ pub(super) struct FakeRecord {
 impl FakeRecord {
     pub(super) fn good(partition: i32, offset: i64) -> Self {
         let value = format!(r#"{{"at":"{partition}/{offset}"}}"#);
-        Self {
-            partition,
-            offset,
-            value: Some(value.into_bytes()),
-        }
+        Self { partition, offset, value: Some(value.into_bytes()) }
     }
 
     pub(super) fn with(partition: i32, offset: i64, value: &str) -> Self {
-        Self {
-            partition,
-            offset,
-            value: Some(value.as_bytes().to_vec()),
-        }
+        Self { partition, offset, value: Some(value.as_bytes().to_vec()) }
     }
 }
 
@@ -162,11 +151,7 @@ impl DeadLetterTopic for FakeLetters {
         headers: &[Header],
         id: LetterId,
     ) -> Result<(), KafkaError> {
-        assert!(
-            headers
-                .iter()
-                .any(|(name, _)| *name == "__connect.errors.exception.message")
-        );
+        assert!(headers.iter().any(|(name, _)| *name == "__connect.errors.exception.message"));
         let place = (record.partition(), record.offset().0);
         let (ledger, settled) = (Arc::clone(&self.ledger), self.settled.clone());
         ledger.lock().unwrap().letter_attempts += 1;
@@ -174,19 +159,11 @@ impl DeadLetterTopic for FakeLetters {
         self.failures.set(self.failures.get().saturating_sub(1));
         self.runtime.spawn(async move {
             tokio::time::sleep(Duration::from_millis(300)).await;
-            let result = if fails {
-                Err("not enough replicas".to_owned())
-            } else {
-                Ok(())
-            };
+            let result = if fails { Err("not enough replicas".to_owned()) } else { Ok(()) };
             if result.is_ok() {
                 ledger.lock().unwrap().dead.insert(place);
             }
-            let _ = settled.send(Settled::DeadLetter {
-                id: id.batch,
-                record: id.record,
-                result,
-            });
+            let _ = settled.send(Settled::DeadLetter { id: id.batch, record: id.record, result });
         });
         Ok(())
     }
@@ -213,8 +190,7 @@ impl Consumer for FakeKafka {
     type Record<'c> = FakeRecord;
 
     fn poll(&self, timeout: Duration) -> Option<Event<FakeRecord>> {
-        self.longest_gap
-            .set(self.longest_gap.get().max(self.last_poll.get().elapsed()));
+        self.longest_gap.set(self.longest_gap.get().max(self.last_poll.get().elapsed()));
         self.last_poll.set(Instant::now());
         if self.start.elapsed() >= self.stop_at {
             self.stop.store(true, Ordering::Release);
@@ -222,8 +198,7 @@ impl Consumer for FakeKafka {
         if let Some(event) = self.next_due() {
             return Some(event);
         }
-        self.runtime
-            .block_on(tokio::time::sleep(timeout.max(Duration::from_millis(1))));
+        self.runtime.block_on(tokio::time::sleep(timeout.max(Duration::from_millis(1))));
         self.last_poll.set(Instant::now());
         None
     }
@@ -234,9 +209,7 @@ impl Consumer for FakeKafka {
     }
 
     fn unassign(&self, partitions: &[TopicPartition]) -> Result<(), KafkaError> {
-        self.owned
-            .borrow_mut()
-            .retain(|owned| !partitions.contains(owned));
+        self.owned.borrow_mut().retain(|owned| !partitions.contains(owned));
         Ok(())
     }
 
@@ -259,10 +232,7 @@ impl Consumer for FakeKafka {
     fn commit_and_wait(&self, offsets: &Covers) -> Result<(), KafkaError> {
         let mut ledger = self.ledger.lock().unwrap();
         for (partition, next) in offsets {
-            assert!(
-                self.owned.borrow().contains(partition),
-                "a commit for a partition not owned"
-            );
+            assert!(self.owned.borrow().contains(partition), "a commit for a partition not owned");
             for offset in 0..next.get() {
                 let place = (partition.partition, offset);
                 assert!(
@@ -316,15 +286,8 @@ pub(super) struct Scenario {
 impl Scenario {
     /// Partition 0 with these records at once, and a database that takes everything in 10 ms.
     pub(super) fn of(records: Vec<FakeRecord>) -> Self {
-        let mut events = vec![(
-            Duration::ZERO,
-            Event::Assigned(vec![partition(0), partition(1)]),
-        )];
-        events.extend(
-            records
-                .into_iter()
-                .map(|record| (Duration::ZERO, Event::Record(record))),
-        );
+        let mut events = vec![(Duration::ZERO, Event::Assigned(vec![partition(0), partition(1)]))];
+        events.extend(records.into_iter().map(|record| (Duration::ZERO, Event::Record(record))));
         Self {
             events,
             reply: Box::new(|_, _| (Duration::from_millis(10), Ok(()))),
@@ -349,10 +312,7 @@ impl Scenario {
         let _in_virtual_time = runtime.enter();
         let start = Instant::now();
         let stored = self.stored_before.iter().map(|place| (*place, 1)).collect();
-        let ledger = Arc::new(Mutex::new(Ledger {
-            stored,
-            ..Ledger::default()
-        }));
+        let ledger = Arc::new(Mutex::new(Ledger { stored, ..Ledger::default() }));
         let stop = Arc::new(AtomicBool::new(false));
         let excluded = self.events.iter().filter_map(|(_, event)| match event {
             Event::Record(r) if r.value.as_ref().is_none_or(Vec::is_empty) => {
@@ -375,11 +335,7 @@ impl Scenario {
             stop: Arc::clone(&stop),
         };
         let metrics = Metrics::default();
-        let sink = FakeSink {
-            ledger: Arc::clone(&ledger),
-            start,
-            reply: Mutex::new(self.reply),
-        };
+        let sink = FakeSink { ledger: Arc::clone(&ledger), start, reply: Mutex::new(self.reply) };
         let deliveries = Deliveries::new(
             "test",
             Arc::clone(&runtime),

@@ -1,0 +1,446 @@
+//! What happens to records when something is wrong: with the record, with the database, or with the
+//! process. Everything here is real: the binary, Kafka, and the databases.
+#![allow(clippy::expect_used, clippy::panic, reason = "a test that has no server can only panic")]
+
+#[path = "support/run.rs"]
+mod run;
+mod stack;
+
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rdkafka::Timestamp;
+use rdkafka::message::{Headers as _, Message as _, OwnedMessage};
+use run::{Group, Message, Tidegate, Topic, unique};
+use stack::{Kafka, Prometheus, VictoriaMetrics, shared_kafka, shared_victoria_metrics};
+
+/// Long enough that a member that doesn't poll is thrown out of its group: see `OUTAGE_LIMITS`.
+const OUTAGE: Duration = Duration::from_secs(15);
+const OUTAGE_LIMITS: &str = "
+batch: { max_points: 50, linger: 100ms }
+delivery: { timeout: 2s, max_backoff: 1s, drain: 4s }";
+const OUTAGE_KAFKA: &str = ", session.timeout.ms: 6000, max.poll.interval.ms: 6000";
+/// A series is in one partition, so that its samples come in order.
+const SERIES: i64 = 8;
+const START: i64 = 1_700_000_000_000;
+
+/// A topic, the group that reads it, and the connector's file.
+struct Pipeline<'k> {
+    topic: Topic<'k>,
+    group: Group,
+    connector: String,
+}
+
+impl<'k> Pipeline<'k> {
+    /// The messages of `reading` into a measurement of the topic's name.
+    fn new(kafka: &'k Kafka, partitions: i32, sink: &str, kafka_extra: &str, extra: &str) -> Self {
+        let topic = Topic::create(kafka, unique("delivery"), partitions);
+        let (name, bootstrap) = (&topic.name, kafka.bootstrap());
+        let connector = format!(
+            "
+name: {name}
+topics: [{name}]
+kafka: {{ bootstrap.servers: '{bootstrap}'{kafka_extra} }}
+point:
+  measurement: {name}
+  tags: {{ series: s }}
+  fields: {{ v: {{ path: v, required: true }} }}
+  timestamp: {{ path: at, unit: ms }}
+sink: {{ {sink} }}
+{extra}
+"
+        );
+        let group = Group::new(kafka, &format!("tidegate-{name}"));
+        Self { topic, group, connector }
+    }
+
+    fn run(&self) -> Tidegate {
+        Tidegate::run(&self.connector, &[])
+    }
+
+    fn produce(&self, numbers: impl IntoIterator<Item = i64>) {
+        self.topic.produce(numbers.into_iter().map(reading));
+    }
+
+    fn until_committed(&self, tidegate: &mut Tidegate) {
+        tidegate.until_committed(&self.group, &self.topic);
+    }
+
+    /// The numbers that are stored, each as often as it is.
+    fn stored(&self, database: &impl Database) -> Vec<i64> {
+        let samples = database.samples(&format!("{}_v", self.topic.name));
+        let mut numbers: Vec<i64> = samples
+            .into_iter()
+            .map(|(time, value)| {
+                let number = (time - START) / 100;
+                assert_eq!(value.to_string(), number.to_string(), "the value at {time}");
+                number
+            })
+            .collect();
+        numbers.sort_unstable();
+        numbers
+    }
+
+    #[track_caller]
+    fn assert_stored(&self, database: &impl Database, numbers: std::ops::Range<i64>) {
+        let (stored, expected) = (self.stored(database), numbers.collect::<Vec<_>>());
+        assert!(stored == expected, "stored: {stored:?}\nexpected: {expected:?}");
+    }
+}
+
+/// Where the messages end up.
+trait Database {
+    /// What a connector's `sink` says.
+    fn sink(&self) -> String;
+    /// Every stored sample of a metric.
+    fn samples(&self, metric: &str) -> Vec<(i64, f64)>;
+}
+
+impl Database for VictoriaMetrics {
+    fn sink(&self) -> String {
+        format!("influxdb: {{ url: '{}', org: none, bucket: none }}", self.url())
+    }
+
+    fn samples(&self, metric: &str) -> Vec<(i64, f64)> {
+        self.flush();
+        self.export(metric).into_iter().flat_map(|(_, samples)| samples).collect()
+    }
+}
+
+impl Database for Prometheus {
+    fn sink(&self) -> String {
+        format!("prometheus: {{ url: '{}' }}", self.write_url())
+    }
+
+    fn samples(&self, metric: &str) -> Vec<(i64, f64)> {
+        let later = Duration::from_millis(START.unsigned_abs()) + Duration::from_hours(1);
+        let series = self.series(metric, "2h", later.as_secs_f64());
+        series.into_iter().flat_map(|(_, samples)| samples).collect()
+    }
+}
+
+/// How many rows of line protocol it was sent since its start, by its own count.
+fn rows_received(database: &VictoriaMetrics) -> i64 {
+    let address = database.url().trim_start_matches("http://");
+    let mut stream = TcpStream::connect(address).expect("VictoriaMetrics is up");
+    stream.write_all(b"GET /metrics HTTP/1.0\r\n\r\n").expect("a request");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("an answer");
+    let metric = "vm_rows_inserted_total{type=\"influx\"} ";
+    let count = answer.lines().find_map(|line| line.strip_prefix(metric)).expect(metric);
+    count.parse().expect("a count")
+}
+
+/// Message number n: value n, at a time of its own.
+fn reading(n: i64) -> Message {
+    let series = n % SERIES;
+    let text = format!(r#"{{"s":"s{series}","v":{n},"at":{}}}"#, START + n * 100);
+    let partition = i32::try_from(series % 4).expect("below 4");
+    Message::new(text).key(series.to_string()).to_partition(partition)
+}
+
+/// A message of a topic with one partition.
+fn only_partition(n: i64) -> Message {
+    reading(n).to_partition(0)
+}
+
+// ------------------------------------------------------------------------------------ bad records
+
+/// Two bad records, each with all that a record may carry, among good ones.
+fn bad_records() -> [Message; 2] {
+    let no_json = Message::new(b"\xffno json".as_slice()).key(b"\x00key\xff".as_slice());
+    let no_json = no_json.header("trace", Some(b"\x01\xfe")).header("empty", None);
+    let no_value = Message::new(r#"{"s":"s1","v":null,"at":1700000000000}"#);
+    [
+        no_json.header("trace", Some(b"second")).at(1_600_000_000_123).to_partition(0),
+        no_value.at(1_600_000_000_456).to_partition(0),
+    ]
+}
+
+/// Kafka Connect's part of a dead letter's headers, and the record's own before it.
+fn headers(letter: &OwnedMessage) -> (Vec<(String, Option<Vec<u8>>)>, Vec<(String, String)>) {
+    let all = letter.headers().expect("a dead letter has headers");
+    let (mut own, mut connect) = (Vec::new(), Vec::new());
+    for header in all.iter() {
+        match header.key.strip_prefix("__connect.errors.") {
+            Some(name) => {
+                let value =
+                    String::from_utf8(header.value.expect("a reason").to_vec()).expect("text");
+                connect.push((name.to_owned(), value));
+            }
+            None => own.push((header.key.to_owned(), header.value.map(<[u8]>::to_vec))),
+        }
+    }
+    (own, connect)
+}
+
+/// The dead letter's Kafka Connect headers, where only the stage and the reason differ.
+fn assert_connect_headers(
+    letter: &OwnedMessage,
+    topic: &str,
+    offset: i64,
+    stage: [&str; 2],
+    reason: &str,
+) {
+    let offset = offset.to_string();
+    let expected = [
+        ("topic", topic),
+        ("partition", "0"),
+        ("offset", &offset),
+        ("connector.name", topic),
+        ("task.id", "0"),
+        ("stage", stage[0]),
+        ("exception.class.name", stage[1]),
+    ];
+    let found = headers(letter).1;
+    for (name, value) in expected {
+        assert!(found.contains(&(name.to_owned(), value.to_owned())), "{name}: {found:?}");
+    }
+    let (_, message) =
+        found.iter().find(|(name, _)| name == "exception.message").expect("a reason");
+    assert!(message.contains(reason), "{message}");
+    assert_eq!(found.len(), expected.len() + 1, "{found:?}");
+}
+
+#[test]
+fn a_bad_record_goes_to_the_dead_letter_topic_as_it_was_and_the_others_are_stored() {
+    let (kafka, database) = (shared_kafka(), shared_victoria_metrics());
+    let dead = Topic::create(&kafka, unique("dead"), 1);
+    let extra = format!("dead_letter: {{ topic: {} }}", dead.name);
+    let pipeline = Pipeline::new(&kafka, 1, &database.sink(), "", &extra);
+    pipeline.topic.produce(
+        (0..10).map(only_partition).chain(bad_records()).chain((10..20).map(only_partition)),
+    );
+
+    let mut tidegate = pipeline.run();
+    pipeline.until_committed(&mut tidegate);
+    tidegate.stop();
+
+    pipeline.assert_stored(&database, 0..20);
+    let [letter, second] = &dead.read()[..] else { panic!("not two dead letters") };
+    assert_eq!(letter.key(), Some(b"\x00key\xff".as_slice()));
+    assert_eq!(letter.payload(), Some(b"\xffno json".as_slice()));
+    assert_eq!(letter.timestamp(), Timestamp::CreateTime(1_600_000_000_123));
+    let own = [("trace", Some(&b"\x01\xfe"[..])), ("empty", None), ("trace", Some(&b"second"[..]))];
+    let own = own.map(|(name, value)| (name.to_owned(), value.map(<[u8]>::to_vec)));
+    assert_eq!(headers(letter).0, own);
+    let stage = ["VALUE_CONVERTER", "tidegate.DecodeError"];
+    assert_connect_headers(letter, &pipeline.topic.name, 10, stage, "");
+    assert_eq!((second.key(), headers(second).0), (None, Vec::new()));
+    assert_eq!(second.timestamp(), Timestamp::CreateTime(1_600_000_000_456));
+    let reason = "field v is required: path v: there is no value";
+    let stage = ["TRANSFORMATION", "tidegate.MapError"];
+    assert_connect_headers(second, &pipeline.topic.name, 11, stage, reason);
+}
+
+#[test]
+fn a_record_that_the_database_refuses_goes_to_the_dead_letter_topic() {
+    let (kafka, database) = (shared_kafka(), Prometheus::start());
+    let dead = Topic::create(&kafka, unique("dead"), 1);
+    // Batches of one: beyond the first, nothing can be a repeat of what is stored already.
+    let extra = format!("dead_letter: {{ topic: {} }}\nbatch: {{ max_points: 1 }}", dead.name);
+    let pipeline = Pipeline::new(&kafka, 1, &database.sink(), "", &extra);
+    // All of one series: 8 is older than 16.
+    pipeline.topic.produce([0, 16, 8, 24].map(only_partition));
+
+    let mut tidegate = pipeline.run();
+    pipeline.until_committed(&mut tidegate);
+    tidegate.stop();
+
+    assert_eq!(pipeline.stored(&database), [0, 16, 24]);
+    let [letter] = &dead.read()[..] else { panic!("not one dead letter") };
+    let stage = ["TASK_PUT", "tidegate.RejectedByDatabase"];
+    assert_connect_headers(letter, &pipeline.topic.name, 2, stage, "out of order sample");
+    assert!(letter.payload().expect("its value").starts_with(br#"{"s":"s0","v":8,"#));
+}
+
+#[test]
+fn without_a_dead_letter_topic_a_bad_record_stops_the_process_and_stays_uncommitted() {
+    let (kafka, database) = (shared_kafka(), shared_victoria_metrics());
+    let pipeline = Pipeline::new(&kafka, 1, &database.sink(), "", "");
+    let bad = Message::new(r#"{"s":"s1","v":"warm","at":1700000000000}"#).to_partition(0);
+    pipeline
+        .topic
+        .produce((0..5).map(only_partition).chain([bad]).chain((5..9).map(only_partition)));
+
+    // The second time, nothing has changed.
+    for attempt in 1..=2 {
+        let mut tidegate = pipeline.run();
+        let code = tidegate.exit_code();
+        let log = tidegate.log();
+        assert_eq!(code, 1, "attempt {attempt}: {log}");
+        let place = format!("the record at {}[0] offset 5 was rejected", pipeline.topic.name);
+        let reason = "field v: path v: found the text \"warm\", not a finite float";
+        assert!(log.contains(&place), "attempt {attempt}: no {place:?} in:\n{log}");
+        assert!(
+            log.replace("\\\"", "\"").contains(reason),
+            "attempt {attempt}: no {reason:?} in:\n{log}"
+        );
+        assert_eq!(pipeline.group.committed(&pipeline.topic), [5], "attempt {attempt}");
+    }
+    pipeline.assert_stored(&database, 0..5);
+}
+
+#[test]
+fn tombstones_and_empty_values_move_the_committed_offset() {
+    let (kafka, database) = (shared_kafka(), shared_victoria_metrics());
+    let pipeline = Pipeline::new(&kafka, 4, &database.sink(), "", "");
+    // Partition 1 has nothing else; partition 0 ends with them.
+    let nothing = |partition: i32| {
+        [Message::tombstone().key("k"), Message::new("").key("k"), Message::tombstone()]
+            .map(|message| message.to_partition(partition))
+    };
+    pipeline.topic.produce([reading(0)].into_iter().chain(nothing(0)).chain(nothing(1)));
+
+    let mut tidegate = pipeline.run();
+    pipeline.until_committed(&mut tidegate);
+    assert_eq!(pipeline.group.committed(&pipeline.topic), [4, 3, 0, 0]);
+    tidegate.stop();
+
+    pipeline.assert_stored(&database, 0..1);
+}
+
+// ---------------------------------------------------------------------------------------- outages
+
+/// Messages flow while the database is down. The member must not leave its group, commit nothing
+/// meanwhile, and lose nothing.
+fn nothing_is_lost_in_an_outage<D: Database>(mut database: D, down: fn(&mut D), up: fn(&mut D)) {
+    let kafka = shared_kafka();
+    let pipeline = Pipeline::new(&kafka, 4, &database.sink(), OUTAGE_KAFKA, OUTAGE_LIMITS);
+    let mut tidegate = pipeline.run();
+    pipeline.produce(0..400);
+    pipeline.until_committed(&mut tidegate);
+    let members = pipeline.group.members();
+    assert_eq!(members.len(), 1, "{members:?}");
+    let committed = pipeline.group.committed(&pipeline.topic);
+
+    down(&mut database);
+    let back = Instant::now() + OUTAGE;
+    let mut next = 400;
+    while Instant::now() < back {
+        pipeline.produce(next..next + 80);
+        next += 80;
+        assert_eq!(pipeline.group.committed(&pipeline.topic), committed, "committed in an outage");
+        assert_eq!(pipeline.group.members(), members, "members in an outage");
+        thread::sleep(Duration::from_millis(500));
+    }
+    tidegate.until_logged("the database takes no writes");
+    up(&mut database);
+    pipeline.produce(next..next + 80);
+    pipeline.until_committed(&mut tidegate);
+
+    assert_eq!(pipeline.group.members(), members, "members after an outage");
+    tidegate.stop();
+    pipeline.assert_stored(&database, 0..next + 80);
+    assert!(tidegate.log().contains("the database takes writes again"), "{}", tidegate.log());
+}
+
+/// Prometheus answers when its log has the samples, so it may be killed.
+#[test]
+fn nothing_is_lost_while_a_killed_prometheus_is_down() {
+    nothing_is_lost_in_an_outage(Prometheus::start(), Prometheus::kill, Prometheus::restart);
+}
+
+/// VictoriaMetrics answers from memory: killed, it would lose what it has acknowledged in the last
+/// seconds, which no sender can mend.
+#[test]
+fn nothing_is_lost_while_a_stopped_victoria_metrics_is_down() {
+    let database = VictoriaMetrics::start();
+    nothing_is_lost_in_an_outage(database, VictoriaMetrics::stop, VictoriaMetrics::restart);
+}
+
+#[test]
+fn a_second_signal_in_an_outage_exits_at_once_and_nothing_committed_is_missing() {
+    let (kafka, mut database) = (shared_kafka(), VictoriaMetrics::start());
+    // A short session: who exits at once doesn't leave the group, and its successor waits for its end.
+    let pipeline = Pipeline::new(&kafka, 4, &database.sink(), OUTAGE_KAFKA, OUTAGE_LIMITS);
+    let mut tidegate = pipeline.run();
+    pipeline.produce(0..400);
+    pipeline.until_committed(&mut tidegate);
+    let committed = pipeline.group.committed(&pipeline.topic);
+    database.stop();
+    pipeline.produce(400..800);
+    tidegate.until_logged("the database takes no writes");
+
+    tidegate.signal("TERM");
+    tidegate.until_logged("a second signal stops at once");
+    let second = Instant::now();
+    tidegate.signal("INT");
+    assert_eq!(tidegate.exit_code(), 130, "{}", tidegate.log());
+    let took = second.elapsed();
+    assert!(took < Duration::from_secs(1), "a second signal took {took:?}");
+
+    assert_eq!(pipeline.group.committed(&pipeline.topic), committed);
+    database.restart();
+    pipeline.assert_stored(&database, 0..400);
+    let mut again = pipeline.run();
+    pipeline.until_committed(&mut again);
+    again.stop();
+    pipeline.assert_stored(&database, 0..800);
+}
+
+// ---------------------------------------------------------------------------------------- members
+
+#[test]
+fn a_member_that_leaves_hands_its_partitions_over_and_nothing_is_written_twice() {
+    let (kafka, database) = (shared_kafka(), VictoriaMetrics::start());
+    let extra = "batch: { max_points: 50, linger: 100ms }";
+    let pipeline = Pipeline::new(&kafka, 4, &database.sink(), "", extra);
+    let (mut first, mut second) = (pipeline.run(), pipeline.run());
+    first.until("two members", || pipeline.group.members().len() == 2);
+
+    let mut next = 0;
+    let mut flow = |rounds: i64| {
+        for _ in 0..rounds {
+            pipeline.produce(next..next + 100);
+            next += 100;
+        }
+        next
+    };
+    flow(10);
+    first.signal("TERM");
+    flow(10);
+    assert_eq!(first.exit_code(), 0, "{}", first.log());
+    let all = flow(10);
+    pipeline.until_committed(&mut second);
+    second.stop();
+
+    pipeline.assert_stored(&database, 0..all);
+    assert_eq!(rows_received(&database), all, "rows that VictoriaMetrics was sent");
+}
+
+#[test]
+fn two_workers_of_a_connector_share_its_partitions() {
+    let (kafka, database) = (shared_kafka(), shared_victoria_metrics());
+    let pipeline = Pipeline::new(&kafka, 4, &database.sink(), "", "workers: 2");
+    let mut tidegate = pipeline.run();
+    tidegate.until("two members", || pipeline.group.members().len() == 2);
+    pipeline.produce(0..1000);
+    pipeline.until_committed(&mut tidegate);
+    tidegate.stop();
+    pipeline.assert_stored(&database, 0..1000);
+    assert_eq!(pipeline.group.members(), Vec::<String>::new());
+}
+
+#[test]
+fn two_connectors_of_a_process_run_side_by_side_and_one_failing_stops_only_itself() {
+    let (kafka, database) = (shared_kafka(), shared_victoria_metrics());
+    let good = Pipeline::new(&kafka, 4, &database.sink(), "", "");
+    let failing = Pipeline::new(&kafka, 1, &database.sink(), "", "");
+    failing.topic.produce([only_partition(0), Message::new("bad").to_partition(0)]);
+    good.produce(0..100);
+
+    let files = [("good.yaml", good.connector.as_str()), ("failing.yaml", &failing.connector)];
+    let mut tidegate = Tidegate::run_all(&files, &[]);
+    tidegate.until_logged("the connector stops");
+    good.produce(100..200);
+    good.until_committed(&mut tidegate);
+    tidegate.signal("TERM");
+    assert_eq!(tidegate.exit_code(), 1, "one of them has failed: {}", tidegate.log());
+
+    good.assert_stored(&database, 0..200);
+    failing.assert_stored(&database, 0..1);
+    assert_eq!(failing.group.committed(&failing.topic), [1]);
+}
