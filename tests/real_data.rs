@@ -79,7 +79,8 @@ fn every_point_arrives(name: &str, connector: &str, dataset: fn(&str) -> DataSet
 /// Every expected series and moment is stored with a value of the file, and there are no others.
 fn assert_same(stored: &[Series], expected: &Points) {
     let mut wrong = Vec::new();
-    let mut stored: BTreeMap<_, _> = stored.iter().map(|(labels, samples)| (labels, samples)).collect();
+    let mut stored: BTreeMap<_, _> =
+        stored.iter().map(|(labels, samples)| (labels, samples)).collect();
     for (labels, moments) in expected {
         let Some(samples) = stored.remove(labels) else {
             wrong.push(format!("{labels:?}: this series is missing"));

@@ -10,6 +10,8 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use crate::config;
+
 /// Reads Kafka topics into a time-series database; an offset is committed only when its points are
 /// durable.
 #[derive(Debug, Parser)]
@@ -39,6 +41,9 @@ enum Command {
         /// Print the schema of tidegate.yaml.
         #[arg(long)]
         process: bool,
+        /// Print the reference page instead, docs/configuration.md.
+        #[arg(long, conflicts_with = "process")]
+        reference: bool,
     },
 }
 
@@ -63,9 +68,13 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Command::Run(files) => run::run(files.process_file().as_deref(), &files.paths),
         Command::Validate(files) => validate::run(files.process_file().as_deref(), &files.paths),
         Command::Demo(arguments) => demo::run(&arguments),
-        Command::Schema { process } => {
+        Command::Schema { process, reference } => {
+            let text = match (process, reference) {
+                (_, true) => config::reference::reference_page(),
+                (process, false) => config::schema::json_schema(process) + "\n",
+            };
             // An error here is a reader that has seen enough, such as `head`.
-            let _ = writeln!(std::io::stdout(), "{}", crate::config::schema::json_schema(process));
+            let _ = std::io::stdout().write_all(text.as_bytes());
             ExitCode::SUCCESS
         }
     }

@@ -15,6 +15,7 @@ mod expand;
 mod load;
 mod plain;
 pub mod raw;
+pub mod reference;
 pub mod schema;
 mod secrets;
 mod source;
