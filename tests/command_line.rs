@@ -92,9 +92,12 @@ fn assert_folder_is_valid(tidegate: &Tidegate, options: &[&str], folder: &str) {
     assert_code(&output, 0);
     let lines = stdout(&output);
     let files = fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(folder)).unwrap();
-    let names = files.map(|file| file.unwrap().file_name().into_string().unwrap());
-    let yaml: Vec<_> =
-        names.filter(|name| name.ends_with(".yaml") && name != "tidegate.yaml").collect();
+    let yaml: Vec<_> = files
+        .map(|file| file.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "yaml"))
+        .map(|path| path.file_name().unwrap().to_str().unwrap().to_owned())
+        .filter(|name| name != "tidegate.yaml")
+        .collect();
     assert!(!yaml.is_empty());
     for name in &yaml {
         let ok = lines

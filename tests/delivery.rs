@@ -138,12 +138,12 @@ fn reading(n: i64) -> Message {
     let series = n % SERIES;
     let text = format!(r#"{{"s":"s{series}","v":{n},"at":{}}}"#, START + n * 100);
     let partition = i32::try_from(series % 4).expect("below 4");
-    Message::new(text).key(series.to_string()).to_partition(partition)
+    Message::new(text).key(series.to_string()).in_partition(partition)
 }
 
 /// A message of a topic with one partition.
 fn only_partition(n: i64) -> Message {
-    reading(n).to_partition(0)
+    reading(n).in_partition(0)
 }
 
 // ------------------------------------------------------------------------------------ bad records
@@ -154,26 +154,32 @@ fn bad_records() -> [Message; 2] {
     let no_json = no_json.header("trace", Some(b"\x01\xfe")).header("empty", None);
     let no_value = Message::new(r#"{"s":"s1","v":null,"at":1700000000000}"#);
     [
-        no_json.header("trace", Some(b"second")).at(1_600_000_000_123).to_partition(0),
-        no_value.at(1_600_000_000_456).to_partition(0),
+        no_json.header("trace", Some(b"second")).at(1_600_000_000_123).in_partition(0),
+        no_value.at(1_600_000_000_456).in_partition(0),
     ]
 }
 
-/// Kafka Connect's part of a dead letter's headers, and the record's own before it.
-fn headers(letter: &OwnedMessage) -> (Vec<(String, Option<Vec<u8>>)>, Vec<(String, String)>) {
+/// A dead letter's headers: those that the record came with, and Kafka Connect's.
+#[derive(Default)]
+struct LetterHeaders {
+    own: Vec<(String, Option<Vec<u8>>)>,
+    connect: Vec<(String, String)>,
+}
+
+fn headers(letter: &OwnedMessage) -> LetterHeaders {
     let all = letter.headers().expect("a dead letter has headers");
-    let (mut own, mut connect) = (Vec::new(), Vec::new());
+    let mut headers = LetterHeaders::default();
     for header in all.iter() {
         match header.key.strip_prefix("__connect.errors.") {
             Some(name) => {
                 let value =
                     String::from_utf8(header.value.expect("a reason").to_vec()).expect("text");
-                connect.push((name.to_owned(), value));
+                headers.connect.push((name.to_owned(), value));
             }
-            None => own.push((header.key.to_owned(), header.value.map(<[u8]>::to_vec))),
+            None => headers.own.push((header.key.to_owned(), header.value.map(<[u8]>::to_vec))),
         }
     }
-    (own, connect)
+    headers
 }
 
 /// The dead letter's Kafka Connect headers, where only the stage and the reason differ.
@@ -194,7 +200,7 @@ fn assert_connect_headers(
         ("stage", stage[0]),
         ("exception.class.name", stage[1]),
     ];
-    let found = headers(letter).1;
+    let found = headers(letter).connect;
     for (name, value) in expected {
         assert!(found.contains(&(name.to_owned(), value.to_owned())), "{name}: {found:?}");
     }
@@ -225,10 +231,10 @@ fn a_bad_record_goes_to_the_dead_letter_topic_as_it_was_and_the_others_are_store
     assert_eq!(letter.timestamp(), Timestamp::CreateTime(1_600_000_000_123));
     let own = [("trace", Some(&b"\x01\xfe"[..])), ("empty", None), ("trace", Some(&b"second"[..]))];
     let own = own.map(|(name, value)| (name.to_owned(), value.map(<[u8]>::to_vec)));
-    assert_eq!(headers(letter).0, own);
+    assert_eq!(headers(letter).own, own);
     let stage = ["VALUE_CONVERTER", "tidegate.DecodeError"];
-    assert_connect_headers(letter, &pipeline.topic.name, 10, stage, "");
-    assert_eq!((second.key(), headers(second).0), (None, Vec::new()));
+    assert_connect_headers(letter, &pipeline.topic.name, 10, stage, "invalid UTF-8 at byte 0");
+    assert_eq!((second.key(), headers(second).own), (None, Vec::new()));
     assert_eq!(second.timestamp(), Timestamp::CreateTime(1_600_000_000_456));
     let reason = "field v is required: path v: there is no value";
     let stage = ["TRANSFORMATION", "tidegate.MapError"];
@@ -260,7 +266,7 @@ fn a_record_that_the_database_refuses_goes_to_the_dead_letter_topic() {
 fn without_a_dead_letter_topic_a_bad_record_stops_the_process_and_stays_uncommitted() {
     let (kafka, database) = (shared_kafka(), shared_victoria_metrics());
     let pipeline = Pipeline::new(&kafka, 1, &database.sink(), "", "");
-    let bad = Message::new(r#"{"s":"s1","v":"warm","at":1700000000000}"#).to_partition(0);
+    let bad = Message::new(r#"{"s":"s1","v":"warm","at":1700000000000}"#).in_partition(0);
     pipeline
         .topic
         .produce((0..5).map(only_partition).chain([bad]).chain((5..9).map(only_partition)));
@@ -274,10 +280,7 @@ fn without_a_dead_letter_topic_a_bad_record_stops_the_process_and_stays_uncommit
         let place = format!("the record at {}[0] offset 5 was rejected", pipeline.topic.name);
         let reason = "field v: path v: found the text \"warm\", not a finite float";
         assert!(log.contains(&place), "attempt {attempt}: no {place:?} in:\n{log}");
-        assert!(
-            log.replace("\\\"", "\"").contains(reason),
-            "attempt {attempt}: no {reason:?} in:\n{log}"
-        );
+        assert!(log.contains(reason), "attempt {attempt}: no {reason:?} in:\n{log}");
         assert_eq!(pipeline.group.committed(&pipeline.topic), [5], "attempt {attempt}");
     }
     pipeline.assert_stored(&database, 0..5);
@@ -290,7 +293,7 @@ fn tombstones_and_empty_values_move_the_committed_offset() {
     // Partition 1 has nothing else; partition 0 ends with them.
     let nothing = |partition: i32| {
         [Message::tombstone().key("k"), Message::new("").key("k"), Message::tombstone()]
-            .map(|message| message.to_partition(partition))
+            .map(|message| message.in_partition(partition))
     };
     pipeline.topic.produce([reading(0)].into_iter().chain(nothing(0)).chain(nothing(1)));
 
@@ -429,7 +432,7 @@ fn two_connectors_of_a_process_run_side_by_side_and_one_failing_stops_only_itsel
     let (kafka, database) = (shared_kafka(), shared_victoria_metrics());
     let good = Pipeline::new(&kafka, 4, &database.sink(), "", "");
     let failing = Pipeline::new(&kafka, 1, &database.sink(), "", "");
-    failing.topic.produce([only_partition(0), Message::new("bad").to_partition(0)]);
+    failing.topic.produce([only_partition(0), Message::new("bad").in_partition(0)]);
     good.produce(0..100);
 
     let files = [("good.yaml", good.connector.as_str()), ("failing.yaml", &failing.connector)];

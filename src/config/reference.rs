@@ -77,9 +77,8 @@ fn table(page: &mut String, object: &Json) {
         let is_required = required.is_some_and(|keys| keys.iter().any(|k| k == key));
         let default = match (&property["default"], is_required) {
             (_, true) => "required".to_owned(),
-            (Json::Null, false) => String::new(),
+            (Json::Null | Json::Object(_) | Json::Array(_), false) => String::new(),
             (Json::String(text), false) => format!("`{text}`"),
-            (Json::Object(_) | Json::Array(_), false) => String::new(),
             (value, false) => format!("`{value}`"),
         };
         let _ = writeln!(page, "| `{key}` | {} | {default} | {} |", kind(property), text(property));

@@ -14,7 +14,7 @@ use rdkafka::message::{BorrowedMessage, Headers as _, Message as _};
 use rdkafka::topic_partition_list::{Offset as LibraryOffset, TopicPartitionList};
 use rdkafka::types::RDKafkaRespErr;
 use serde::Deserialize;
-use tracing::{debug, warn};
+use tracing::debug;
 
 use super::{Consumer, Event, KafkaError, PartitionEnd, Properties};
 use crate::config::Topics;
@@ -212,12 +212,7 @@ impl Context {
 
 impl ClientContext for Context {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        // Broken connections and the like come as errors, too, and librdkafka repairs them itself.
-        if (level as i32) < RDKafkaLogLevel::Error as i32 {
-            warn!(target: "librdkafka", facility, "{message}");
-        } else {
-            debug!(target: "librdkafka", facility, "{message}");
-        }
+        super::pass_on_log(level, facility, message);
     }
 
     fn error(&self, error: rdkafka::error::KafkaError, reason: &str) {

@@ -10,6 +10,9 @@ mod producer;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use rdkafka::config::RDKafkaLogLevel;
+use tracing::{debug, warn};
+
 pub use consumer::KafkaConsumer;
 pub use producer::DeadLetterProducer;
 
@@ -109,3 +112,13 @@ pub struct LetterId {
 
 /// librdkafka properties, by their own names.
 pub type Properties = BTreeMap<String, Secret>;
+
+/// librdkafka's own log lines. Broken connections and the like come as errors, too, and librdkafka
+/// repairs them itself: only what is worse than an error is for everybody's eyes.
+fn pass_on_log(level: RDKafkaLogLevel, facility: &str, message: &str) {
+    if (level as i32) < RDKafkaLogLevel::Error as i32 {
+        warn!(target: "librdkafka", facility, "{message}");
+    } else {
+        debug!(target: "librdkafka", facility, "{message}");
+    }
+}

@@ -5,7 +5,7 @@ use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::message::{Header as LibraryHeader, OwnedHeaders};
 use rdkafka::producer::{BaseRecord, DeliveryResult, ProducerContext, ThreadedProducer};
 use tokio::sync::mpsc::UnboundedSender;
-use tracing::{debug, warn};
+use tracing::debug;
 
 use super::{DeadLetterTopic, KafkaError, LetterId, Properties};
 use crate::dead_letter::Header;
@@ -90,11 +90,7 @@ struct Context {
 
 impl ClientContext for Context {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        if (level as i32) < RDKafkaLogLevel::Error as i32 {
-            warn!(target: "librdkafka", facility, "{message}");
-        } else {
-            debug!(target: "librdkafka", facility, "{message}");
-        }
+        super::pass_on_log(level, facility, message);
     }
 
     /// The consumer of the same worker sees the same brokers and reports.

@@ -69,7 +69,7 @@ pub(crate) fn weather(measurement: &str) -> DataSet {
             "precipitation": precipitation, "temperature": { "max": max, "min": min },
         });
         let partition = i32::try_from(index % 4).expect("below 4");
-        set.send(Message::new(message.to_string()).to_partition(partition));
+        set.send(Message::new(message.to_string()).in_partition(partition));
         let tags = [("location", location.as_str()), ("sky", sky), ("provider", "noaa")];
         let fields = [
             ("precipitation", Some(precipitation)),

@@ -204,7 +204,7 @@ impl Message {
     }
 
     /// Otherwise the key decides, or chance.
-    pub fn to_partition(mut self, partition: i32) -> Self {
+    pub fn in_partition(mut self, partition: i32) -> Self {
         self.partition = Some(partition);
         self
     }

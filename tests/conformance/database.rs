@@ -1,0 +1,371 @@
+//! The rows of the table: each database with the sink that writes to it, and what is read back from it.
+
+use std::collections::BTreeMap;
+use std::env;
+
+use serde_json::Value as Json;
+use tidegate::config;
+use tidegate::config::raw::Precision;
+use tidegate::point::Value;
+
+use crate::stack::{self, InfluxDb2, Prometheus, Series, VictoriaMetrics};
+
+/// A database by one of its routes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Row {
+    InfluxDb2,
+    VictoriaMetricsByLines,
+    VictoriaMetricsByRemoteWrite,
+    Prometheus,
+}
+
+/// One value as the database returns it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Stored {
+    /// A measurement of InfluxDB, the name of a metric elsewhere.
+    pub name: String,
+    /// Without `case`.
+    pub tags: BTreeMap<String, String>,
+    /// Of InfluxDB only.
+    pub field: String,
+    pub nanos: i64,
+    /// The type and the value, such as `float -0.0`.
+    pub value: String,
+}
+
+impl Row {
+    pub fn sink(self) -> &'static str {
+        match self {
+            Self::InfluxDb2 | Self::VictoriaMetricsByLines => "influxdb",
+            Self::VictoriaMetricsByRemoteWrite | Self::Prometheus => "prometheus",
+        }
+    }
+
+    pub fn server(self) -> &'static str {
+        match self {
+            Self::InfluxDb2 => "influxdb2",
+            Self::VictoriaMetricsByLines | Self::VictoriaMetricsByRemoteWrite => "victoria-metrics",
+            Self::Prometheus => "prometheus",
+        }
+    }
+
+    /// As in the names of the tests.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::InfluxDb2 => "influxdb2",
+            Self::VictoriaMetricsByLines => "victoria_metrics_by_lines",
+            Self::VictoriaMetricsByRemoteWrite => "victoria_metrics_by_remote_write",
+            Self::Prometheus => "prometheus",
+        }
+    }
+
+    pub fn by_lines(self) -> bool {
+        self.sink() == "influxdb"
+    }
+
+    /// What a field becomes, if its names are legal everywhere; the time is in milliseconds.
+    pub fn stored(
+        self,
+        measurement: &str,
+        tags: &[(&str, &str)],
+        field: &str,
+        value: &Value<'_>,
+        millis: i64,
+    ) -> Stored {
+        let tags = tags.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())).collect();
+        let nanos = millis * 1_000_000;
+        if self == Self::InfluxDb2 {
+            let (name, field) = (measurement.to_owned(), field.to_owned());
+            return Stored { name, tags, field, nanos, value: typed(value) };
+        }
+        let name = format!("{measurement}_{field}");
+        Stored { name, tags, field: String::new(), nanos, value: number(as_number(value)) }
+    }
+}
+
+/// Every database but InfluxDB has just numbers; a string can't be written by remote write, and is 0 by lines.
+fn as_number(value: &Value<'_>) -> f64 {
+    #[expect(clippy::cast_precision_loss, reason = "they keep floats only")]
+    match value {
+        Value::Float(number) => number.to_f64(),
+        Value::Integer(number) => *number as f64,
+        Value::Unsigned(number) => *number as f64,
+        Value::Boolean(truth) => f64::from(u8::from(*truth)),
+        Value::String(_) => 0.0,
+    }
+}
+
+fn typed(value: &Value<'_>) -> String {
+    match value {
+        Value::Float(float) => number(float.to_f64()),
+        Value::Integer(number) => format!("int {number}"),
+        Value::Unsigned(number) => format!("uint {number}"),
+        Value::Boolean(truth) => format!("bool {truth}"),
+        Value::String(text) => format!("string {text}"),
+    }
+}
+
+/// Different for any two numbers, 0 and -0 included.
+pub fn number(number: f64) -> String {
+    format!("float {number:?}")
+}
+
+enum Server {
+    InfluxDb2(InfluxDb2),
+    VictoriaMetrics(VictoriaMetrics),
+    Prometheus(Prometheus),
+}
+
+/// A row with its running server.
+pub struct Database {
+    pub row: Row,
+    server: Server,
+}
+
+impl Database {
+    /// The server of the whole run, or one of its own without such a run. Always its own Prometheus: the newest sample
+    /// of any test there decides which times it takes.
+    pub fn shared(row: Row) -> Self {
+        let is_up = |variable| env::var_os(variable).is_some();
+        let server = match row {
+            Row::InfluxDb2 if is_up("TIDEGATE_TEST_INFLUXDB2") => {
+                Server::InfluxDb2(stack::shared_influxdb2())
+            }
+            Row::VictoriaMetricsByLines | Row::VictoriaMetricsByRemoteWrite
+                if is_up("TIDEGATE_TEST_VICTORIA_METRICS") =>
+            {
+                Server::VictoriaMetrics(stack::shared_victoria_metrics())
+            }
+            _ => return Self::own(row),
+        };
+        Self { row, server }
+    }
+
+    /// A server to kill and freeze.
+    pub fn own(row: Row) -> Self {
+        let server = match row {
+            Row::InfluxDb2 => Server::InfluxDb2(InfluxDb2::start()),
+            Row::VictoriaMetricsByLines | Row::VictoriaMetricsByRemoteWrite => {
+                Server::VictoriaMetrics(VictoriaMetrics::start())
+            }
+            Row::Prometheus => Server::Prometheus(Prometheus::start()),
+        };
+        Self { row, server }
+    }
+
+    /// A Prometheus that takes samples that are late by up to `window`.
+    pub fn prometheus_with_window(window: &str) -> Self {
+        let server = Server::Prometheus(Prometheus::start_with_out_of_order(window));
+        Self { row: Row::Prometheus, server }
+    }
+
+    pub fn url(&self) -> &str {
+        match &self.server {
+            Server::InfluxDb2(server) => server.url(),
+            Server::VictoriaMetrics(server) => server.url(),
+            Server::Prometheus(server) => server.url(),
+        }
+    }
+
+    /// The sink's configuration, as a user would have it.
+    pub fn config(&self) -> config::Sink {
+        if self.row.by_lines() {
+            config::Sink::InfluxDb(self.lines())
+        } else {
+            let url = format!("{}/api/v1/write", self.url());
+            config::Sink::Prometheus(config::Prometheus { url })
+        }
+    }
+
+    /// The same, to be changed, for a row that is written by lines.
+    pub fn lines(&self) -> config::InfluxDb {
+        let influx = self.row == Row::InfluxDb2;
+        config::InfluxDb {
+            url: self.url().to_owned(),
+            org: if influx { InfluxDb2::ORG } else { "unused" }.to_owned(),
+            bucket: if influx { InfluxDb2::BUCKET } else { "unused" }.to_owned(),
+            token: influx.then(|| config::Secret::new(InfluxDb2::TOKEN)),
+            gzip: true,
+            precision: if influx { Precision::Ns } else { Precision::Ms },
+        }
+    }
+
+    pub fn kill(&mut self) {
+        match &mut self.server {
+            Server::InfluxDb2(server) => server.kill(),
+            Server::VictoriaMetrics(server) => server.kill(),
+            Server::Prometheus(server) => server.kill(),
+        }
+    }
+
+    pub fn restart(&mut self) {
+        match &mut self.server {
+            Server::InfluxDb2(server) => server.restart(),
+            Server::VictoriaMetrics(server) => server.restart(),
+            Server::Prometheus(server) => server.restart(),
+        }
+    }
+
+    pub fn freeze(&mut self) {
+        match &mut self.server {
+            Server::InfluxDb2(server) => server.freeze(),
+            Server::VictoriaMetrics(server) => server.freeze(),
+            Server::Prometheus(server) => server.freeze(),
+        }
+    }
+
+    pub fn thaw(&mut self) {
+        match &mut self.server {
+            Server::InfluxDb2(server) => server.thaw(),
+            Server::VictoriaMetrics(server) => server.thaw(),
+            Server::Prometheus(server) => server.thaw(),
+        }
+    }
+
+    /// All values of the points with this tag `case`, sorted.
+    pub fn read(&self, case: &str) -> Vec<Stored> {
+        let mut stored = match &self.server {
+            Server::InfluxDb2(server) => read_influx(server, InfluxDb2::BUCKET, case),
+            Server::VictoriaMetrics(server) => {
+                server.flush();
+                samples(server.export(&format!("{{case={case:?}}}")))
+            }
+            Server::Prometheus(server) => {
+                // The 40 days around the time of all cases.
+                samples(server.series(&format!("{{case={case:?}}}"), "40d", 1_701_700_000.0))
+            }
+        };
+        stored.sort_unstable();
+        stored
+    }
+
+    /// The same of another bucket of InfluxDB.
+    pub fn read_bucket(&self, bucket: &str, case: &str) -> Vec<Stored> {
+        match &self.server {
+            Server::InfluxDb2(server) => read_influx(server, bucket, case),
+            _ => panic!("{:?} has no buckets", self.row),
+        }
+    }
+
+    /// Makes a bucket in InfluxDB.
+    pub fn create_bucket(&self, name: &str) {
+        let orgs: Json = serde_json::from_str(&self.influx("orgs", None)).expect("JSON");
+        let org = orgs["orgs"][0]["id"].as_str().expect("the organisation of the tests");
+        let body = serde_json::json!({ "orgID": org, "name": name, "retentionRules": [] });
+        self.influx("buckets", Some(body.to_string()));
+    }
+
+    fn influx(&self, path: &str, post: Option<String>) -> String {
+        let url = format!("{}/api/v2/{path}", self.url());
+        let client = client();
+        let request = match post {
+            Some(body) => client.post(&url).header("Content-Type", "application/json").body(body),
+            None => client.get(&url),
+        };
+        let token = format!("Token {}", InfluxDb2::TOKEN);
+        let answer = request.header("Authorization", token).send().expect("an answer");
+        let status = answer.status();
+        let body = answer.text().expect("a body");
+        assert!(status.is_success(), "{url}: {status}: {body}");
+        body
+    }
+
+    /// What the server says of itself.
+    pub fn version(&self) -> String {
+        let get = |path: &str| {
+            let answer = client().get(format!("{}{path}", self.url())).send();
+            answer.and_then(reqwest::blocking::Response::text).expect("an answer")
+        };
+        let version = match &self.server {
+            Server::InfluxDb2(_) => between(&get("/health"), "\"version\":", "\"", "\""),
+            Server::VictoriaMetrics(_) => between(&get("/metrics"), "vm_app_version{", "\"", "\""),
+            Server::Prometheus(_) => {
+                between(&get("/api/v1/status/buildinfo"), "\"version\":", "\"", "\"")
+            }
+        };
+        version.unwrap_or_else(|| panic!("{:?} does not tell its version", self.row))
+    }
+}
+
+fn client() -> reqwest::blocking::Client {
+    // Fails when there is one already, which serves as well.
+    _ = rustls::crypto::ring::default_provider().install_default();
+    reqwest::blocking::Client::new()
+}
+
+/// The text between two marks, after a third.
+fn between(text: &str, after: &str, start: &str, end: &str) -> Option<String> {
+    let (_, text) = text.split_once(after)?;
+    let (_, text) = text.split_once(start)?;
+    text.split_once(end).map(|(found, _)| found.to_owned())
+}
+
+/// The columns of a Flux answer that are no tags.
+const NO_TAGS: [&str; 10] = [
+    "result",
+    "table",
+    "_start",
+    "_stop",
+    "_time",
+    "_value",
+    "_field",
+    "_measurement",
+    "case",
+    "kind",
+];
+
+fn read_influx(server: &InfluxDb2, bucket: &str, case: &str) -> Vec<Stored> {
+    // The answer's text is the same for 1, 1i and 1u.
+    let flux = format!(
+        r#"import "types"
+kind = (v) => if types.isType(v: v, type: "float") then "float"
+  else if types.isType(v: v, type: "int") then "int"
+  else if types.isType(v: v, type: "uint") then "uint"
+  else if types.isType(v: v, type: "bool") then "bool"
+  else "string"
+from(bucket: {bucket:?})
+  |> range(start: 1900-01-01T00:00:00Z, stop: 2100-01-01T00:00:00Z)
+  |> filter(fn: (r) => r.case == {case:?})
+  |> map(fn: (r) => ({{r with kind: kind(v: r._value)}}))"#
+    );
+    let rows = server.query_flux(&flux);
+    rows.iter()
+        .map(|row| {
+            let column = |name: &str| {
+                row.get(name).unwrap_or_else(|| panic!("no {name} in {row:?}")).as_str()
+            };
+            let time: jiff::Timestamp = column("_time").parse().expect("a time");
+            let value = match column("kind") {
+                "float" => number(column("_value").parse().expect("a number")),
+                kind => format!("{kind} {}", column("_value")),
+            };
+            let tags = row.iter().filter(|(name, value)| {
+                // A tag that another series of the table has.
+                !NO_TAGS.contains(&name.as_str()) && !value.is_empty()
+            });
+            Stored {
+                name: column("_measurement").to_owned(),
+                tags: tags.map(|(name, value)| (name.clone(), value.clone())).collect(),
+                field: column("_field").to_owned(),
+                nanos: i64::try_from(time.as_nanosecond()).expect("a time that InfluxDB has"),
+                value,
+            }
+        })
+        .collect()
+}
+
+fn samples(all: Vec<Series>) -> Vec<Stored> {
+    let mut stored = Vec::new();
+    for (mut tags, samples) in all {
+        let name = tags.remove("__name__").unwrap_or_default();
+        tags.remove("case");
+        stored.extend(samples.into_iter().map(|(millis, value)| Stored {
+            name: name.clone(),
+            tags: tags.clone(),
+            field: String::new(),
+            nanos: millis * 1_000_000,
+            value: number(value),
+        }));
+    }
+    stored
+}

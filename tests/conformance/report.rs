@@ -1,0 +1,77 @@
+//! `report/conformance.json` in Cargo's target folder: one row for each case on each database.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+
+use super::database::Row;
+
+/// Written when it is dropped, so that a failed case is in the report, too.
+pub struct Report {
+    name: String,
+    row: Row,
+    version: String,
+    pub notes: Vec<String>,
+}
+
+impl Report {
+    pub fn new(name: &str, row: Row, version: String) -> Self {
+        Self { name: name.to_owned(), row, version, notes: Vec::new() }
+    }
+}
+
+impl Drop for Report {
+    fn drop(&mut self) {
+        let row = json!({
+            "sink": self.row.sink(),
+            "server": self.row.server(),
+            "version": self.version,
+            "case": self.name,
+            "passed": !std::thread::panicking(),
+            "note": self.notes.join("; "),
+            "run": run(),
+        });
+        let file = format!("{}_on_{}.json", self.name, self.row.name());
+        if let Err(error) = save(&folder(), &file, &row) {
+            eprintln!("the report of {file}: {error}");
+        }
+    }
+}
+
+/// Each test leaves a file of its own, because nextest gives each a process of its own; the report is put together
+/// anew from all files of this run.
+fn save(folder: &Path, file: &str, row: &Value) -> std::io::Result<()> {
+    let rows = folder.join("conformance");
+    fs::create_dir_all(&rows)?;
+    replace(&rows.join(file), &row.to_string())?;
+    let mut all = Vec::new();
+    for entry in fs::read_dir(&rows)? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == "json") {
+            all.extend(serde_json::from_str::<Value>(&fs::read_to_string(path)?));
+        }
+    }
+    all.retain(|row| row["run"] == run());
+    for row in &mut all {
+        row.as_object_mut().map(|row| row.remove("run"));
+    }
+    all.sort_by_key(|row| [&row["case"], &row["server"], &row["sink"]].map(Value::to_string));
+    replace(&folder.join("conformance.json"), &format!("{:#}\n", Value::from(all)))
+}
+
+/// Whole or not at all, whoever else writes or reads it.
+fn replace(path: &Path, text: &str) -> std::io::Result<()> {
+    let id = format!("{}-{:?}", std::process::id(), std::thread::current().id());
+    let temporary = path.with_extension(id);
+    fs::write(&temporary, text)?;
+    fs::rename(temporary, path)
+}
+
+fn run() -> String {
+    std::env::var("NEXTEST_RUN_ID").unwrap_or_else(|_| std::process::id().to_string())
+}
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("report")
+}

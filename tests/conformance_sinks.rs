@@ -1,0 +1,357 @@
+//! The same cases over every database, through the library's public API, against the real servers, read back by each
+//! database's own queries. `make conformance` runs them with servers that are started once; without those, each test
+//! starts its own.
+//!
+//! A test is `<case>_on_<database>`. A new database is a row in `conformance/database.rs` and its tests here. Cases
+//! that only one kind of database can show have no test on the others.
+
+mod conformance;
+mod stack;
+
+use conformance::database::Row;
+use conformance::{answers, data};
+
+const INFLUX: Row = Row::InfluxDb2;
+const VICTORIA_LINES: Row = Row::VictoriaMetricsByLines;
+const VICTORIA_WRITE: Row = Row::VictoriaMetricsByRemoteWrite;
+const PROMETHEUS: Row = Row::Prometheus;
+
+#[test]
+fn every_field_type_on_influxdb2() {
+    data::every_field_type(INFLUX);
+}
+
+#[test]
+fn every_field_type_on_victoria_metrics_by_lines() {
+    data::every_field_type(VICTORIA_LINES);
+}
+
+#[test]
+fn every_field_type_on_victoria_metrics_by_remote_write() {
+    data::every_field_type(VICTORIA_WRITE);
+}
+
+#[test]
+fn every_field_type_on_prometheus() {
+    data::every_field_type(PROMETHEUS);
+}
+
+#[test]
+fn extremes_of_numbers_on_influxdb2() {
+    data::extremes_of_numbers(INFLUX);
+}
+
+#[test]
+fn extremes_of_numbers_on_victoria_metrics_by_lines() {
+    data::extremes_of_numbers(VICTORIA_LINES);
+}
+
+#[test]
+fn extremes_of_numbers_on_victoria_metrics_by_remote_write() {
+    data::extremes_of_numbers(VICTORIA_WRITE);
+}
+
+#[test]
+fn extremes_of_numbers_on_prometheus() {
+    data::extremes_of_numbers(PROMETHEUS);
+}
+
+#[test]
+fn unicode_and_escapes_on_influxdb2() {
+    data::unicode_and_escapes(INFLUX);
+}
+
+#[test]
+fn unicode_and_escapes_on_victoria_metrics_by_lines() {
+    data::unicode_and_escapes(VICTORIA_LINES);
+}
+
+#[test]
+fn unicode_and_escapes_on_victoria_metrics_by_remote_write() {
+    data::unicode_and_escapes(VICTORIA_WRITE);
+}
+
+#[test]
+fn unicode_and_escapes_on_prometheus() {
+    data::unicode_and_escapes(PROMETHEUS);
+}
+
+#[test]
+fn newline_injection_on_influxdb2() {
+    data::newline_injection(INFLUX);
+}
+
+#[test]
+fn newline_injection_on_victoria_metrics_by_lines() {
+    data::newline_injection(VICTORIA_LINES);
+}
+
+#[test]
+fn newline_injection_on_victoria_metrics_by_remote_write() {
+    data::newline_injection(VICTORIA_WRITE);
+}
+
+#[test]
+fn newline_injection_on_prometheus() {
+    data::newline_injection(PROMETHEUS);
+}
+
+#[test]
+fn newline_in_a_string_on_influxdb2() {
+    data::newline_in_a_string(INFLUX);
+}
+
+#[test]
+fn newline_in_a_string_on_victoria_metrics_by_lines() {
+    data::newline_in_a_string(VICTORIA_LINES);
+}
+
+#[test]
+fn an_empty_tag_on_influxdb2() {
+    data::an_empty_tag(INFLUX);
+}
+
+#[test]
+fn an_empty_tag_on_victoria_metrics_by_lines() {
+    data::an_empty_tag(VICTORIA_LINES);
+}
+
+#[test]
+fn an_empty_tag_on_victoria_metrics_by_remote_write() {
+    data::an_empty_tag(VICTORIA_WRITE);
+}
+
+#[test]
+fn an_empty_tag_on_prometheus() {
+    data::an_empty_tag(PROMETHEUS);
+}
+
+#[test]
+fn every_precision_on_influxdb2() {
+    data::every_precision(INFLUX);
+}
+
+#[test]
+fn every_precision_on_victoria_metrics_by_lines() {
+    data::every_precision(VICTORIA_LINES);
+}
+
+#[test]
+fn ten_thousand_points_gzip_on_influxdb2() {
+    data::ten_thousand_points("ten_thousand_points_gzip", INFLUX, true);
+}
+
+#[test]
+fn ten_thousand_points_gzip_on_victoria_metrics_by_lines() {
+    data::ten_thousand_points("ten_thousand_points_gzip", VICTORIA_LINES, true);
+}
+
+#[test]
+fn ten_thousand_points_plain_on_influxdb2() {
+    data::ten_thousand_points("ten_thousand_points_plain", INFLUX, false);
+}
+
+#[test]
+fn ten_thousand_points_plain_on_victoria_metrics_by_lines() {
+    data::ten_thousand_points("ten_thousand_points_plain", VICTORIA_LINES, false);
+}
+
+#[test]
+fn ten_thousand_points_snappy_on_victoria_metrics_by_remote_write() {
+    data::ten_thousand_points("ten_thousand_points_snappy", VICTORIA_WRITE, false);
+}
+
+#[test]
+fn ten_thousand_points_snappy_on_prometheus() {
+    data::ten_thousand_points("ten_thousand_points_snappy", PROMETHEUS, false);
+}
+
+#[test]
+fn the_same_batch_twice_on_influxdb2() {
+    data::the_same_batch_twice(INFLUX);
+}
+
+#[test]
+fn the_same_batch_twice_on_victoria_metrics_by_lines() {
+    data::the_same_batch_twice(VICTORIA_LINES);
+}
+
+#[test]
+fn the_same_batch_twice_on_victoria_metrics_by_remote_write() {
+    data::the_same_batch_twice(VICTORIA_WRITE);
+}
+
+#[test]
+fn the_same_batch_twice_on_prometheus() {
+    data::the_same_batch_twice(PROMETHEUS);
+}
+
+#[test]
+fn a_history_twice_on_influxdb2() {
+    data::a_history_twice(INFLUX);
+}
+
+#[test]
+fn a_history_twice_on_victoria_metrics_by_lines() {
+    data::a_history_twice(VICTORIA_LINES);
+}
+
+#[test]
+fn a_history_twice_on_victoria_metrics_by_remote_write() {
+    data::a_history_twice(VICTORIA_WRITE);
+}
+
+#[test]
+fn a_history_twice_on_prometheus() {
+    data::a_history_twice(PROMETHEUS);
+}
+
+#[test]
+fn another_value_at_the_same_time_on_influxdb2() {
+    data::another_value_at_the_same_time(INFLUX);
+}
+
+#[test]
+fn another_value_at_the_same_time_on_victoria_metrics_by_lines() {
+    data::another_value_at_the_same_time(VICTORIA_LINES);
+}
+
+#[test]
+fn another_value_at_the_same_time_on_victoria_metrics_by_remote_write() {
+    data::another_value_at_the_same_time(VICTORIA_WRITE);
+}
+
+#[test]
+fn another_value_at_the_same_time_on_prometheus() {
+    data::another_value_at_the_same_time(PROMETHEUS);
+}
+
+#[test]
+fn fields_of_two_writes_on_influxdb2() {
+    data::fields_of_two_writes(INFLUX);
+}
+
+#[test]
+fn an_unsorted_batch_on_influxdb2() {
+    data::an_unsorted_batch(INFLUX);
+}
+
+#[test]
+fn an_unsorted_batch_on_victoria_metrics_by_lines() {
+    data::an_unsorted_batch(VICTORIA_LINES);
+}
+
+#[test]
+fn an_unsorted_batch_on_victoria_metrics_by_remote_write() {
+    data::an_unsorted_batch(VICTORIA_WRITE);
+}
+
+#[test]
+fn an_unsorted_batch_on_prometheus() {
+    data::an_unsorted_batch(PROMETHEUS);
+}
+
+#[test]
+fn out_of_order_on_influxdb2() {
+    data::out_of_order(INFLUX);
+}
+
+#[test]
+fn out_of_order_on_victoria_metrics_by_lines() {
+    data::out_of_order(VICTORIA_LINES);
+}
+
+#[test]
+fn out_of_order_on_victoria_metrics_by_remote_write() {
+    data::out_of_order(VICTORIA_WRITE);
+}
+
+#[test]
+fn out_of_order_on_prometheus() {
+    data::out_of_order(PROMETHEUS);
+}
+
+#[test]
+fn out_of_order_with_a_window_on_prometheus() {
+    data::out_of_order_with_a_window();
+}
+
+#[test]
+fn partial_rejection_on_influxdb2() {
+    answers::partial_rejection(INFLUX);
+}
+
+#[test]
+fn a_wrong_token_on_influxdb2() {
+    answers::a_wrong_token(INFLUX);
+}
+
+#[test]
+fn a_missing_bucket_on_influxdb2() {
+    answers::a_missing_bucket(INFLUX);
+}
+
+#[test]
+fn a_missing_organisation_on_influxdb2() {
+    answers::a_missing_organisation(INFLUX);
+}
+
+#[test]
+fn a_wrong_path_on_influxdb2() {
+    answers::a_wrong_path(INFLUX);
+}
+
+#[test]
+fn a_wrong_path_on_victoria_metrics_by_lines() {
+    answers::a_wrong_path(VICTORIA_LINES);
+}
+
+#[test]
+fn a_wrong_path_on_victoria_metrics_by_remote_write() {
+    answers::a_wrong_path(VICTORIA_WRITE);
+}
+
+#[test]
+fn a_wrong_path_on_prometheus() {
+    answers::a_wrong_path(PROMETHEUS);
+}
+
+#[test]
+fn a_killed_server_on_influxdb2() {
+    answers::a_killed_server(INFLUX);
+}
+
+#[test]
+fn a_killed_server_on_victoria_metrics_by_lines() {
+    answers::a_killed_server(VICTORIA_LINES);
+}
+
+#[test]
+fn a_killed_server_on_victoria_metrics_by_remote_write() {
+    answers::a_killed_server(VICTORIA_WRITE);
+}
+
+#[test]
+fn a_killed_server_on_prometheus() {
+    answers::a_killed_server(PROMETHEUS);
+}
+
+#[test]
+fn a_frozen_server_on_influxdb2() {
+    answers::a_frozen_server(INFLUX);
+}
+
+#[test]
+fn a_frozen_server_on_victoria_metrics_by_lines() {
+    answers::a_frozen_server(VICTORIA_LINES);
+}
+
+#[test]
+fn a_frozen_server_on_victoria_metrics_by_remote_write() {
+    answers::a_frozen_server(VICTORIA_WRITE);
+}
+
+#[test]
+fn a_frozen_server_on_prometheus() {
+    answers::a_frozen_server(PROMETHEUS);
+}
