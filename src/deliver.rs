@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBuilder};
 use tokio::runtime::Runtime;
+use tokio::sync::Notify;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -71,8 +72,14 @@ impl<W: Write> Deliveries<W> {
     ) -> Self {
         let (sender, receiver) = unbounded_channel();
         let outage = Mutex::new(None);
-        let writer =
-            Arc::new(Writer { connector: connector.to_owned(), sink, config, metrics, outage });
+        let writer = Arc::new(Writer {
+            connector: connector.to_owned(),
+            sink,
+            config,
+            metrics,
+            outage,
+            recovered: Notify::new(),
+        });
         Self { runtime, writer, tasks: JoinSet::new(), sender, receiver }
     }
 
@@ -121,6 +128,8 @@ struct Writer<W> {
     metrics: Metrics,
     /// While the database takes nothing.
     outage: Mutex<Option<Outage>>,
+    /// Wakes the batches that wait, when the database takes writes again.
+    recovered: Notify,
 }
 
 /// A time in which the database takes no writes, as the log has told it.
@@ -218,7 +227,17 @@ impl<W: Write> Writer<W> {
             self.outage_goes_on(&reason);
             self.metrics.write_retries.inc();
             let pause = pauses.next().unwrap_or(self.config.max_backoff);
-            tokio::time::sleep(pause.max(retry_after.unwrap_or_default())).await;
+            self.wait(retry_after.unwrap_or_default(), pause).await;
+        }
+    }
+
+    /// Leaves the database alone for as long as it has asked, and then for the rest of the pause,
+    /// which ends early when another batch has got through.
+    async fn wait(&self, asked: Duration, pause: Duration) {
+        tokio::time::sleep(asked).await;
+        tokio::select! {
+            () = tokio::time::sleep(pause.saturating_sub(asked)) => {}
+            () = self.recovered.notified() => {}
         }
     }
 
@@ -251,6 +270,7 @@ impl<W: Write> Writer<W> {
         if let Some(outage) = outage {
             let seconds = outage.since.elapsed().as_secs();
             info!(connector = self.connector, seconds, "the database takes writes again");
+            self.recovered.notify_waiters();
         }
     }
 }

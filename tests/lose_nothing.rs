@@ -97,6 +97,8 @@ mod lose_nothing {
         let too_early = first_not_acknowledged(&log, &points, 0..7, at(39));
         assert_eq!(too_early, Some(6));
         assert_eq!(first_not_acknowledged(&log, &points, 0..10, at(40)), None);
+        let beyond_the_end = first_not_acknowledged(&log, &points, 0..11, at(40));
+        assert_eq!(beyond_the_end, Some(10));
     }
 }
 
@@ -233,15 +235,16 @@ impl Run<'_> {
 
 // ----------------------------------------------------------------------------------------------------- the commits
 
-/// The first of these offsets of a partition whose point was not acknowledged by then. A commit that is seen by then
-/// may cover none.
+/// The first of these offsets of a partition whose point was not acknowledged by then, or that no message has. A
+/// commit that is seen by then may cover none.
 fn first_not_acknowledged(
     log: &Log,
     partition: &[Point],
-    offsets: Range<usize>,
+    mut offsets: Range<usize>,
     by: Instant,
 ) -> Option<usize> {
-    offsets.into_iter().find(|&offset| !log.was_acknowledged(partition[offset], by))
+    let acknowledged = |point: &Point| log.was_acknowledged(*point, by);
+    offsets.find(|&offset| !partition.get(offset).is_some_and(acknowledged))
 }
 
 /// Looks at what the group has committed, over and over, and holds it against what was acknowledged.

@@ -10,7 +10,7 @@ use crate::{demo, telemetry};
 pub(super) struct DemoArguments {
     /// End by itself after so many seconds, with a summary; without a terminal, the store goes down
     /// for a while in the middle.
-    #[arg(long)]
+    #[arg(long, value_parser = clap::value_parser!(u64).range(5..))]
     seconds: Option<u64>,
     /// The page's port. Default: 7070, or any free one.
     #[arg(long)]

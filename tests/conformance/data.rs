@@ -54,9 +54,31 @@ pub fn extremes_of_numbers(row: Row) {
     case.add(&id, &[], &fields, 0);
     let batch = case.close();
     case.write(&batch);
-    let expected = fields.iter().map(|(field, value)| row.stored(&id, &[], field, value, START));
-    case.assert_stored(expected.collect());
+    let mut expected: Vec<_> =
+        fields.iter().map(|(field, value)| row.stored(&id, &[], field, value, START)).collect();
+    if row.server() == "victoria-metrics" {
+        for stored in &mut expected {
+            for (field, kept) in KEPT_BY_VICTORIA_METRICS {
+                if stored.name == format!("{id}_{field}") {
+                    stored.value = number(kept);
+                }
+            }
+        }
+        case.note(format!("not kept exactly: {KEPT_BY_VICTORIA_METRICS:?}"));
+    }
+    case.assert_stored(expected);
 }
+
+/// VictoriaMetrics 1.150 keeps decimals, of an i64 and an exponent, and fewer digits of fractions: by either route.
+const KEPT_BY_VICTORIA_METRICS: [(&str, f64); 7] = [
+    ("largest", 1.797_693_134_862_315_1e308),
+    ("lowest", -1.797_693_134_862_315_1e308),
+    ("smallest_normal", 0.0),
+    ("minus_zero", 0.0),
+    ("third", 0.333_333_333_333),
+    ("long", -0.123_456_789_012_34),
+    ("highest_unsigned", 1.844_674_407_370_954_8e19),
+];
 
 /// Unicode and every character that has a meaning on the way, in every place of a point that may have it.
 pub fn unicode_and_escapes(row: Row) {
@@ -79,7 +101,7 @@ pub fn unicode_and_escapes(row: Row) {
         fields.iter().map(stored).collect()
     } else {
         // One underscore for a character that remote write's names don't have; values keep everything.
-        let measurement = format!("{}_______x__", case.id);
+        let measurement = format!("{}______x__", case.id);
         let tags = [("t______x__", value)];
         vec![row.stored(&measurement, &tags, "f_____x__", &float(1.5), START)]
     };
@@ -252,11 +274,12 @@ pub fn a_history_twice(row: Row) {
 /// first in Prometheus.
 pub fn another_value_at_the_same_time(row: Row) {
     let mut case = Case::new("another_value_at_the_same_time", row);
-    for (value, kept) in match row {
+    let steps: [(f64, f64); 3] = match row {
         Row::InfluxDb2 => [(5.0, 5.0), (3.0, 3.0), (9.0, 9.0)],
         Row::Prometheus => [(5.0, 5.0), (3.0, 5.0), (9.0, 5.0)],
         _ => [(5.0, 5.0), (3.0, 5.0), (9.0, 9.0)],
-    } {
+    };
+    for (value, kept) in steps {
         let batch = case.one(&[], value, 0);
         if row == Row::Prometheus && value.to_bits() != kept.to_bits() {
             let error = case.write_refused(&batch);
@@ -351,5 +374,4 @@ pub fn an_unsorted_batch(row: Row) {
     case.write(&batch);
     let stored = |at: i32| case.sample(&[], f64::from(at), i64::from(at));
     case.assert_stored(times.map(stored).to_vec());
-    case.note(format!("the newest is {}", number(40.0)));
 }

@@ -331,3 +331,18 @@ proptest! {
         prop_assert!(report.took < seconds(180));
     }
 }
+
+#[test]
+fn when_one_batch_gets_through_the_others_do_not_sleep_out_their_pauses() {
+    let mut scenario = Scenario::of(good(40));
+    scenario.stop_at = seconds(3700);
+    // A batch that is tried first after the end of the outage is alone with it.
+    scenario.reply = Box::new(|now, _| {
+        let result = if now < seconds(3600) { Err(unavailable()) } else { Ok(()) };
+        (Duration::from_millis(10), result)
+    });
+    let report = scenario.run();
+    assert_eq!(report.ledger.stored.len(), 40);
+    let spread = report.ledger.last_stored - report.ledger.first_stored;
+    assert!(spread < seconds(1), "{spread:?}");
+}

@@ -90,6 +90,9 @@ pub(super) struct Ledger {
     pub committed: BTreeMap<i32, i64>,
     pub write_attempts: usize,
     pub letter_attempts: usize,
+    /// Since the start.
+    pub first_stored: Duration,
+    pub last_stored: Duration,
 }
 
 pub(super) type Reply = dyn FnMut(Duration, &[Place]) -> (Duration, Result<(), SinkError>) + Send;
@@ -128,6 +131,10 @@ impl Write for FakeSink {
         tokio::time::sleep(delay).await;
         if result.is_ok() {
             let mut ledger = self.ledger.lock().unwrap();
+            ledger.last_stored = self.start.elapsed();
+            if ledger.first_stored.is_zero() {
+                ledger.first_stored = ledger.last_stored;
+            }
             for place in places {
                 *ledger.stored.entry(place).or_default() += 1;
             }
