@@ -44,7 +44,8 @@ conformance: ## The same suite over every database (builds InfluxDB 2 once, abou
 
 bench: build-deps ## Tidegate beside a bare consumer, on a real Kafka (messages per CPU-second)
 	@$(INSTALL) kafka
-	cargo bench --locked
+	cargo build --locked --release
+	cargo run --locked --release --example side_by_side
 
 lint: build-deps ## Formats, lints, and (when cargo-deny is installed) the dependencies' licences and sources
 	cargo fmt --check

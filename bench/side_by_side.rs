@@ -182,8 +182,7 @@ fn measure_tidegate(bootstrap: &str, messages: u64, name: &str, sink: Sink) -> M
     let file = folder.path().join(format!("{name}.yaml"));
     std::fs::write(&file, connector(bootstrap, &sink)).unwrap();
     let start = Instant::now();
-    let mut child =
-        Command::new(env!("CARGO_BIN_EXE_tidegate")).arg("run").arg(&file).spawn().unwrap();
+    let mut child = Command::new(tidegate()).arg("run").arg(&file).spawn().unwrap();
     while committed(bootstrap, &format!("tidegate-{name}")) < messages {
         assert!(child.try_wait().unwrap().is_none(), "tidegate has ended by itself");
         std::thread::sleep(Duration::from_millis(100));
@@ -193,6 +192,11 @@ fn measure_tidegate(bootstrap: &str, messages: u64, name: &str, sink: Sink) -> M
     Command::new("kill").arg(child.id().to_string()).status().unwrap();
     assert!(child.wait().unwrap().success());
     measurement
+}
+
+/// The binary that `make bench` has built: `target/release/tidegate`, beside `examples/`.
+fn tidegate() -> std::path::PathBuf {
+    std::env::current_exe().unwrap().parent().unwrap().with_file_name("tidegate")
 }
 
 fn connector(bootstrap: &str, sink: &str) -> String {

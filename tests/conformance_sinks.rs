@@ -107,6 +107,16 @@ fn newline_in_a_string_on_victoria_metrics_by_lines() {
 }
 
 #[test]
+fn the_longest_texts_on_influxdb2() {
+    data::the_longest_texts(INFLUX);
+}
+
+#[test]
+fn the_first_and_the_last_moment_on_influxdb2() {
+    data::the_first_and_the_last_moment(INFLUX);
+}
+
+#[test]
 fn an_empty_tag_on_influxdb2() {
     data::an_empty_tag(INFLUX);
 }
@@ -224,6 +234,26 @@ fn another_value_at_the_same_time_on_victoria_metrics_by_remote_write() {
 #[test]
 fn another_value_at_the_same_time_on_prometheus() {
     data::another_value_at_the_same_time(PROMETHEUS);
+}
+
+#[test]
+fn two_values_in_one_batch_on_influxdb2() {
+    data::two_values_in_one_batch(INFLUX);
+}
+
+#[test]
+fn two_values_in_one_batch_on_victoria_metrics_by_lines() {
+    data::two_values_in_one_batch(VICTORIA_LINES);
+}
+
+#[test]
+fn two_values_in_one_batch_on_victoria_metrics_by_remote_write() {
+    data::two_values_in_one_batch(VICTORIA_WRITE);
+}
+
+#[test]
+fn two_values_in_one_batch_on_prometheus() {
+    data::two_values_in_one_batch(PROMETHEUS);
 }
 
 #[test]

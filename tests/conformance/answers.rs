@@ -7,7 +7,7 @@ use tidegate::point::Value;
 use tidegate::sink::SinkError;
 
 use super::database::{Database, Row};
-use super::{Case, START, float};
+use super::{Case, float};
 
 /// One point has another type for its field than the database has: the others are written.
 pub fn partial_rejection(row: Row) {

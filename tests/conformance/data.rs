@@ -2,7 +2,7 @@
 
 use tidegate::config;
 use tidegate::config::raw::Precision;
-use tidegate::point::{Float, Value};
+use tidegate::point::{Float, Timestamp, Value};
 use tidegate::sink::SinkError;
 
 use super::database::{Database, Row, Stored, number};
@@ -292,6 +292,63 @@ pub fn another_value_at_the_same_time(row: Row) {
         }
         case.assert_stored(vec![case.sample(&[], kept, 0)]);
     }
+}
+
+/// As above, in one batch. The encoder of remote write leaves one sample for a moment: the last.
+pub fn two_values_in_one_batch(row: Row) {
+    let mut case = Case::new("two_values_in_one_batch", row);
+    let id = case.id.clone();
+    for value in [5.0, 9.0, 3.0] {
+        case.add(&id, &[], &[("v", float(value))], 0);
+    }
+    case.add(&id, &[], &[("v", float(1.0))], 1);
+    let batch = case.close();
+    case.write(&batch);
+    let kept = if row == Row::VictoriaMetricsByLines { 9.0 } else { 3.0 };
+    case.assert_stored(vec![case.sample(&[], kept, 0), case.sample(&[], 1.0, 1)]);
+}
+
+/// What is as long as the encoder lets through is stored; what is longer it refuses.
+pub fn the_longest_texts(row: Row) {
+    let mut case = Case::new("the_longest_texts", row);
+    let id = case.id.clone();
+    // `{id},case={id},t=…`, 4 bytes between them and the field's name, `v`.
+    let longest = 65_535 - (2 * id.len() + ",case=".len() + ",t=".len() + 4 + 1);
+    let tag = "t".repeat(longest);
+    let string = "s".repeat(64 * 1024);
+    case.add(&id, &[("t", &tag)], &[("v", text(&string))], 0);
+    for (tag, string) in [(tag.clone() + "t", string.clone()), (tag.clone(), string.clone() + "s")]
+    {
+        case.try_add(&id, &[("t", &tag)], &[("v", text(&string))], 0).expect_err("too long");
+    }
+    let batch = case.close();
+    case.write(&batch);
+    let stored = case.database.read(&id);
+    let expected = [row.stored(&id, &[("t", &tag)], "v", &text(&string), START)];
+    // The texts are no help in a failure.
+    assert!(stored == expected, "{} values are stored", stored.len());
+}
+
+/// The range of a [`Timestamp`], and the turn of 1970.
+pub fn the_first_and_the_last_moment(row: Row) {
+    let mut case = Case::new("the_first_and_the_last_moment", row);
+    let id = case.id.clone();
+    let moments = [i64::MIN + 2, -1, 0, 1, i64::MAX - 1];
+    for outside in [i64::MIN + 1, i64::MAX] {
+        assert_eq!(Timestamp::from_nanos(i128::from(outside)), None);
+    }
+    for nanos in moments {
+        case.try_add_nanos(&id, &[], &[("v", float(1.0))], nanos).expect("a writable point");
+    }
+    let batch = case.close();
+    case.write(&batch);
+    // Flux takes the very last moment for one beyond every range; InfluxQL shows it.
+    let [seen @ .., _last] = moments;
+    let stored = |nanos| Stored { nanos, ..case.sample(&[], 1.0, 0) };
+    case.assert_stored(seen.map(stored).to_vec());
+    let answer = case.database.influxql(&format!("select v from {id}"));
+    assert!(answer.contains("2262-04-11T23:47:16.854775806Z"), "{answer}");
+    case.note("Flux does not show 2262-04-11T23:47:16.854775806Z, InfluxQL does");
 }
 
 /// InfluxDB puts the fields of two writes together.

@@ -250,25 +250,36 @@ impl Database {
 
     /// Makes a bucket in InfluxDB.
     pub fn create_bucket(&self, name: &str) {
-        let orgs: Json = serde_json::from_str(&self.influx("orgs", None)).expect("JSON");
+        let orgs: Json = serde_json::from_str(&self.influx("/api/v2/orgs", None)).expect("JSON");
         let org = orgs["orgs"][0]["id"].as_str().expect("the organisation of the tests");
         let body = serde_json::json!({ "orgID": org, "name": name, "retentionRules": [] });
-        self.influx("buckets", Some(body.to_string()));
+        self.influx("/api/v2/buckets", Some(body.to_string()));
+    }
+
+    /// The answer to a query in InfluxDB's other language.
+    pub fn influxql(&self, query: &str) -> String {
+        let query = query.replace(' ', "%20");
+        self.influx(&format!("/query?db={}&q={query}", InfluxDb2::BUCKET), None)
     }
 
     fn influx(&self, path: &str, post: Option<String>) -> String {
-        let url = format!("{}/api/v2/{path}", self.url());
-        let client = client();
+        let url = format!("{}{path}", self.url());
+        // Fails when there is one already, which serves as well.
+        _ = rustls::crypto::ring::default_provider().install_default();
+        let client = reqwest::Client::new();
         let request = match post {
             Some(body) => client.post(&url).header("Content-Type", "application/json").body(body),
             None => client.get(&url),
         };
-        let token = format!("Token {}", InfluxDb2::TOKEN);
-        let answer = request.header("Authorization", token).send().expect("an answer");
-        let status = answer.status();
-        let body = answer.text().expect("a body");
-        assert!(status.is_success(), "{url}: {status}: {body}");
-        body
+        let request = request.header("Authorization", format!("Token {}", InfluxDb2::TOKEN));
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        runtime.expect("a runtime").block_on(async {
+            let answer = request.send().await.expect("an answer");
+            let status = answer.status();
+            let body = answer.text().await.expect("a body");
+            assert!(status.is_success(), "{url}: {status}: {body}");
+            body
+        })
     }
 
     /// The version that is installed: a server that was built from its source may not know its own.
@@ -279,12 +290,6 @@ impl Database {
         let version = folder.trim().rsplit('-').next();
         version.filter(|version| !version.is_empty()).expect("an installed server").to_owned()
     }
-}
-
-fn client() -> reqwest::blocking::Client {
-    // Fails when there is one already, which serves as well.
-    _ = rustls::crypto::ring::default_provider().install_default();
-    reqwest::blocking::Client::new()
 }
 
 /// The columns of a Flux answer that are no tags.
@@ -315,7 +320,7 @@ kind = (v) => if types.isType(v: v, type: "float") then "float"
 replaced = (v, t, u) => strings.replaceAll(v: v, t: t, u: u)
 text = (v) => replaced(v: replaced(v: string(v: v), t: "\n", u: "␤"), t: "\r", u: "␍")
 from(bucket: {bucket:?})
-  |> range(start: 1900-01-01T00:00:00Z, stop: 2100-01-01T00:00:00Z)
+  |> range(start: 1677-09-21T00:12:43.145224194Z, stop: 2262-04-11T23:47:16.854775807Z)
   |> filter(fn: (r) => r.case == {case:?})
   |> map(fn: (r) => ({{r with kind: kind(v: r._value), text: text(v: r._value)}}))"#
     );

@@ -73,7 +73,8 @@ pub struct Proxy {
 
 impl Proxy {
     /// Passes everything on to `database`, a URL without a path. Each request waits a random time of up to `a_point`
-    /// for each of its points, so that requests overtake each other and a kill finds some under way.
+    /// for each of its points, most of them little and a few long: so those are overtaken, and a kill finds requests
+    /// under way.
     pub fn start(database: &str, decode: Decode, a_point: Duration, random: Random) -> Self {
         // Fails when there is one already, which serves as well.
         _ = rustls::crypto::ring::default_provider().install_default();
@@ -147,7 +148,7 @@ impl Exchange {
     }
 
     fn pause(&self, points: usize) -> Duration {
-        let share = self.random.lock().unwrap().fraction();
+        let share = self.random.lock().unwrap().fraction().powi(6);
         self.a_point.mul_f64(share).saturating_mul(u32::try_from(points).unwrap_or(u32::MAX))
     }
 
