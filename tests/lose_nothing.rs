@@ -126,13 +126,13 @@ fn deliver_through_kills(target: &Target<'_>) -> Arc<Messages> {
     let watch = Watch::start(kafka.bootstrap(), &topic, &messages, &proxy);
     let producer = messages.produce_in_background(kafka.bootstrap(), &topic);
 
-    let mut run = Run { folder: folder.path(), proxy: &proxy, watch: &watch };
+    let run = Run { folder: folder.path(), proxy: &proxy, watch: &watch };
     let (mut tidegate, kills) = run.kill_again_and_again(&mut random);
     producer.join().expect("every message produced as planned");
     run.wait_until(&mut tidegate, || watch.committed() == messages.log_ends());
     watch.assert_log_ends(&messages.log_ends());
-    let tail = tidegate.log_tail();
-    assert!(tidegate.terminate().success(), "SIGTERM, and no exit code 0{tail}");
+    let status = tidegate.terminate();
+    assert!(status.success(), "after SIGTERM: {status}{}", tidegate.log_tail());
     let commits = watch.end();
     kafka.delete_topic(&topic);
 
@@ -190,7 +190,7 @@ struct Run<'a> {
 
 impl Run<'_> {
     /// Hands back the process that survives, and the number of those that did not.
-    fn kill_again_and_again(&mut self, random: &mut Random) -> (Tidegate, usize) {
+    fn kill_again_and_again(&self, random: &mut Random) -> (Tidegate, usize) {
         let mut kills = 0;
         let mut tidegate = Tidegate::run(self.folder);
         let share = MESSAGES / (KILLS + 1);

@@ -40,10 +40,12 @@ impl Drop for Report {
 }
 
 /// Each test leaves a file of its own, because nextest gives each a process of its own; the report is put together
-/// anew from all files of this run.
+/// anew from all files of this run, by one test at a time.
 fn save(folder: &Path, file: &str, row: &Value) -> std::io::Result<()> {
     let rows = folder.join("conformance");
     fs::create_dir_all(&rows)?;
+    let lock = fs::File::create(folder.join("conformance.lock"))?;
+    lock.lock()?;
     replace(&rows.join(file), &row.to_string())?;
     let mut all = Vec::new();
     for entry in fs::read_dir(&rows)? {
@@ -60,10 +62,9 @@ fn save(folder: &Path, file: &str, row: &Value) -> std::io::Result<()> {
     replace(&folder.join("conformance.json"), &format!("{:#}\n", Value::from(all)))
 }
 
-/// Whole or not at all, whoever else writes or reads it.
+/// Whole or not at all, whoever reads it.
 fn replace(path: &Path, text: &str) -> std::io::Result<()> {
-    let id = format!("{}-{:?}", std::process::id(), std::thread::current().id());
-    let temporary = path.with_extension(id);
+    let temporary = path.with_extension("new");
     fs::write(&temporary, text)?;
     fs::rename(temporary, path)
 }

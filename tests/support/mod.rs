@@ -84,7 +84,7 @@ impl Tidegate {
     }
 
     /// SIGTERM, and how it has ended.
-    pub fn terminate(mut self) -> ExitStatus {
+    pub fn terminate(&mut self) -> ExitStatus {
         self.assert_runs();
         let sent =
             Command::new("bash").arg("-c").arg(format!("kill -TERM {}", self.child.id())).status();
