@@ -29,6 +29,7 @@ demo: build ## Build, then run the main job on embedded defaults; DEMO_SECONDS=2
 # The last line printed must be the test runner's own: nothing may follow nextest.
 test: ## Everything: formats, lints, and all tests against real servers (installs what it needs)
 	@$(INSTALL) build-deps cargo-nextest quick
+	@tests/data/install.sh
 	@$(MAKE) lint
 	@$(call with,cargo-nextest) tests/stack/run.sh cargo nextest run --locked --profile ci $(without_conformance)
 
