@@ -115,8 +115,11 @@ fn push_tag(out: &mut Vec<u8>, name: &str, value: &str) -> Result<(), EncodeErro
     if value.is_empty() {
         return Ok(());
     }
-    // InfluxDB 2 refuses the whole batch for one of these.
-    if matches!(name, "" | "time" | "_field" | "_measurement") {
+    // InfluxDB 2 refuses the whole batch for one of the first, and answers 204 to one of the others,
+    // whose series no Flux query can read from then on: they are columns of every result.
+    let refused = matches!(name, "" | "time" | "_field" | "_measurement");
+    let unreadable = matches!(name, "_time" | "_value" | "_start" | "_stop");
+    if refused || unreadable {
         return Err(EncodeError(format!("{name:?} can't be a tag's name in InfluxDB")));
     }
     out.push(b',');

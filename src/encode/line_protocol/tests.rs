@@ -127,7 +127,7 @@ fn a_newline_cannot_start_a_line_of_its_own() {
 fn what_a_database_would_drop_or_misread_is_refused_with_the_reason() {
     assert!(refusal(&named("")).contains("measurement is empty"));
     assert!(refusal(&named("#m")).contains("a comment"));
-    for name in ["time", "_field", "_measurement", ""] {
+    for name in ["time", "_field", "_measurement", "_time", "_value", "_start", "_stop", ""] {
         assert!(refusal(&point(&[(name, "v")], one())).contains("can't be a tag's name"));
     }
     for name in ["time", ""] {

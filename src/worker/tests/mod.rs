@@ -343,6 +343,6 @@ fn when_one_batch_gets_through_the_others_do_not_sleep_out_their_pauses() {
     });
     let report = scenario.run();
     assert_eq!(report.ledger.stored.len(), 40);
-    let spread = report.ledger.last_stored - report.ledger.first_stored;
+    let spread = report.ledger.last_stored.saturating_sub(report.ledger.first_stored);
     assert!(spread < seconds(1), "{spread:?}");
 }
