@@ -1,0 +1,127 @@
+//! HTTP by hand, and the Prometheus query API.
+
+use std::collections::BTreeMap;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::Series;
+
+pub(super) fn instant_query(url: &str, promql: &str, time: f64) -> Vec<Series> {
+    query_result(&get(url, "/api/v1/query", &[("query", promql), ("time", &time.to_string())]))
+}
+
+pub(super) fn range_query(
+    url: &str,
+    promql: &str,
+    start: f64,
+    end: f64,
+    step: &str,
+) -> Vec<Series> {
+    let (start, end) = (start.to_string(), end.to_string());
+    query_result(&get(
+        url,
+        "/api/v1/query_range",
+        &[("query", promql), ("start", &start), ("end", &end), ("step", step)],
+    ))
+}
+
+pub(super) fn query_result(body: &str) -> Vec<Series> {
+    let answer = json(body);
+    let mut all: Vec<Series> = array(&answer["data"]["result"])
+        .iter()
+        .map(|series| {
+            // A vector has `value`, a matrix `values`.
+            let samples = match &series["values"] {
+                Value::Null => vec![sample(&series["value"])],
+                values => array(values).iter().map(sample).collect(),
+            };
+            (labels(&series["metric"]), samples)
+        })
+        .collect();
+    all.sort_by(|one, other| one.0.cmp(&other.0));
+    all
+}
+
+/// `[seconds, "value"]`
+pub(super) fn sample(pair: &Value) -> (i64, f64) {
+    let seconds = pair[0].as_f64().unwrap_or_else(|| panic!("not a sample: {pair}"));
+    #[expect(clippy::cast_possible_truncation, reason = "rounded, and far within i64")]
+    let milliseconds = (seconds * 1000.0).round() as i64;
+    (milliseconds, number(&pair[1]))
+}
+
+pub(super) fn number(value: &Value) -> f64 {
+    match value {
+        Value::Null => f64::NAN, // VictoriaMetrics' export has no other way to write it
+        Value::String(text) => match text.as_str() {
+            "Infinity" => f64::INFINITY,
+            "-Infinity" => f64::NEG_INFINITY,
+            other => other.parse().unwrap_or_else(|_| panic!("not a number: {other}")),
+        },
+        other => other.as_f64().unwrap_or_else(|| panic!("not a number: {other}")),
+    }
+}
+
+pub(super) fn labels(metric: &Value) -> BTreeMap<String, String> {
+    let metric = metric.as_object().unwrap_or_else(|| panic!("not a set of labels: {metric}"));
+    metric.iter().map(|(name, value)| (name.clone(), value.as_str().unwrap().to_owned())).collect()
+}
+
+pub(super) fn array(value: &Value) -> &Vec<Value> {
+    value.as_array().unwrap_or_else(|| panic!("not an array: {value}"))
+}
+
+pub(super) fn json(text: &str) -> Value {
+    serde_json::from_str(text).unwrap_or_else(|error| panic!("{error} in: {text}"))
+}
+
+// ------------------------------------------------------------------------------------------------------ HTTP
+
+/// A GET that must succeed; the pairs become the query string.
+pub(super) fn get(url: &str, path: &str, query: &[(&str, &str)]) -> String {
+    let query: Vec<String> =
+        query.iter().map(|(key, value)| format!("{}={}", escaped(key), escaped(value))).collect();
+    let path = format!("{path}?{}", query.join("&"));
+    let (status, body) =
+        request(url, "GET", &path, &[], "").unwrap_or_else(|error| panic!("{url}{path}: {error}"));
+    assert!((200..300).contains(&status), "{url}{path}: {status}: {body}");
+    body
+}
+
+/// One request, its status and its body. By hand and HTTP/1.0 (no keep-alive, no chunks), because reqwest's blocking
+/// client panics inside an async test, and its async client would force one on every test.
+pub(super) fn request(
+    url: &str,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &str,
+) -> std::io::Result<(u16, String)> {
+    let address = url.strip_prefix("http://").unwrap_or(url).trim_end_matches('/');
+    let mut stream = TcpStream::connect(address)?;
+    stream.set_read_timeout(Some(Duration::from_secs(30)))?;
+    let headers =
+        headers.iter().fold(String::new(), |all, (name, value)| all + name + ": " + value + "\r\n");
+    let length = body.len();
+    stream.write_all(
+        format!("{method} {path} HTTP/1.0\r\nHost: {address}\r\nContent-Length: {length}\r\n{headers}\r\n{body}")
+            .as_bytes(),
+    )?;
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer)?;
+    let answer = String::from_utf8_lossy(&answer);
+    let (head, body) = answer.split_once("\r\n\r\n").ok_or(std::io::ErrorKind::UnexpectedEof)?;
+    let status = head.split(' ').nth(1).and_then(|code| code.parse().ok());
+    Ok((status.ok_or(std::io::ErrorKind::InvalidData)?, body.to_owned()))
+}
+
+pub(super) fn escaped(text: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+    let escape = |byte| {
+        if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }
+    };
+    text.bytes().map(escape).collect::<Vec<_>>().concat()
+}
