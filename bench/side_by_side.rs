@@ -83,7 +83,7 @@ fn number(variable: &str, default: u64) -> u64 {
 /// A message of about 280 bytes: three tags, five fields, a timestamp.
 fn message(n: u64) -> String {
     format!(
-        r#"{{"ts":{},"site":"site-{:02}","device":{{"id":"device-{:04}","model":"TX-{}","firmware":"4.2.{}"}},"reading":{{"temperature":{}.{:02},"humidity":{}.{:01},"pressure":{}.{:02},"vibration":0.{:04},"cycles":{}}},"status":"ok","note":"regular interval reading"}}"#,
+        r#"{{"ts":{},"site":"site-{:02}","device":{{"id":"device-{:04}","model":"TX-{}","firmware":"4.2.{}"}},"reading":{{"temperature":{}.{:02},"humidity":{}.{:01},"pressure":{}.{:02},"vibration":0.{:04},"cycles":{}}},"status":"ok","note":"regular interval reading, nothing else to report"}}"#,
         1_700_000_000_000u64 + n,
         n % 20,
         n % 1000,
