@@ -346,12 +346,15 @@ impl<'c, C: Consumer, D: DeadLetterTopic, W: Write> Worker<'c, C, D, W> {
             if self.settings.ordered {
                 self.commit_if_due();
             }
-            if !self.intake.is_empty() && self.has_room() {
+            // Behind a batch that is stuck nothing can be committed any more, so nothing is written.
+            let stuck = self.watermark.kept().any(|flight| flight.stuck);
+            let to_submit = !self.intake.is_empty() && !stuck;
+            if to_submit && self.has_room() {
                 self.submit();
+                continue;
             }
             self.send_letters();
-            let waiting =
-                !self.intake.is_empty() || self.watermark.kept().any(|flight| !flight.stuck);
+            let waiting = to_submit || self.watermark.kept().any(|flight| !flight.stuck);
             if !waiting || Instant::now() >= deadline {
                 return;
             }

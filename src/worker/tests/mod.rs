@@ -129,6 +129,18 @@ fn without_a_dead_letter_topic_a_point_refused_by_the_database_stops_the_connect
 }
 
 #[test]
+fn a_connector_that_has_failed_does_not_wait_for_what_it_can_not_commit() {
+    let mut scenario = Scenario::of(good(60));
+    scenario.dead_letters = false;
+    scenario.ordered = true;
+    scenario.reply = refuses(&[(0, 34)], false);
+    let report = scenario.run();
+    assert!(matches!(report.outcome, Outcome::Failed(_)), "{:?}", report.outcome);
+    assert_eq!(report.ledger.committed[&0], 30);
+    assert!(report.took < seconds(5), "{:?}", report.took);
+}
+
+#[test]
 fn just_the_refused_point_is_dead_lettered_and_its_neighbours_are_written() {
     let mut scenario = Scenario::of(good(30));
     scenario.reply = refuses(&[(0, 14), (0, 15)], false);
