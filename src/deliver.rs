@@ -159,47 +159,21 @@ impl<W: Write> Writer<W> {
         // In order from the front: what is split stays in the order of its records, which the
         // databases that take samples in order only depend on.
         while let Some(batch) = to_write.pop_front() {
-            match self.repeat_until_answered(&batch, &mut perhaps_stored).await {
+            let rest = match self.repeat_until_answered(&batch, &mut perhaps_stored).await {
                 Answer::Written => {
-                    delivered.written += batch.len();
                     self.metrics.bytes_written.inc_by(batch.body().len() as u64);
+                    delivered.written += batch.len();
+                    Vec::new()
                 }
-                Answer::TooLarge(reason) => match batch.halves() {
-                    Some((left, right)) => push_front(&mut to_write, vec![left, right]),
-                    None => delivered.refuse(&batch, 0, reason, false, perhaps_stored),
-                },
-                Answer::Rejected(rejected) => match rejected.scope {
-                    Scope::Items(items) => {
-                        let indices: Vec<_> = items.iter().map(|(item, _)| *item).collect();
-                        for (item, reason) in items {
-                            delivered.refuse(
-                                &batch,
-                                item,
-                                reason,
-                                rejected.superseded,
-                                perhaps_stored,
-                            );
-                        }
-                        if rejected.rest_written {
-                            delivered.written += batch.len() - indices.len();
-                        } else {
-                            push_front(&mut to_write, batch.without(&indices));
-                        }
-                    }
-                    Scope::Batch => match batch.halves() {
-                        Some((left, right)) => {
-                            perhaps_stored |= rejected.rest_written;
-                            push_front(&mut to_write, vec![left, right]);
-                        }
-                        None => delivered.refuse(
-                            &batch,
-                            0,
-                            rejected.reason,
-                            rejected.superseded,
-                            perhaps_stored,
-                        ),
-                    },
-                },
+                Answer::TooLarge(reason) => delivered.halve(&batch, reason, false, perhaps_stored),
+                Answer::Rejected(rejected) => {
+                    let rest = delivered.narrow(&batch, &rejected, perhaps_stored);
+                    perhaps_stored |= rejected.rest_written && !rest.is_empty();
+                    rest
+                }
+            };
+            for batch in rest.into_iter().rev() {
+                to_write.push_front(batch);
             }
         }
         delivered
@@ -276,25 +250,37 @@ impl<W: Write> Writer<W> {
 }
 
 impl Delivered {
-    fn refuse(
+    /// Takes in a rejection; returns what is still to be written, in order.
+    fn narrow(&mut self, batch: &Batch, rejected: &Rejected, perhaps_stored: bool) -> Vec<Batch> {
+        let superseded = rejected.superseded;
+        let Scope::Items(items) = &rejected.scope else {
+            return self.halve(batch, rejected.reason.clone(), superseded, perhaps_stored);
+        };
+        for (item, reason) in items {
+            let record = batch.record(*item);
+            let reason = reason.clone();
+            self.refused.push(Refused { record, superseded, perhaps_stored, reason });
+        }
+        if rejected.rest_written {
+            self.written += batch.len() - items.len();
+            return Vec::new();
+        }
+        batch.without(&items.iter().map(|(item, _)| *item).collect::<Vec<_>>())
+    }
+
+    /// The batch in two; or, of a single item, the refusal.
+    fn halve(
         &mut self,
         batch: &Batch,
-        item: usize,
         reason: String,
         superseded: bool,
         perhaps_stored: bool,
-    ) {
-        self.refused.push(Refused {
-            record: batch.record(item),
-            superseded,
-            perhaps_stored,
-            reason,
-        });
-    }
-}
-
-fn push_front(queue: &mut VecDeque<Batch>, batches: Vec<Batch>) {
-    for batch in batches.into_iter().rev() {
-        queue.push_front(batch);
+    ) -> Vec<Batch> {
+        if let Some((left, right)) = batch.halves() {
+            return vec![left, right];
+        }
+        let record = batch.record(0);
+        self.refused.push(Refused { record, superseded, perhaps_stored, reason });
+        Vec::new()
     }
 }

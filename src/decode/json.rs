@@ -212,8 +212,7 @@ impl<'a> Scanner<'a> {
         Ok(())
     }
 
-    /// A result only so that a container ends with `return self.close()`.
-    #[expect(clippy::unnecessary_wraps)]
+    #[expect(clippy::unnecessary_wraps, reason = "a container ends with `return self.close()`")]
     fn close(&mut self) -> Checked<()> {
         self.depth -= 1;
         self.at += 1;

@@ -200,7 +200,7 @@ fn refuse_equal_fields(point: &Point<'_>) -> Result<(), EncodeError> {
 
 /// What Prometheus stores: a 64-bit float. Integers beyond 2^53 lose their last digits.
 fn number(field: &str, value: &Value<'_>) -> Result<f64, EncodeError> {
-    #[allow(clippy::cast_precision_loss)]
+    #[expect(clippy::cast_precision_loss, reason = "it is all that Prometheus can store")]
     Ok(match value {
         Value::Float(float) => float.to_f64(),
         Value::Integer(number) => *number as f64,

@@ -85,6 +85,11 @@ impl Partitions {
         Some(index)
     }
 
+    fn owned_mut(&mut self, partition: &TopicPartition) -> Option<&mut Owned> {
+        let index = self.find(&partition.topic, partition.partition)?;
+        self.owned.get_mut(&index)
+    }
+
     /// # Panics
     /// When the index is not of an owned partition.
     pub(super) fn name(&self, index: usize) -> &TopicPartition {
@@ -124,9 +129,7 @@ impl Partitions {
     /// These offsets are on their way to be committed.
     pub(super) fn durable(&mut self, offsets: &Covers) {
         for (partition, next) in offsets {
-            if let Some(index) = self.find(&partition.topic, partition.partition)
-                && let Some(owned) = self.owned.get_mut(&index)
-            {
+            if let Some(owned) = self.owned_mut(partition) {
                 owned.durable = Some(*next);
             }
         }
@@ -140,9 +143,7 @@ impl Partitions {
     /// Takes in where partitions end; returns the lag.
     pub(super) fn take_ends(&mut self, ends: &[PartitionEnd]) -> usize {
         for end in ends {
-            if let Some(index) = self.find(&end.partition.topic, end.partition.partition)
-                && let Some(owned) = self.owned.get_mut(&index)
-            {
+            if let Some(owned) = self.owned_mut(&end.partition) {
                 owned.end = Some(end.clone());
             }
         }

@@ -152,6 +152,31 @@ fn just_the_refused_point_is_dead_lettered_and_its_neighbours_are_written() {
     assert_eq!(report.metrics.dead_letters.get(), 2);
 }
 
+/// For a database that names the refused items, with or without having written the others.
+#[test]
+fn items_that_the_database_names_are_refused_without_a_search() {
+    for rest_written in [true, false] {
+        let mut scenario = Scenario::of(good(10));
+        scenario.reply = Box::new(move |_, places| {
+            let Some(item) = places.iter().position(|place| *place == (0, 3)) else {
+                return (Duration::from_millis(5), Ok(()));
+            };
+            let scope = Scope::Items(vec![(item, "no".into())]);
+            let rejected = Rejected { scope, rest_written, superseded: false, reason: "no".into() };
+            (Duration::from_millis(5), Err(SinkError::Rejected(rejected)))
+        });
+        // The fake stores only what it acknowledges whole.
+        scenario.stored_before =
+            if rest_written { (0..10).map(|o| (0, o)).collect() } else { vec![] };
+        let report = scenario.run();
+        assert_eq!(report.ledger.dead, [(0, 3)].into());
+        assert_eq!(report.ledger.committed[&0], 10);
+        assert_eq!(report.metrics.points_written.get(), 9);
+        // The batch, and unless the rest is written, the runs before and after the refused item.
+        assert_eq!(report.ledger.write_attempts, if rest_written { 1 } else { 3 });
+    }
+}
+
 #[test]
 fn an_outage_in_the_midst_of_isolation_dead_letters_no_good_record() {
     let mut scenario = Scenario::of(good(10));
