@@ -6,6 +6,7 @@
 mod consumer;
 pub mod mock;
 mod producer;
+pub mod range;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
