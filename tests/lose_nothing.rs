@@ -15,22 +15,18 @@ mod support;
 
 use std::ops::Range;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
-use std::thread::{self, JoinHandle};
+use std::sync::Arc;
+use std::thread;
 use std::time::{Duration, Instant};
 
-use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::{ClientConfig, Offset, TopicPartitionList};
-
-use support::proxy::{Decode, Log, Point, Proxy};
+use support::proxy::{self, Decode, Log, Point, Proxy};
+use support::watch::{self, Watch};
 use support::{MESSAGES, Messages, PARTITIONS, Random, Tidegate, now_ms};
 
 /// Kills while messages flow. Every second one is followed by another while the next process starts.
 const KILLS: u32 = 6;
 /// A killed member blocks its group for so long.
 const SESSION: Duration = Duration::from_secs(3);
-const OBSERVE_EVERY: Duration = Duration::from_millis(20);
 /// Without any progress for so long, the connector hangs.
 const STALLED_AFTER: Duration = Duration::from_mins(1);
 
@@ -119,21 +115,23 @@ fn deliver_through_kills(target: &Target<'_>) -> Arc<Messages> {
     let kafka = stack::shared_kafka();
     let topic = format!("lose-nothing-{}-{}", std::process::id(), messages.first_at);
     kafka.create_topic(&topic, PARTITIONS.cast_signed());
-    let proxy = Proxy::start(target.database, target.decode, target.a_point, random.fork());
+    let database = proxy::Database::all_or_nothing(target.database, target.decode);
+    let proxy = Proxy::start(database, target.a_point, random.fork());
     let proxy = Arc::new(proxy);
     let folder = tempfile::tempdir().expect("a temporary folder");
     write_configuration(folder.path(), &kafka, &topic, target, &proxy);
-    let watch = Watch::start(kafka.bootstrap(), &topic, &messages, &proxy);
+    let watch = watch(kafka.bootstrap(), &topic, &messages, &proxy);
     let producer = messages.produce_in_background(kafka.bootstrap(), &topic);
 
     let run = Run { folder: folder.path(), proxy: &proxy, watch: &watch };
     let (mut tidegate, kills) = run.kill_again_and_again(&mut random);
-    producer.join().expect("every message produced as planned");
-    run.wait_until(&mut tidegate, || watch.committed() == messages.log_ends());
-    watch.assert_log_ends(&messages.log_ends());
+    assert_eq!(producer.join(), MESSAGES as usize, "messages produced as planned");
+    run.wait_until(&mut tidegate, || watch.observed().committed == messages.log_ends());
+    assert_eq!(watch.log_ends(), messages.log_ends(), "where the partitions end");
     let status = tidegate.terminate();
     assert!(status.success(), "after SIGTERM: {status}{}", tidegate.log_tail());
-    let commits = watch.end();
+    assert_no_commit_was_ahead(&watch);
+    let commits = watch.end().commits;
     kafka.delete_topic(&topic);
 
     let log = proxy.log();
@@ -219,8 +217,8 @@ impl Run<'_> {
         let (mut moved, mut last) = (Instant::now(), (0, 0));
         while !reached() {
             tidegate.assert_runs();
-            self.watch.assert_no_commit_was_ahead();
-            let now = (self.proxy.log().exchanges(), self.watch.commits());
+            assert_no_commit_was_ahead(self.watch);
+            let now = (self.proxy.log().exchanges(), self.watch.observed().commits);
             if now != last {
                 (moved, last) = (Instant::now(), now);
             }
@@ -228,7 +226,7 @@ impl Run<'_> {
             assert!(!stalled, "nothing has moved for {STALLED_AFTER:?}{}", tidegate.log_tail());
             thread::sleep(Duration::from_millis(5));
         }
-        self.watch.assert_no_commit_was_ahead();
+        assert_no_commit_was_ahead(self.watch);
     }
 }
 
@@ -246,120 +244,19 @@ fn first_not_acknowledged(
     offsets.find(|&offset| !partition.get(offset).is_some_and(acknowledged))
 }
 
-/// Looks at what the group has committed, over and over, and holds it against what was acknowledged.
-struct Watch {
-    consumer: Arc<BaseConsumer>,
-    topic: String,
-    observed: Arc<Mutex<Observed>>,
-    ended: Arc<AtomicBool>,
-    thread: JoinHandle<()>,
-}
-
-#[derive(Default)]
-struct Observed {
-    /// By partition.
-    committed: Vec<usize>,
-    /// How often that has changed.
-    commits: usize,
-    wrong: Option<String>,
-}
-
-impl Watch {
-    fn start(bootstrap: &str, topic: &str, messages: &Arc<Messages>, proxy: &Arc<Proxy>) -> Self {
-        // Never subscribes, so it is no member of the group.
-        let consumer: BaseConsumer = ClientConfig::new()
-            .set("bootstrap.servers", bootstrap)
-            .set("group.id", topic)
-            .create()
-            .expect("a consumer");
-        let consumer = Arc::new(consumer);
-        let committed = vec![0; messages.partitions.len()];
-        let observed = Arc::new(Mutex::new(Observed { committed, ..Observed::default() }));
-        let ended = Arc::new(AtomicBool::new(false));
-        let thread = {
-            let (consumer, topic, messages, proxy) =
-                (Arc::clone(&consumer), topic.to_owned(), Arc::clone(messages), Arc::clone(proxy));
-            let (observed, ended) = (Arc::clone(&observed), Arc::clone(&ended));
-            thread::spawn(move || {
-                while !ended.load(Ordering::Acquire) {
-                    if let Some((committed, at)) = committed_by_group(&consumer, &topic) {
-                        let log = proxy.log();
-                        observed.lock().unwrap().take(&log, &messages, &committed, at);
-                    }
-                    thread::sleep(OBSERVE_EVERY);
-                }
-            })
-        };
-        Self { consumer, topic: topic.to_owned(), observed, ended, thread }
-    }
-
-    fn assert_no_commit_was_ahead(&self) {
-        let wrong = self.observed.lock().unwrap().wrong.clone();
-        assert_eq!(wrong, None);
-    }
-
-    fn committed(&self) -> Vec<usize> {
-        self.observed.lock().unwrap().committed.clone()
-    }
-
-    fn commits(&self) -> usize {
-        self.observed.lock().unwrap().commits
-    }
-
-    /// The broker's own word on where the partitions end.
-    fn assert_log_ends(&self, ends: &[usize]) {
-        for (partition, end) in (0..).zip(ends) {
-            let watermarks =
-                self.consumer.fetch_watermarks(&self.topic, partition, Duration::from_secs(10));
-            let (_, high) = watermarks.expect("watermarks");
-            assert_eq!(usize::try_from(high), Ok(*end), "partition {partition}");
-        }
-    }
-
-    /// Ends the watch; returns how many commits it has seen.
-    fn end(self) -> usize {
-        self.ended.store(true, Ordering::Release);
-        self.thread.join().expect("the watch");
-        let observed = self.observed.lock().unwrap();
-        assert_eq!(observed.wrong, None);
-        observed.commits
-    }
-}
-
-/// What the group has committed in each partition, and a moment by which it had.
-fn committed_by_group(consumer: &BaseConsumer, topic: &str) -> Option<(Vec<usize>, Instant)> {
-    let mut list = TopicPartitionList::new();
-    list.add_partition_range(topic, 0, PARTITIONS.cast_signed() - 1);
-    let list = consumer.committed_offsets(list, Duration::from_secs(5)).ok()?;
-    let at = Instant::now();
-    let next = |partition| match list.find_partition(topic, partition)?.offset() {
-        Offset::Offset(next) => usize::try_from(next).ok(),
-        _ => Some(0),
+fn watch(bootstrap: &str, topic: &str, messages: &Arc<Messages>, proxy: &Arc<Proxy>) -> Watch {
+    let (messages, proxy) = (Arc::clone(messages), Arc::clone(proxy));
+    let not_durable = move |advance: &watch::Advance| {
+        let partition = &messages.partitions[advance.partition];
+        let offsets = advance.offsets.clone();
+        first_not_acknowledged(&proxy.log(), partition, offsets, advance.by).into_iter().collect()
     };
-    let all: Option<Vec<usize>> = (0..PARTITIONS.cast_signed()).map(next).collect();
-    Some((all?, at))
+    let partitions = PARTITIONS as usize;
+    Watch::start(bootstrap, topic, topic, partitions, Box::new(not_durable))
 }
 
-impl Observed {
-    fn take(&mut self, log: &Log, messages: &Messages, committed: &[usize], at: Instant) {
-        if self.committed == committed {
-            return;
-        }
-        self.commits += 1;
-        for (partition, (seen, next)) in self.committed.iter_mut().zip(committed).enumerate() {
-            let ahead =
-                first_not_acknowledged(log, &messages.partitions[partition], *seen..*next, at);
-            if let Some(offset) = ahead {
-                self.wrong = Some(format!(
-                    "partition {partition} is committed up to {next}, and offset {offset} was not acknowledged"
-                ));
-            }
-            if next < seen {
-                self.wrong = Some(format!(
-                    "partition {partition}: the commit of {seen} went back to {next}"
-                ));
-            }
-            *seen = *next;
-        }
-    }
+fn assert_no_commit_was_ahead(watch: &Watch) {
+    let observed = watch.observed();
+    assert_eq!(observed.first_ahead, None);
+    assert_eq!(observed.went_back, 0, "commits that went back");
 }

@@ -15,7 +15,9 @@
     reason = "a test whose tools fail can only panic"
 )]
 
+pub mod produce;
 pub mod proxy;
+pub mod watch;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
@@ -24,13 +26,10 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread::{self, JoinHandle};
+use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use rdkafka::producer::{BaseRecord, DeliveryResult, Producer, ProducerContext, ThreadedProducer};
-use rdkafka::{ClientConfig, ClientContext, Message};
-
+use produce::{Production, ToProduce};
 use proxy::Point;
 
 pub const MESSAGES: u32 = 200_000;
@@ -45,25 +44,31 @@ const APART_MS: i64 = 9;
 const STOPPED_WITHIN: Duration = Duration::from_secs(30);
 const SIGKILL: i32 = 9;
 
-/// `tidegate run --config tidegate.yaml connector.yaml` in a folder that holds both files.
+/// `tidegate run --config tidegate.yaml …` in a folder that holds these files.
 pub struct Tidegate {
-    folder: PathBuf,
+    log: PathBuf,
     child: Child,
 }
 
 impl Tidegate {
+    /// One connector, `connector.yaml`.
     pub fn run(folder: &Path) -> Self {
-        let log =
-            File::options().create(true).append(true).open(log_file(folder)).expect("a log file");
-        let child = Command::new(env!("CARGO_BIN_EXE_tidegate"))
-            .args(["run", "--config", "tidegate.yaml", "connector.yaml"])
+        let binary = Path::new(env!("CARGO_BIN_EXE_tidegate"));
+        Self::run_all(binary, folder, "connector.yaml", &folder.join("log"))
+    }
+
+    /// A connector's file or a folder of them. The log is appended to.
+    pub fn run_all(binary: &Path, folder: &Path, connectors: &str, log: &Path) -> Self {
+        let file = File::options().create(true).append(true).open(log).expect("a log file");
+        let child = Command::new(binary)
+            .args(["run", "--config", "tidegate.yaml", connectors])
             .current_dir(folder)
             .stdin(Stdio::null())
-            .stdout(log.try_clone().expect("a second handle of the log file"))
-            .stderr(log)
+            .stdout(file.try_clone().expect("a second handle of the log file"))
+            .stderr(file)
             .spawn()
-            .expect("the binary that this test was built with");
-        Self { folder: folder.to_owned(), child }
+            .unwrap_or_else(|error| panic!("{}: {error}", binary.display()));
+        Self { log: log.to_owned(), child }
     }
 
     /// # Panics
@@ -86,9 +91,7 @@ impl Tidegate {
     /// SIGTERM, and how it has ended.
     pub fn terminate(&mut self) -> ExitStatus {
         self.assert_runs();
-        let sent =
-            Command::new("bash").arg("-c").arg(format!("kill -TERM {}", self.child.id())).status();
-        assert!(sent.is_ok_and(|status| status.success()), "SIGTERM");
+        self.signal("TERM");
         let deadline = Instant::now() + STOPPED_WITHIN;
         loop {
             if let Some(status) = self.child.try_wait().expect("its state") {
@@ -100,8 +103,17 @@ impl Tidegate {
         }
     }
 
+    /// Sends a signal by its short name, such as `STOP`.
+    pub fn signal(&self, name: &str) {
+        let sent = Command::new("bash")
+            .arg("-c")
+            .arg(format!("kill -{name} {}", self.child.id()))
+            .status();
+        assert!(sent.is_ok_and(|status| status.success()), "SIG{name}");
+    }
+
     pub fn log_tail(&self) -> String {
-        let log = std::fs::read_to_string(log_file(&self.folder)).unwrap_or_default();
+        let log = std::fs::read_to_string(&self.log).unwrap_or_default();
         let lines: Vec<&str> = log.lines().collect();
         let tail = &lines[lines.len().saturating_sub(30)..];
         format!("; the end of its log:\n{}", tail.join("\n"))
@@ -116,15 +128,15 @@ impl Drop for Tidegate {
     }
 }
 
-fn log_file(folder: &Path) -> PathBuf {
-    folder.join("log")
-}
-
 /// Chance that is the same again for the same seed (`SplitMix64`).
 #[derive(Debug, Clone)]
 pub struct Random(u64);
 
 impl Random {
+    pub fn seeded(seed: u64) -> Self {
+        Self(seed)
+    }
+
     /// Seeded by `TIDEGATE_SEED`, or else differently each time; says by what.
     pub fn of_this_run() -> Self {
         let seed = match std::env::var("TIDEGATE_SEED") {
@@ -199,41 +211,17 @@ impl Messages {
         self.partitions.iter().map(Vec::len).collect()
     }
 
-    pub fn produce_in_background(self: &Arc<Self>, bootstrap: &str, topic: &str) -> JoinHandle<()> {
-        let (messages, topic) = (Arc::clone(self), topic.to_owned());
-        let producer: ThreadedProducer<Reports> = ClientConfig::new()
-            .set("bootstrap.servers", bootstrap)
-            .set("enable.idempotence", "true")
-            .set("linger.ms", "20")
-            .create_with_context(Reports::default())
-            .expect("a producer");
-        thread::spawn(move || messages.produce(&producer, &topic))
+    pub fn produce_in_background(self: &Arc<Self>, bootstrap: &str, topic: &str) -> Production {
+        let messages = Arc::clone(self);
+        let to_produce =
+            (0..self.all.len()).map(move |number| messages.to_produce(messages.all[number]));
+        Production::start(bootstrap, topic, PRODUCED_A_SECOND, to_produce)
     }
 
-    fn produce(&self, producer: &ThreadedProducer<Reports>, topic: &str) {
-        let start = Instant::now();
-        let mut offsets = vec![0; self.partitions.len()];
-        for (number, point) in (0..).zip(&self.all) {
-            if number % 200 == 0 {
-                let due = start + Duration::from_secs(1) * number / PRODUCED_A_SECOND;
-                thread::sleep(due.saturating_duration_since(Instant::now()));
-            }
-            let (partition, key) = (partition(*point), point.series.to_string());
-            let (at, value) = (point.at, self.value(*point));
-            let payload = format!(r#"{{"series":"{key}","at":{at},"reading":{value:?}}}"#);
-            let record = BaseRecord::with_opaque_to(topic, offsets[partition])
-                .partition(i32::try_from(partition).expect("a small number"))
-                .key(&key)
-                .payload(&payload);
-            producer
-                .send(record)
-                .map_err(|(error, _)| error)
-                .expect("room in the producer's queue");
-            offsets[partition] += 1;
-        }
-        producer.flush(Duration::from_secs(30)).expect("delivery");
-        let reports = producer.context();
-        assert_eq!(reports.as_planned.load(Ordering::Acquire), self.all.len());
+    fn to_produce(&self, point: Point) -> ToProduce {
+        let (key, at, value) = (point.series.to_string(), point.at, self.value(point));
+        let payload = format!(r#"{{"series":"{key}","at":{at},"reading":{value:?}}}"#);
+        ToProduce { partition: partition(point), key, payload: payload.into_bytes() }
     }
 
     /// Every message once with its value, and nothing else.
@@ -278,23 +266,4 @@ pub fn now_ms() -> i64 {
     let now = SystemTime::now();
     let since = now.duration_since(UNIX_EPOCH).expect("a clock that is set");
     i64::try_from(since.as_millis()).expect("a clock of this era")
-}
-
-/// Counts the messages that got the offset that they were planned for.
-#[derive(Default)]
-struct Reports {
-    as_planned: AtomicUsize,
-}
-
-impl ClientContext for Reports {}
-
-impl ProducerContext for Reports {
-    type DeliveryOpaque = usize;
-
-    fn delivery(&self, result: &DeliveryResult<'_>, planned: usize) {
-        let offset = result.as_ref().map(Message::offset);
-        if offset.is_ok_and(|offset| usize::try_from(offset) == Ok(planned)) {
-            self.as_planned.fetch_add(1, Ordering::AcqRel);
-        }
-    }
 }

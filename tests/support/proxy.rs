@@ -1,24 +1,32 @@
-//! A recording proxy: stands between Tidegate and its database, passes each POST on, and keeps what the database has
-//! acknowledged, and when.
+//! A recording proxy: stands between Tidegate and its database, passes each request on, and keeps what the database has
+//! acknowledged, and when. It does harm when it is told to.
 //!
 //! A request that has arrived whole is passed on to its end even if its sender is killed meanwhile, as a database
 //! would do it: so a crash leaves points behind that are stored and not committed. An acknowledgement is on record
 //! before its sender can see it.
 
-use std::collections::HashMap;
+mod decode;
+mod fault;
+mod http;
+
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
-use axum::Router;
-use axum::body::Bytes;
-use axum::extract::{DefaultBodyLimit, State};
-use axum::http::header::{CONTENT_LENGTH, HOST};
-use axum::http::{HeaderMap, StatusCode, Uri};
-use prost::Message;
-use tokio::net::TcpListener;
+use tokio::io::AsyncWriteExt;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Runtime;
 
 use super::Random;
+use http::{Answer, Connection, Request};
+
+pub use decode::{line_protocol, remote_write};
+pub use fault::Fault;
+
+/// How much of half a request may wait in the database's socket before it is cut off.
+const HALF_ARRIVES_WITHIN: Duration = Duration::from_millis(20);
+/// What a slow exchange takes: less than the sender's patience.
+const SLOW: Duration = Duration::from_millis(1500);
 
 /// A point's identity, which a database holds once: the number in its tag `series`, and its milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -29,6 +37,9 @@ pub struct Point {
 
 /// Reads the points of a request's body.
 pub type Decode = fn(&[u8]) -> Vec<Point>;
+
+/// From the body of a refusal and the points of its request: those that were written all the same.
+pub type WrittenAllTheSame = Box<dyn Fn(&str, Vec<Point>) -> Vec<Point> + Send + Sync>;
 
 /// What the database has said.
 #[derive(Debug, Default)]
@@ -64,6 +75,21 @@ impl Log {
     }
 }
 
+/// What the proxy stands before.
+pub struct Database {
+    /// A URL without a path.
+    pub url: String,
+    pub decode: Decode,
+    pub written_all_the_same: WrittenAllTheSame,
+}
+
+impl Database {
+    /// One that writes nothing of what it refuses.
+    pub fn all_or_nothing(url: &str, decode: Decode) -> Self {
+        Self { url: url.to_owned(), decode, written_all_the_same: Box::new(|_, _| Vec::new()) }
+    }
+}
+
 /// Listens until it is dropped.
 pub struct Proxy {
     url: String,
@@ -72,19 +98,18 @@ pub struct Proxy {
 }
 
 impl Proxy {
-    /// Passes everything on to `database`, a URL without a path. Each request waits a random time of up to `a_point`
-    /// for each of its points, most of them little and a few long: so those are overtaken, and a kill finds requests
-    /// under way.
-    pub fn start(database: &str, decode: Decode, a_point: Duration, random: Random) -> Self {
+    /// Passes everything on to the database. Each request waits a random time of up to `a_point` for each of its
+    /// points, most of them little and a few long: so those are overtaken, and a kill finds requests under way.
+    pub fn start(database: Database, a_point: Duration, random: Random) -> Self {
         // Fails when there is one already, which serves as well.
         _ = rustls::crypto::ring::default_provider().install_default();
         let exchange = Arc::new(Exchange {
             client: reqwest::Client::new(),
-            database: database.to_owned(),
-            decode,
+            database,
             a_point,
             random: Mutex::new(random),
             log: Mutex::default(),
+            harm: Mutex::default(),
         });
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
@@ -93,11 +118,14 @@ impl Proxy {
             .expect("a runtime");
         let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).expect("a free port");
         let address = listener.local_addr().expect("its address");
-        let app = Router::new()
-            .fallback(answer)
-            .layer(DefaultBodyLimit::disable())
-            .with_state(Arc::clone(&exchange));
-        runtime.spawn(async move { axum::serve(listener, app).await });
+        let for_all = Arc::clone(&exchange);
+        runtime.spawn(async move {
+            loop {
+                if let Ok((stream, _)) = listener.accept().await {
+                    tokio::spawn(Arc::clone(&for_all).serve(Connection::new(stream)));
+                }
+            }
+        });
         Self { url: format!("http://{address}"), exchange, _runtime: runtime }
     }
 
@@ -108,43 +136,131 @@ impl Proxy {
     pub fn log(&self) -> MutexGuard<'_, Log> {
         self.exchange.log.lock().unwrap()
     }
+
+    /// Does this harm to the next so many requests.
+    pub fn harm(&self, fault: Fault, requests: u32) {
+        self.exchange.harm.lock().unwrap().next = Some((fault, requests));
+    }
+
+    /// Whether there is harm left to do.
+    pub fn is_harmful(&self) -> bool {
+        self.exchange.harm.lock().unwrap().next.is_some()
+    }
+
+    pub fn heal(&self) {
+        self.exchange.harm.lock().unwrap().next = None;
+    }
+
+    /// The requests that each kind of fault has struck.
+    pub fn struck(&self) -> BTreeMap<Fault, usize> {
+        self.exchange.harm.lock().unwrap().struck.clone()
+    }
 }
 
 struct Exchange {
     client: reqwest::Client,
-    database: String,
-    decode: Decode,
+    database: Database,
     a_point: Duration,
     random: Mutex<Random>,
     log: Mutex<Log>,
+    harm: Mutex<Harm>,
 }
 
-async fn answer(
-    State(exchange): State<Arc<Exchange>>,
-    uri: Uri,
-    headers: HeaderMap,
-    body: Bytes,
-) -> (StatusCode, Bytes) {
-    // A task of its own, because this one is dropped when the sender's connection breaks.
-    tokio::spawn(async move { exchange.pass_on(&uri, headers, body).await })
-        .await
-        .expect("a body that can be decoded")
+#[derive(Default)]
+struct Harm {
+    next: Option<(Fault, u32)>,
+    struck: BTreeMap<Fault, usize>,
+}
+
+impl Harm {
+    fn take(&mut self) -> Option<Fault> {
+        let (fault, left) = self.next.take()?;
+        self.next = left.checked_sub(1).filter(|left| *left > 0).map(|left| (fault, left));
+        *self.struck.entry(fault).or_default() += 1;
+        Some(fault)
+    }
 }
 
 impl Exchange {
-    async fn pass_on(&self, uri: &Uri, mut headers: HeaderMap, body: Bytes) -> (StatusCode, Bytes) {
-        let points = (self.decode)(&body);
+    async fn serve(self: Arc<Self>, mut connection: Connection) {
+        while let Some(request) = connection.next().await {
+            let fault = self.harm.lock().unwrap().take();
+            let Some(fault) = fault else {
+                match self.pass_on(&request).await {
+                    Some(answer) => connection.send(&answer).await,
+                    None => return connection.reset(),
+                }
+                continue;
+            };
+            match self.harmed(&request, fault, connection).await {
+                Some(same) => connection = same,
+                None => return,
+            }
+        }
+    }
+
+    /// Hands back the connection if it has survived.
+    async fn harmed(
+        &self,
+        request: &Request,
+        fault: Fault,
+        mut connection: Connection,
+    ) -> Option<Connection> {
+        let passes_on = fault.passes_on(&mut self.random.lock().unwrap());
+        let answer = if passes_on { self.pass_on(request).await } else { None };
+        if let Some(refusal) = fault.refusal() {
+            connection.send(&refusal).await;
+            return Some(connection);
+        }
+        match (fault, answer) {
+            (Fault::Stall, _) => connection.stall().await,
+            (Fault::TruncatedRequest, _) => {
+                self.pass_on_half(request).await;
+                connection.reset();
+            }
+            (Fault::TruncatedAnswer, Some(answer)) => {
+                let part = answer.head_length() - 10 + answer.body.len() / 2;
+                connection.send_part(&answer, part).await;
+            }
+            (Fault::Slow, Some(answer)) => {
+                let share = self.random.lock().unwrap().fraction();
+                tokio::time::sleep(SLOW.mul_f64(share)).await;
+                connection.send(&answer).await;
+                return Some(connection);
+            }
+            _ => connection.reset(),
+        }
+        None
+    }
+
+    /// `None` when the database has not answered.
+    async fn pass_on(&self, request: &Request) -> Option<Answer> {
+        let points = (self.database.decode)(&request.body);
         tokio::time::sleep(self.pause(points.len())).await;
-        headers.remove(HOST);
-        headers.remove(CONTENT_LENGTH);
-        let url = format!("{}{uri}", self.database);
-        let request = self.client.post(url).headers(headers).body(body);
-        let Ok(response) = request.send().await else {
-            return (StatusCode::BAD_GATEWAY, Bytes::new());
-        };
-        let status = response.status();
-        self.record(status, &points);
-        (status, response.bytes().await.unwrap_or_default())
+        let url = format!("{}{}", self.database.url, request.target);
+        let response = self
+            .client
+            .request(request.method.clone(), url)
+            .headers(request.end_to_end_headers())
+            .body(request.body.clone())
+            .send()
+            .await
+            .ok()?;
+        let (status, headers) = (response.status(), response.headers().clone());
+        let body = response.bytes().await;
+        let answer = Answer { status, headers, body: body.unwrap_or_default().to_vec() };
+        self.record(&answer, points);
+        Some(answer)
+    }
+
+    /// As when the line breaks in the middle of a request. What the database makes of it, nobody hears.
+    async fn pass_on_half(&self, request: &Request) {
+        let address = self.database.url.trim_start_matches("http://");
+        if let Ok(mut stream) = TcpStream::connect(address).await
+            && stream.write_all(&request.cut_in_half()).await.is_ok()
+        {
+            tokio::time::sleep(HALF_ARRIVES_WITHIN).await;
+        }
     }
 
     fn pause(&self, points: usize) -> Duration {
@@ -152,70 +268,14 @@ impl Exchange {
         self.a_point.mul_f64(share).saturating_mul(u32::try_from(points).unwrap_or(u32::MAX))
     }
 
-    fn record(&self, status: StatusCode, points: &[Point]) {
+    fn record(&self, answer: &Answer, points: Vec<Point>) {
+        let written = if answer.status.is_success() {
+            points
+        } else {
+            (self.database.written_all_the_same)(&String::from_utf8_lossy(&answer.body), points)
+        };
         let mut log = self.log.lock().unwrap();
-        if status.is_success() {
-            log.acknowledge(points, Instant::now());
-        } else if status.is_client_error() {
-            log.refusals += 1;
-        }
+        log.acknowledge(&written, Instant::now());
+        log.refusals += usize::from(answer.status.is_client_error());
     }
-}
-
-/// `measurement,series=17 reading=1.5 1700000000000000000`, not compressed, in nanoseconds.
-pub fn line_protocol(body: &[u8]) -> Vec<Point> {
-    let text = std::str::from_utf8(body).expect("line protocol is UTF-8");
-    text.lines()
-        .map(|line| {
-            let mut parts = line.split(' ');
-            let key = parts.next().expect("a series key");
-            let nanoseconds: i64 = parts.nth(1).expect("a timestamp").parse().expect(line);
-            let series = key.split_once(",series=").expect(line).1;
-            Point { series: series.parse().expect(line), at: nanoseconds / 1_000_000 }
-        })
-        .collect()
-}
-
-/// Remote write 1.0, of which the test needs these parts.
-#[derive(Clone, PartialEq, Message)]
-struct WriteRequest {
-    #[prost(message, repeated, tag = "1")]
-    timeseries: Vec<TimeSeries>,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct TimeSeries {
-    #[prost(message, repeated, tag = "1")]
-    labels: Vec<Label>,
-    #[prost(message, repeated, tag = "2")]
-    samples: Vec<Sample>,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct Label {
-    #[prost(string, tag = "1")]
-    name: String,
-    #[prost(string, tag = "2")]
-    value: String,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct Sample {
-    #[prost(int64, tag = "2")]
-    timestamp: i64,
-}
-
-/// Snappy's block format around a `WriteRequest`.
-pub fn remote_write(body: &[u8]) -> Vec<Point> {
-    let plain = snap::raw::Decoder::new().decompress_vec(body).expect("snappy");
-    let request = WriteRequest::decode(plain.as_slice()).expect("a WriteRequest");
-    let mut points = Vec::new();
-    for entry in request.timeseries {
-        let label = entry.labels.iter().find(|label| label.name == "series");
-        let series = label.expect("a label `series`").value.parse();
-        let series = series.expect("a number in the label `series`");
-        let at = entry.samples.iter().map(|sample| sample.timestamp);
-        points.extend(at.map(|at| Point { series, at }));
-    }
-    points
 }
