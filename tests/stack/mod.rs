@@ -22,6 +22,7 @@
     reason = "a test that has no server can only panic"
 )]
 
+pub mod cluster;
 mod http;
 mod process;
 
@@ -37,7 +38,7 @@ use rdkafka::metadata::MetadataTopic;
 use rdkafka::types::RDKafkaErrorCode;
 
 use http::{array, get, instant_query, json, labels, number, range_query, request};
-use process::{Process, block_on, free_port, start_script, started};
+use process::{Process, block_on, free_port, process_control, start_script, started};
 
 /// How long a server may take to answer its first request.
 const READY_WITHIN: Duration = Duration::from_mins(1);
@@ -58,7 +59,7 @@ fn shared(variable: &str) -> String {
 }
 
 pub fn shared_kafka() -> Kafka {
-    Kafka { bootstrap: shared("TIDEGATE_TEST_KAFKA"), process: None }.answering()
+    Kafka { bootstrap: shared("TIDEGATE_TEST_KAFKA"), replicas: 1, process: None }.answering()
 }
 
 pub fn shared_victoria_metrics() -> VictoriaMetrics {
@@ -73,65 +74,6 @@ pub fn shared_influxdb2() -> InfluxDb2 {
     InfluxDb2 { url: shared("TIDEGATE_TEST_INFLUXDB2"), process: None }
 }
 
-/// What a test may do to a server's process. On a shared server it panics: other tests are using it.
-macro_rules! process_control {
-    ($server:ty) => {
-        impl $server {
-            /// Asks the server to stop (SIGTERM) and waits until it has.
-            pub fn stop(&mut self) {
-                self.process_mut().stop();
-            }
-
-            /// SIGKILL: nothing is flushed, nobody is told.
-            pub fn kill(&mut self) {
-                self.process_mut().kill();
-            }
-
-            /// Starts it again on the same ports and data, killing it first if it still runs.
-            pub fn restart(&mut self) {
-                let process = self.process_mut();
-                process.kill();
-                process.spawn();
-                self.wait_ready();
-            }
-
-            /// SIGSTOP: connections stay open and nobody answers, as on a host that hangs.
-            pub fn freeze(&mut self) {
-                self.process_mut().signal("STOP");
-            }
-
-            /// SIGCONT: the end of `freeze`.
-            pub fn thaw(&mut self) {
-                self.process_mut().signal("CONT");
-            }
-
-            fn process_mut(&mut self) -> &mut Process {
-                self.process
-                    .as_mut()
-                    .expect("a shared server is not this test's to stop: use ::start()")
-            }
-
-            fn wait_ready(&mut self) {
-                if let Err(log) = self.became_ready() {
-                    panic!("{log}");
-                }
-            }
-
-            /// `Err` carries the end of the server's log.
-            fn became_ready(&mut self) -> Result<(), String> {
-                let deadline = Instant::now() + READY_WITHIN;
-                while !self.is_ready() {
-                    let process = self.process_mut();
-                    if process.has_exited() || Instant::now() > deadline {
-                        return Err(process.report());
-                    }
-                    thread::sleep(Duration::from_millis(50));
-                }
-                Ok(())
-            }
-        }
-    };
-}
 process_control!(Kafka);
 process_control!(VictoriaMetrics);
 process_control!(Prometheus);
@@ -139,9 +81,11 @@ process_control!(InfluxDb2);
 
 // ---------------------------------------------------------------------------------------------------- Kafka
 
-/// One KRaft broker that creates no topic by itself.
+/// One KRaft broker that creates no topic by itself (or the brokers of a [`Cluster`], seen from outside).
 pub struct Kafka {
     bootstrap: String,
+    /// Of each topic that is created.
+    replicas: i32,
     process: Option<Process>,
 }
 
@@ -150,7 +94,8 @@ impl Kafka {
         started(|| {
             let (port, controller) = (free_port(), free_port());
             let process = Process::start("kafka.sh", &[&port.to_string(), &controller.to_string()]);
-            let mut kafka = Self { bootstrap: format!("127.0.0.1:{port}"), process: Some(process) };
+            let bootstrap = format!("127.0.0.1:{port}");
+            let mut kafka = Self { bootstrap, replicas: 1, process: Some(process) };
             kafka.became_ready().map(|()| kafka)
         })
     }
@@ -166,7 +111,7 @@ impl Kafka {
 
     /// Creates a topic with configurations such as `("cleanup.policy", "compact")`, and returns when it has leaders.
     pub fn create_topic_with(&self, name: &str, partitions: i32, configs: &[(&str, &str)]) {
-        let mut topic = NewTopic::new(name, partitions, TopicReplication::Fixed(1));
+        let mut topic = NewTopic::new(name, partitions, TopicReplication::Fixed(self.replicas));
         for (key, value) in configs {
             topic = topic.set(key, value);
         }
@@ -198,11 +143,28 @@ impl Kafka {
     }
 
     fn admin(&self) -> AdminClient<DefaultClientContext> {
-        ClientConfig::new()
-            .set("bootstrap.servers", &self.bootstrap)
-            .set("log_level", "2") // a broker that is down on purpose is no news
-            .create()
-            .expect("an admin client needs no more than the address")
+        admin(&self.bootstrap)
+    }
+
+    /// The id of the broker that leads a partition, if one does.
+    fn leader(&self, topic: &str, partition: i32) -> Option<i32> {
+        let admin = self.admin();
+        let metadata = admin.inner().fetch_metadata(Some(topic), Duration::from_secs(5)).ok()?;
+        let mut partitions = metadata.topics().iter().flat_map(MetadataTopic::partitions);
+        let leader = partitions.find(|p| p.id() == partition)?.leader();
+        (leader >= 0).then_some(leader)
+    }
+
+    fn wait_brokers(&self, count: usize) {
+        let deadline = Instant::now() + READY_WITHIN;
+        loop {
+            let metadata = self.admin().inner().fetch_metadata(None, Duration::from_secs(2));
+            if metadata.is_ok_and(|metadata| metadata.brokers().len() == count) {
+                return;
+            }
+            assert!(Instant::now() < deadline, "{} has not {count} brokers", self.bootstrap);
+            thread::sleep(Duration::from_millis(100));
+        }
     }
 
     fn is_ready(&self) -> bool {
@@ -219,6 +181,14 @@ impl Kafka {
         assert!(self.is_ready(), "TIDEGATE_TEST_KAFKA={} does not answer", self.bootstrap);
         self
     }
+}
+
+fn admin(bootstrap: &str) -> AdminClient<DefaultClientContext> {
+    ClientConfig::new()
+        .set("bootstrap.servers", bootstrap)
+        .set("log_level", "2") // a broker that is down on purpose is no news
+        .create()
+        .expect("an admin client needs no more than the address")
 }
 
 fn partitions_with_leader(admin: &AdminClient<DefaultClientContext>, topic: &str) -> usize {

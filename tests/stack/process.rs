@@ -103,6 +103,67 @@ impl Drop for Process {
     }
 }
 
+/// What a test may do to a server's process. On a shared server it panics: other tests are using it.
+macro_rules! process_control {
+    ($server:ty) => {
+        impl $server {
+            /// Asks the server to stop (SIGTERM) and waits until it has.
+            pub fn stop(&mut self) {
+                self.process_mut().stop();
+            }
+
+            /// SIGKILL: nothing is flushed, nobody is told.
+            pub fn kill(&mut self) {
+                self.process_mut().kill();
+            }
+
+            /// Starts it again on the same ports and data, killing it first if it still runs.
+            pub fn restart(&mut self) {
+                let process = self.process_mut();
+                process.kill();
+                process.spawn();
+                self.wait_ready();
+            }
+
+            /// SIGSTOP: connections stay open and nobody answers, as on a host that hangs.
+            pub fn freeze(&mut self) {
+                self.process_mut().signal("STOP");
+            }
+
+            /// SIGCONT: the end of `freeze`.
+            pub fn thaw(&mut self) {
+                self.process_mut().signal("CONT");
+            }
+
+            fn process_mut(&mut self) -> &mut Process {
+                self.process
+                    .as_mut()
+                    .expect("a shared server is not this test's to stop: use ::start()")
+            }
+
+            fn wait_ready(&mut self) {
+                if let Err(log) = self.became_ready() {
+                    panic!("{log}");
+                }
+            }
+
+            /// `Err` carries the end of the server's log.
+            fn became_ready(&mut self) -> Result<(), String> {
+                let deadline = Instant::now() + READY_WITHIN;
+                while !self.is_ready() {
+                    let process = self.process_mut();
+                    if process.has_exited() || Instant::now() > deadline {
+                        return Err(process.report());
+                    }
+                    thread::sleep(Duration::from_millis(50));
+                }
+                Ok(())
+            }
+        }
+    };
+}
+pub(super) use process_control;
+
 pub(super) fn start_script(name: &str) -> Command {
     Command::new(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/stack/start").join(name))
 }

@@ -300,11 +300,23 @@ impl Group {
     pub fn committed(&self, topic: &Topic<'_>) -> Vec<i64> {
         let mut list = TopicPartitionList::new();
         list.add_partition_range(&topic.name, 0, topic.partitions - 1);
-        let list = self.consumer.committed_offsets(list, KAFKA_ANSWERS_WITHIN).unwrap();
-        list.elements()
+        self.committed_offsets(&list)
+            .elements()
             .iter()
             .map(|element| element.offset().to_raw().unwrap_or(0).max(0))
             .collect()
+    }
+
+    /// Asks again while the group's coordinator moves from one broker to another.
+    fn committed_offsets(&self, list: &TopicPartitionList) -> TopicPartitionList {
+        let deadline = Instant::now() + WITHIN;
+        loop {
+            match self.consumer.committed_offsets(list.clone(), KAFKA_ANSWERS_WITHIN) {
+                Ok(committed) => return committed,
+                Err(error) => assert!(Instant::now() < deadline, "{}: {error}", self.name),
+            }
+            thread::sleep(Duration::from_millis(100));
+        }
     }
 
     /// The ids of its members, once the group has settled. The broker gives a member a new id each
