@@ -232,6 +232,25 @@ fn a_revoked_partition_is_drained_and_committed_before_it_is_let_go() {
     assert_eq!(scenario.run().ledger.committed[&0], 7);
 }
 
+/// Found by `make chaos`: a partition that was let go during an outage was never read again by this worker.
+#[test]
+fn a_partition_that_was_let_go_while_paused_is_read_when_it_comes_back() {
+    let on_1 = (0..5).map(|offset| FakeRecord::good(1, offset));
+    let mut scenario = Scenario::of(good(30));
+    let revoked = Event::Revoked { partitions: vec![partition(1)], lost: false };
+    scenario.events.push((seconds(20), revoked));
+    scenario.events.push((seconds(60), Event::Assigned(vec![partition(1)])));
+    scenario.events.extend(on_1.map(|record| (seconds(61), Event::Record(record))));
+    scenario.batch_points = 10;
+    scenario.in_flight = 1;
+    scenario.reply =
+        Box::new(|at, _| (seconds(0), if at < seconds(30) { Err(unavailable()) } else { Ok(()) }));
+    scenario.stop_at = seconds(120);
+    let report = scenario.run();
+    assert!(report.pauses > 0, "the outage was too short to matter");
+    assert_eq!(report.ledger.committed.get(&1), Some(&5));
+}
+
 #[test]
 fn what_is_acknowledged_after_a_partition_was_lost_is_not_committed() {
     let mut scenario = Scenario::of(good(10));

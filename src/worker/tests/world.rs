@@ -183,7 +183,8 @@ pub(super) struct FakeKafka {
     start: Instant,
     script: RefCell<VecDeque<(Duration, Event<FakeRecord>)>>,
     pub owned: RefCell<BTreeSet<TopicPartition>>,
-    pub paused: Cell<bool>,
+    /// As librdkafka has it: letting a partition go doesn't end its pause.
+    pub paused: RefCell<BTreeSet<TopicPartition>>,
     pub pauses: Cell<usize>,
     last_poll: Cell<Instant>,
     pub longest_gap: Cell<Duration>,
@@ -220,14 +221,14 @@ impl Consumer for FakeKafka {
         Ok(())
     }
 
-    fn pause(&self, _: &[TopicPartition]) -> Result<(), KafkaError> {
-        self.paused.set(true);
+    fn pause(&self, partitions: &[TopicPartition]) -> Result<(), KafkaError> {
+        self.paused.borrow_mut().extend(partitions.iter().cloned());
         self.pauses.set(self.pauses.get() + 1);
         Ok(())
     }
 
-    fn resume(&self, _: &[TopicPartition]) -> Result<(), KafkaError> {
-        self.paused.set(false);
+    fn resume(&self, partitions: &[TopicPartition]) -> Result<(), KafkaError> {
+        self.paused.borrow_mut().retain(|paused| !partitions.contains(paused));
         Ok(())
     }
 
@@ -259,10 +260,12 @@ impl FakeKafka {
     fn next_due(&self) -> Option<Event<FakeRecord>> {
         let now = self.start.elapsed();
         let mut script = self.script.borrow_mut();
-        let is_record = |event: &Event<FakeRecord>| matches!(event, Event::Record(_));
-        let at = script
-            .iter()
-            .position(|(due, event)| *due <= now && !(self.paused.get() && is_record(event)))?;
+        let paused = self.paused.borrow();
+        let waits = |event: &Event<FakeRecord>| match event {
+            Event::Record(record) => paused.contains(&partition(record.partition)),
+            _ => false,
+        };
+        let at = script.iter().position(|(due, event)| *due <= now && !waits(event))?;
         let (_, event) = script.remove(at)?;
         match &event {
             // A broker sends records of owned partitions only.
@@ -334,7 +337,7 @@ impl Scenario {
             excluded: excluded.collect(),
             script: RefCell::new(self.events.into()),
             owned: RefCell::default(),
-            paused: Cell::new(false),
+            paused: RefCell::default(),
             pauses: Cell::new(0),
             last_poll: Cell::new(start),
             longest_gap: Cell::default(),
