@@ -107,17 +107,34 @@ impl Batch {
         (middle > 0).then(|| (self.slice(0..middle), self.slice(middle..self.len())))
     }
 
-    /// The runs that are left, in order, without the given items (ascending indices).
-    pub fn without(&self, items: &[usize]) -> Vec<Self> {
-        let mut runs = Vec::with_capacity(items.len() + 1);
-        let mut start = 0;
-        for &item in items.iter().chain(std::iter::once(&self.len())) {
-            if start < item {
-                runs.push(self.slice(start..item));
-            }
-            start = item + 1;
+    /// The encoded bytes of one item.
+    ///
+    /// # Panics
+    /// When `item` is not below [`Batch::len`].
+    pub fn item(&self, item: usize) -> &[u8] {
+        assert!(item < self.len(), "an item of a batch lies within it");
+        let item = self.range.start + item;
+        &self.bytes[self.start_of(item)..self.start_of(item + 1)]
+    }
+
+    /// The given items (ascending indices) as a batch of their own: their bytes are copied, and
+    /// nothing is encoded again.
+    ///
+    /// # Panics
+    /// When an item is not below [`Batch::len`].
+    pub fn only(&self, items: &[usize]) -> Self {
+        let mut open = OpenBatch::default();
+        for &item in items {
+            open.bytes.extend_from_slice(self.item(item));
+            open.end_item(self.record(item));
         }
-        runs
+        open.close()
+    }
+
+    /// All but the given items (ascending indices), likewise.
+    pub fn without(&self, items: &[usize]) -> Self {
+        let rest: Vec<_> = (0..self.len()).filter(|i| items.binary_search(i).is_err()).collect();
+        self.only(&rest)
     }
 
     fn start_of(&self, item: usize) -> usize {
@@ -164,12 +181,14 @@ mod tests {
     }
 
     #[test]
-    fn removing_items_leaves_the_others_in_order() {
-        let whole = batch(&["a\n", "b\n", "c\n", "d\n"]);
-        assert_eq!(bodies(&whole.without(&[1])), ["a\n", "c\nd\n"]);
-        assert_eq!(bodies(&whole.without(&[0, 3])), ["b\nc\n"]);
-        assert_eq!(bodies(&whole.without(&[0, 1, 2, 3])), Vec::<String>::new());
-        assert_eq!(bodies(&whole.without(&[])), ["a\nb\nc\nd\n"]);
+    fn some_items_and_the_others_keep_their_order_and_their_records() {
+        let whole = batch(&["a\n", "b\n", "c\n", "d\n"]).slice(1..4);
+        let (only, without) = (whole.only(&[0, 2]), whole.without(&[0, 2]));
+        assert_eq!(bodies(&[only.clone(), without.clone()]), ["b\nd\n", "c\n"]);
+        assert_eq!((only.record(1), without.record(0)), (RecordIndex(3), RecordIndex(2)));
+        assert_eq!((only.item(1), whole.item(2)), (&b"d\n"[..], &b"d\n"[..]));
+        assert!(whole.without(&[0, 1, 2]).is_empty() && whole.only(&[]).is_empty());
+        assert_eq!(whole.without(&[]).body(), whole.body());
     }
 
     #[test]

@@ -1,10 +1,14 @@
 //! Delivery: writes closed batches, and owns what happens when a write fails.
 //!
 //! Unavailable or misconfigured: wait and repeat, without end. Too large: split. Rejected: narrow
-//! down to the items that the database will never take, so that all others are written. The answer
-//! goes back to the worker, the only one who knows what offsets a batch stands for.
+//! down to the items that the database will never take ([`isolate`]), so that all others are
+//! written. The answer goes back to the worker, the only one who knows what offsets a batch stands
+//! for.
 
-use std::collections::VecDeque;
+mod isolate;
+#[cfg(test)]
+mod tests;
+
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -18,9 +22,11 @@ use tracing::{info, warn};
 
 use crate::batch::{Batch, RecordIndex};
 use crate::config;
-use crate::sink::{Rejected, Scope, SinkError, Write};
+use crate::sink::{Rejected, SinkError, Write};
 use crate::telemetry::Metrics;
 use crate::watermark::BatchId;
+
+use isolate::{Isolation, Piece};
 
 /// News for a worker: something that it has handed out is over.
 #[derive(Debug)]
@@ -46,7 +52,7 @@ pub struct Refused {
     pub record: RecordIndex,
     /// The item was refused because of what is stored already.
     pub superseded: bool,
-    /// An earlier attempt at this batch ended without a clear answer, so it may have been stored.
+    /// An earlier attempt with this item ended without an acknowledgement, so it may be stored.
     pub perhaps_stored: bool,
     pub reason: String,
 }
@@ -153,36 +159,24 @@ enum Answer {
 impl<W: Write> Writer<W> {
     /// Writes a batch until every item is either durable or refused for good.
     async fn deliver(&self, batch: Batch) -> Delivered {
-        let mut delivered = Delivered::default();
-        let mut perhaps_stored = false;
-        let mut to_write = VecDeque::from([batch]);
-        // In order from the front: what is split stays in the order of its records, which the
-        // databases that take samples in order only depend on.
-        while let Some(batch) = to_write.pop_front() {
-            let rest = match self.repeat_until_answered(&batch, &mut perhaps_stored).await {
+        let mut isolation = Isolation::of(batch);
+        while let Some(mut piece) = isolation.next() {
+            match self.repeat_until_answered(&mut piece).await {
                 Answer::Written => {
-                    self.metrics.bytes_written.inc_by(batch.body().len() as u64);
-                    delivered.written += batch.len();
-                    Vec::new()
+                    self.metrics.bytes_written.inc_by(piece.batch.body().len() as u64);
+                    isolation.written(&piece);
                 }
-                Answer::TooLarge(reason) => delivered.halve(&batch, reason, false, perhaps_stored),
-                Answer::Rejected(rejected) => {
-                    let rest = delivered.narrow(&batch, &rejected, perhaps_stored);
-                    perhaps_stored |= rejected.rest_written && !rest.is_empty();
-                    rest
-                }
-            };
-            for batch in rest.into_iter().rev() {
-                to_write.push_front(batch);
+                Answer::TooLarge(reason) => isolation.too_large(&piece, reason),
+                Answer::Rejected(rejected) => isolation.rejected(&piece, &rejected),
             }
         }
-        delivered
+        isolation.finish()
     }
 
-    async fn repeat_until_answered(&self, batch: &Batch, perhaps_stored: &mut bool) -> Answer {
+    async fn repeat_until_answered(&self, piece: &mut Piece) -> Answer {
         let mut pauses = self.pauses();
         loop {
-            let (reason, retry_after) = match self.sink.write(batch).await {
+            let (reason, retry_after) = match self.sink.write(&piece.batch).await {
                 Ok(()) => {
                     self.outage_is_over();
                     return Answer::Written;
@@ -192,8 +186,8 @@ impl<W: Write> Writer<W> {
                     self.outage_is_over();
                     return Answer::Rejected(rejected);
                 }
-                Err(SinkError::Unavailable { reason, retry_after, perhaps_stored: perhaps }) => {
-                    *perhaps_stored |= perhaps;
+                Err(SinkError::Unavailable { reason, retry_after, perhaps_stored }) => {
+                    piece.perhaps_stored |= perhaps_stored;
                     (reason, retry_after)
                 }
                 Err(SinkError::Misconfigured { reason }) => (reason, None),
@@ -246,41 +240,5 @@ impl<W: Write> Writer<W> {
             info!(connector = self.connector, seconds, "the database takes writes again");
             self.recovered.notify_waiters();
         }
-    }
-}
-
-impl Delivered {
-    /// Takes in a rejection; returns what is still to be written, in order.
-    fn narrow(&mut self, batch: &Batch, rejected: &Rejected, perhaps_stored: bool) -> Vec<Batch> {
-        let superseded = rejected.superseded;
-        let Scope::Items(items) = &rejected.scope else {
-            return self.halve(batch, rejected.reason.clone(), superseded, perhaps_stored);
-        };
-        for (item, reason) in items {
-            let record = batch.record(*item);
-            let reason = reason.clone();
-            self.refused.push(Refused { record, superseded, perhaps_stored, reason });
-        }
-        if rejected.rest_written {
-            self.written += batch.len() - items.len();
-            return Vec::new();
-        }
-        batch.without(&items.iter().map(|(item, _)| *item).collect::<Vec<_>>())
-    }
-
-    /// The batch in two; or, of a single item, the refusal.
-    fn halve(
-        &mut self,
-        batch: &Batch,
-        reason: String,
-        superseded: bool,
-        perhaps_stored: bool,
-    ) -> Vec<Batch> {
-        if let Some((left, right)) = batch.halves() {
-            return vec![left, right];
-        }
-        let record = batch.record(0);
-        self.refused.push(Refused { record, superseded, perhaps_stored, reason });
-        Vec::new()
     }
 }

@@ -1,7 +1,7 @@
 //! Encoders: a point becomes one or more items of an open batch.
 
 mod line_protocol;
-mod remote_write;
+pub(crate) mod remote_write;
 
 pub use line_protocol::LineProtocol;
 pub use remote_write::RemoteWrite;

@@ -11,6 +11,7 @@
 //! ```
 
 mod order;
+pub(crate) mod read;
 
 use std::borrow::Cow;
 use std::ops::Range;

@@ -10,10 +10,15 @@ use reqwest::{Client, Response, StatusCode, Url};
 
 use super::{BuildError, SinkError};
 
-/// More of an answer isn't read: a reason fits, and a server's page can't fill the memory.
-const MAX_BODY: usize = 16 * 1024;
-/// What of an answer goes into a reason: its beginning, and its end, where some databases have the
-/// cause after an echo of the points.
+/// More of an answer's beginning isn't kept: a reason fits, and some hundred lines of a batch that a
+/// database names, and a server's page can't fill the memory.
+const MAX_BODY: usize = 64 * 1024;
+/// Of a longer answer the end is kept as well, where some databases have the cause after an echo of
+/// the points.
+const TAIL: usize = 1024;
+/// More isn't read: the end of an echo of a batch with every byte escaped is before that.
+const MAX_READ: usize = 256 * 1024 * 1024;
+/// What of an answer goes into a reason: its beginning and its end.
 const REASON_HEAD: usize = 400;
 const REASON_TAIL: usize = 200;
 /// A longer wait that a server asks for is taken for a mistake.
@@ -32,8 +37,10 @@ pub(super) struct Http {
 pub(super) struct Answer {
     pub(super) status: StatusCode,
     pub(super) headers: HeaderMap,
-    /// Its first 16 KiB.
+    /// Its first 64 KiB.
     pub(super) body: String,
+    /// Its end, if it is longer.
+    pub(super) tail: String,
 }
 
 impl Http {
@@ -58,7 +65,8 @@ impl Http {
         let request = self.client.post(self.url.clone()).headers(headers).body(body);
         let response = request.send().await.map_err(|error| self.unavailable(&error))?;
         let (status, headers) = (response.status(), response.headers().clone());
-        Ok(Answer { status, headers, body: read(response).await })
+        let (body, tail) = read(response).await;
+        Ok(Answer { status, headers, body, tail })
     }
 
     /// Never has the address in it, which may hold a password.
@@ -93,7 +101,8 @@ pub(super) fn parse_url(url: &str) -> Result<Url, BuildError> {
 impl Answer {
     /// The answer in a line.
     pub(super) fn reason(&self) -> String {
-        let text = self.body.split_whitespace().collect::<Vec<_>>().join(" ");
+        let mut text = self.body.split_whitespace().collect::<Vec<_>>().join(" ");
+        text.extend(self.tail.split_whitespace().flat_map(|word| [" ", word]));
         let status = self.status;
         match self.header(&LOCATION) {
             Some(location) if status.is_redirection() => {
@@ -102,6 +111,11 @@ impl Answer {
             _ if text.is_empty() => status.to_string(),
             _ => format!("{status}: {}", shorten(&text)),
         }
+    }
+
+    /// Whether its middle is missing.
+    pub(super) fn is_cut(&self) -> bool {
+        !self.tail.is_empty()
     }
 
     /// Whether it is a page for people, such as a proxy's or a login's, and no database's word.
@@ -163,17 +177,22 @@ impl Answer {
     }
 }
 
-/// The beginning of the body. What can't be read any more is left out: the status is the verdict.
-async fn read(mut response: Response) -> String {
-    let mut body = Vec::new();
+/// The beginning of the body, and its end if that is not all. What can't be read any more is left out:
+/// the status is the verdict.
+async fn read(mut response: Response) -> (String, String) {
+    let (mut body, mut tail) = (Vec::new(), Vec::new());
+    let mut read = 0;
     while let Ok(Some(chunk)) = response.chunk().await {
-        let room = MAX_BODY - body.len();
-        body.extend_from_slice(&chunk[..chunk.len().min(room)]);
-        if body.len() == MAX_BODY {
+        let (head, rest) = chunk.split_at(chunk.len().min(MAX_BODY - body.len()));
+        body.extend_from_slice(head);
+        tail.extend_from_slice(&rest[rest.len().saturating_sub(TAIL)..]);
+        tail.drain(..tail.len().saturating_sub(TAIL));
+        read += chunk.len();
+        if read >= MAX_READ {
             break;
         }
     }
-    String::from_utf8_lossy(&body).into_owned()
+    (String::from_utf8_lossy(&body).into_owned(), String::from_utf8_lossy(&tail).into_owned())
 }
 
 fn shorten(text: &str) -> String {

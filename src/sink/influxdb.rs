@@ -1,6 +1,9 @@
 //! InfluxDB 2 (`POST /api/v2/write`); VictoriaMetrics takes writes on the same route.
 //!
-//! The answers are those of docs/sinks.md ("InfluxDB 2.x", "VictoriaMetrics").
+//! The answers are those of docs/sinks.md ("InfluxDB 2", "VictoriaMetrics").
+
+mod answers;
+mod lines;
 
 use std::io::Write;
 use std::time::Duration;
@@ -8,11 +11,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use reqwest::StatusCode;
 use reqwest::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue};
 
-use super::http::{Answer, Http, parse_url};
-use super::{BuildError, Durability, Rejected, Scope, SinkError};
+use super::http::{Http, parse_url};
+use super::{BuildError, Durability, SinkError};
 use crate::batch::Batch;
 use crate::config;
 use crate::config::raw::Precision;
@@ -56,7 +58,7 @@ impl InfluxDb {
     /// One attempt.
     pub async fn write(&self, batch: &Batch) -> Result<(), SinkError> {
         let body = if self.gzip { gzip(&batch.body())? } else { batch.body() };
-        classify(&self.http.post(self.headers.clone(), body).await?)
+        answers::classify(&self.http.post(self.headers.clone(), body).await?, batch)
     }
 }
 
@@ -104,70 +106,5 @@ fn gzip(body: &[u8]) -> Result<Bytes, SinkError> {
         })
 }
 
-/// What an answer means. Whatever isn't recognisably the database's own verdict on points is left
-/// to [`Answer::general`].
-fn classify(answer: &Answer) -> Result<(), SinkError> {
-    match answer.status {
-        // The only acknowledgement. InfluxDB 2 serves its user interface with a 200 on addresses
-        // that it doesn't know.
-        StatusCode::NO_CONTENT => Ok(()),
-        StatusCode::BAD_REQUEST | StatusCode::UNPROCESSABLE_ENTITY => Err(verdict(answer)),
-        _ => Err(answer.general()),
-    }
-}
-
-/// A 400 or 422, told apart by the beginning of its message: what follows may echo the points, in
-/// which any text can stand.
-fn verdict(answer: &Answer) -> SinkError {
-    let message = message(&answer.body);
-    // InfluxDB 2 (`http/write_handler.go`) puts this before what its storage says.
-    let storage = "failure writing points to database: ";
-    let said = message.strip_prefix(storage).unwrap_or(message);
-    if said.starts_with("partial write") {
-        // Of InfluxDB 1 and of the others, in docs/sinks.md ("partial write: … dropped=N"):
-        // the limit heals when a person raises it, and it would dead-letter every new series.
-        if said.contains("max-series-per-database") || said.contains("max-values-per-tag") {
-            return answer.misconfigured();
-        }
-        // The valid points were written. Which are not is not said.
-        return rejected(answer, true);
-    }
-    // InfluxDB 2: every line that doesn't parse is named, and nothing was written.
-    // Its newer relatives, on this route, too: nothing was written, or it is said as above.
-    let unparsed = ["unable to parse '", "parsing failed", "failed to parse line protocol"];
-    if unparsed.iter().any(|start| said.starts_with(start)) {
-        return rejected(answer, false);
-    }
-    // VictoriaMetrics 1.150 stops at the first bad line, and stores nothing.
-    let victoria = "cannot process influx line protocol data: ";
-    match message.strip_prefix(victoria) {
-        Some(cause) if cause.starts_with("incorrect influx line ") => rejected(answer, false),
-        // `ReadUncompressedData`: "too big data size …", "too big decompressed data size …".
-        Some(cause) if cause.starts_with("too big ") => answer.too_large(),
-        _ => answer.general(),
-    }
-}
-
-fn rejected(answer: &Answer, rest_written: bool) -> SinkError {
-    SinkError::Rejected(Rejected {
-        scope: Scope::Batch,
-        rest_written,
-        superseded: false,
-        reason: answer.reason(),
-    })
-}
-
-/// The message of an error in JSON (`{"code":"invalid","message":"…"}` of InfluxDB 2,
-/// `{"error":"…"}` of the others), up to the end of the body, or the body itself. The body may be
-/// cut off, so it is no JSON any more.
-fn message(body: &str) -> &str {
-    let body = body.trim_start();
-    if !body.starts_with('{') {
-        return body;
-    }
-    let text = ["\"message\":", "\"error\":"].iter().find_map(|key| body.split_once(key));
-    text.map_or(body, |(_, text)| text.trim_start().trim_start_matches('"'))
-}
-
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -2,9 +2,12 @@
 //!
 //! A new database is one file here, one arm of [`Sink`], and one row in the conformance tests.
 
+mod go_text;
 mod http;
 mod influxdb;
 mod prometheus;
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
 use std::num::NonZeroUsize;
@@ -29,6 +32,8 @@ pub enum Durability {
     /// Handed to the operating system: survives the death of the database's process, but the last
     /// seconds may be lost with the machine's power.
     Written,
+    /// In the memory of the database's process: the last seconds may be lost with the process.
+    Memory,
 }
 
 /// Why a write was not acknowledged; carries what to do about it.
@@ -60,7 +65,8 @@ pub enum SinkError {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rejected {
     pub scope: Scope,
-    /// Whether the points outside `scope` were written.
+    /// Whether the points that are not refused were written all the same, as the database says. That
+    /// is no acknowledgement (docs/decisions.md): they are written again, and may be repeats.
     pub rest_written: bool,
     /// Whether points are refused because of others that are stored already (out of order, or
     /// another value at the same time). A batch that is a repeat gets this for its own earlier
@@ -74,8 +80,11 @@ pub struct Rejected {
 pub enum Scope {
     /// At least one of them; the database doesn't say which.
     Batch,
-    /// Just these, in ascending order, each with the database's own reason.
+    /// These for certain, in ascending order, each with the database's own reason. There may be more.
     Items(Vec<(usize, String)>),
+    /// At least one of them; written apart from the others, these (in ascending order) will tell
+    /// soonest.
+    Split(Vec<usize>),
 }
 
 /// Where delivery writes to: the edge at which its tests put a database that fails as told.
@@ -147,6 +156,7 @@ impl fmt::Display for Durability {
         f.write_str(match self {
             Self::Synced => "synced",
             Self::Written => "written",
+            Self::Memory => "memory",
         })
     }
 }

@@ -385,9 +385,7 @@ pub fn out_of_order(row: Row) {
         );
         case.assert_stored(expected.clone());
         // Without it, the rest is taken.
-        for run in late.without(&[1]) {
-            case.write(&run);
-        }
+        case.write(&late.without(&[1]));
     } else {
         case.write(&late);
         expected.push(case.sample(&[], 2.0, 0));

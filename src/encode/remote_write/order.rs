@@ -8,7 +8,7 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasher, BuildHasherDefault, Hasher, RandomState};
 
-use super::{FIRST, SAMPLE_FIXED, SAMPLE_TIMESTAMP, SAMPLE_VALUE, SECOND};
+use super::read;
 use crate::batch::{Item, OpenBatch};
 
 /// Notices samples that aren't later than the last of their series in this batch.
@@ -133,41 +133,11 @@ pub(super) fn restore(batch: &mut OpenBatch) {
 fn samples(batch: &OpenBatch) -> Option<Vec<Sample<'_>>> {
     let item = |(index, item): (usize, &Item)| {
         let bytes = &batch.bytes[start_of(&batch.items, index)..item.end as usize];
-        parse(bytes).map(|(labels, timestamp)| Sample { timestamp, labels, index })
+        read::sample(bytes).map(|(labels, timestamp)| Sample { timestamp, labels, index })
     };
     batch.items.iter().enumerate().map(item).collect()
 }
 
 fn start_of(items: &[Item], index: usize) -> usize {
     index.checked_sub(1).map_or(0, |before| items[before].end as usize)
-}
-
-/// The labels and the timestamp of what `push_series` has written.
-fn parse(item: &[u8]) -> Option<(&[u8], i64)> {
-    let (_, series) = varint(item.strip_prefix(&[FIRST])?)?;
-    let mut rest = series;
-    while let Some(label) = rest.strip_prefix(&[FIRST]) {
-        let (len, label) = varint(label)?;
-        rest = label.get(usize::try_from(len).ok()?..)?;
-    }
-    let labels = &series[..series.len() - rest.len()];
-    let (_, sample) = varint(rest.strip_prefix(&[SECOND])?)?;
-    let headers = (sample.first(), sample.get(SAMPLE_FIXED - 1));
-    if headers != (Some(&SAMPLE_VALUE), Some(&SAMPLE_TIMESTAMP)) {
-        return None;
-    }
-    let (timestamp, _) = varint(&sample[SAMPLE_FIXED..])?;
-    Some((labels, timestamp.cast_signed()))
-}
-
-/// A varint and what follows it.
-fn varint(bytes: &[u8]) -> Option<(u64, &[u8])> {
-    let mut number = 0;
-    for (at, byte) in bytes.iter().take(10).enumerate() {
-        number |= u64::from(byte & 0x7F) << (7 * at);
-        if byte & 0x80 == 0 {
-            return Some((number, &bytes[at + 1..]));
-        }
-    }
-    None
 }

@@ -139,10 +139,13 @@ async fn a_body_that_stalls_does_not_undo_the_status() {
 }
 
 #[tokio::test]
-async fn no_more_than_the_beginning_of_a_body_is_kept() {
-    let answer = exchange(answer("400 Bad Request", &"x".repeat(40_000))).await;
-    assert_eq!(answer.body.len(), MAX_BODY);
-    assert!(answer.reason().len() < 700);
+async fn of_a_long_body_the_beginning_and_the_end_are_kept() {
+    let body = format!("{}{}the end", "x".repeat(MAX_BODY), "y".repeat(300_000));
+    let answer = exchange(answer("400 Bad Request", &body)).await;
+    assert_eq!((answer.body.len(), answer.tail.len()), (MAX_BODY, TAIL));
+    assert!(answer.is_cut() && answer.tail.ends_with("yythe end"));
+    let reason = answer.reason();
+    assert!(reason.len() < 700 && reason.ends_with("the end"), "{reason}");
 }
 
 #[tokio::test]

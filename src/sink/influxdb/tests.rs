@@ -6,118 +6,13 @@ use super::*;
 use crate::batch::{OpenBatch, RecordIndex};
 use crate::config::Secret;
 
-fn answer(status: u16, body: &str) -> Answer {
-    let status = StatusCode::from_u16(status).unwrap();
-    Answer { status, headers: HeaderMap::new(), body: body.into() }
-}
-
-/// The verdict in a word; for a rejection, whether the rest was written.
-fn verdict_of(status: u16, body: &str) -> String {
-    match classify(&answer(status, body)) {
-        Ok(()) => "written".into(),
-        Err(SinkError::Unavailable { .. }) => "unavailable".into(),
-        Err(SinkError::Misconfigured { .. }) => "misconfigured".into(),
-        Err(SinkError::TooLarge { .. }) => "too large".into(),
-        Err(SinkError::Rejected(rejected)) => {
-            assert_eq!(rejected.scope, Scope::Batch);
-            assert!(!rejected.superseded, "InfluxDB has no order");
-            if rejected.rest_written { "some rejected".into() } else { "all rejected".into() }
-        }
+pub(super) fn batch(lines: &[&str]) -> Batch {
+    let mut open = OpenBatch::default();
+    for (record, line) in (0..).zip(lines) {
+        open.bytes.extend_from_slice(line.as_bytes());
+        open.end_item(RecordIndex(record));
     }
-}
-
-const CONFLICT: &str = "{\"code\":\"unprocessable entity\",\"message\":\"failure writing points to \
-    database: partial write: field type conflict: input field \\\"v\\\" on measurement \\\"m\\\" is \
-    type float, already exists as type integer dropped=1\"}";
-const UNPARSED: &str = "{\"code\":\"invalid\",\"message\":\"unable to parse 'm f=\\\"partial write\\\" \
-    x': bad timestamp\"}";
-/// Seen from VictoriaMetrics 1.150.0.
-const VICTORIA: &str = "cannot process influx line protocol data: incorrect influx line \
-    \"m2,a=b f= 17\\nm3 f=1 17\\n\": cannot parse field value for \"f\": field value cannot be empty; \
-    see https://docs.victoriametrics.com/victoriametrics/integrations/influxdb/\n";
-const VICTORIA_BIG: &str = "cannot process influx line protocol data: too big data size exceeding \
-    -influx.maxRequestSize=67108864 bytes; see https://docs.victoriametrics.com/\n";
-
-#[test]
-fn every_answer_is_what_the_database_means_by_it() {
-    let table = [
-        (204, "", "written"),
-        // The user interface, which InfluxDB 2 serves on addresses that it doesn't know.
-        (200, "<!doctype html>", "misconfigured"),
-        (200, "", "misconfigured"),
-        (302, "", "misconfigured"),
-        (400, UNPARSED, "all rejected"),
-        (400, VICTORIA, "all rejected"),
-        (400, "{\"error\":\"parsing failed for write_lp endpoint\",\"data\":{}}", "all rejected"),
-        (
-            400,
-            "{\"error\":\"partial write of line protocol occurred\",\"data\":[]}",
-            "some rejected",
-        ),
-        (400, "{\"error\":\"partial write: field type conflict dropped=1\"}", "some rejected"),
-        (422, CONFLICT, "some rejected"),
-        (400, VICTORIA_BIG, "too large"),
-        // Limits that a person raises.
-        (
-            400,
-            "{\"error\":\"partial write: max-series-per-database limit exceeded: (1) dropped=1\"}",
-            "misconfigured",
-        ),
-        // Words of points that stand in an echo of points decide nothing.
-        (
-            400,
-            "{\"code\":\"invalid\",\"message\":\"something else: 'partial write'\"}",
-            "misconfigured",
-        ),
-        // Not the database's verdict on points.
-        (400, "<html>400 Bad Request</html>", "misconfigured"),
-        (400, "", "misconfigured"),
-        (400, "unsupported path requested: \"/nope\"\n", "misconfigured"),
-        (
-            400,
-            "cannot process influx line protocol data: unexpected EOF; see https://",
-            "misconfigured",
-        ),
-        (422, "", "misconfigured"),
-        (401, "{\"code\":\"unauthorized\",\"message\":\"unauthorized access\"}", "misconfigured"),
-        (403, "{\"code\":\"forbidden\",\"message\":\"insufficient permissions\"}", "misconfigured"),
-        (
-            404,
-            "{\"code\":\"not found\",\"message\":\"bucket \\\"b\\\" not found\"}",
-            "misconfigured",
-        ),
-        (405, "", "misconfigured"),
-        (407, "", "misconfigured"),
-        (408, "", "unavailable"),
-        (413, "", "too large"),
-        (413, "<html>nginx</html>", "too large"),
-        (415, "", "misconfigured"),
-        (418, "", "misconfigured"),
-        (425, "", "unavailable"),
-        (429, "", "unavailable"),
-        (500, "{\"code\":\"internal error\",\"message\":\"unexpected error\"}", "unavailable"),
-        (502, "<html>partial write</html>", "unavailable"),
-        (503, "", "unavailable"),
-        (504, "", "unavailable"),
-        (599, "", "unavailable"),
-    ];
-    for (status, body, expected) in table {
-        assert_eq!(verdict_of(status, body), expected, "{status} {body}");
-    }
-}
-
-#[test]
-fn a_wait_that_the_database_asks_for_is_handed_on() {
-    let mut answer = answer(503, "");
-    answer.headers.insert("retry-after", HeaderValue::from_static("7"));
-    let Err(SinkError::Unavailable { retry_after, .. }) = classify(&answer) else { panic!() };
-    assert_eq!(retry_after, Some(Duration::from_secs(7)));
-}
-
-#[test]
-fn a_body_cut_off_in_its_echo_is_still_understood() {
-    let message = "{\"code\":\"invalid\",\"message\":\"unable to parse 'm f";
-    assert_eq!(verdict_of(400, message), "all rejected");
+    open.close()
 }
 
 fn config(url: &str) -> config::InfluxDb {
@@ -143,9 +38,7 @@ async fn request_of(change: impl FnOnce(&mut config::InfluxDb)) -> (String, Vec<
         request
     });
     let sink = InfluxDb::new(&config, Duration::from_secs(5)).unwrap();
-    let mut open = OpenBatch { bytes: b"m f=1 1\n".to_vec(), items: Vec::new() };
-    open.end_item(RecordIndex(0));
-    assert_eq!(sink.write(&open.close()).await, Ok(()));
+    assert_eq!(sink.write(&batch(&["m f=1 1\n"])).await, Ok(()));
     server.join().unwrap()
 }
 

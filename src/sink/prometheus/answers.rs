@@ -1,0 +1,150 @@
+//! What the answers to a remote write mean. Sources: Prometheus' `storage/remote/write_handler.go`,
+//! Mimir's `pkg/distributor` and `pkg/ingester/errors.go`, Cortex' `pkg/ingester` and
+//! `pkg/util/validation`, Thanos' `pkg/receive`, VictoriaMetrics' `lib/protoparser/promremotewrite`.
+
+use reqwest::StatusCode;
+
+use super::samples;
+use crate::batch::Batch;
+use crate::sink::http::Answer;
+use crate::sink::{Rejected, Scope, SinkError};
+
+/// What Prometheus' storage says of samples that others stand in the way of
+/// (`storage/interface.go`). All its relatives are built on that storage.
+const SUPERSEDED: [&str; 4] =
+    ["out of order sample", "duplicate sample for timestamp", "too old sample", "out of bounds"];
+
+/// What Thanos says of labels (`pkg/store/labelpb`).
+const LABELS: [&str; 3] = ["out of order labels", "duplicate labels", "label set contains"];
+
+/// How Cortex begins when its distributor refuses a sample (`pkg/util/validation/errors.go`).
+const CORTEX: [&str; 10] = [
+    "label name too long",
+    "label value too long",
+    "sample invalid label",
+    "sample invalid metric name",
+    "sample missing metric name",
+    "duplicate label name",
+    "labels not sorted",
+    "series has too many labels",
+    "timestamp too old",
+    "timestamp too new",
+];
+
+/// Whatever isn't recognisably the database's own verdict on samples is left to
+/// [`Answer::general`].
+pub(super) fn classify(answer: &Answer, batch: &Batch) -> Result<(), SinkError> {
+    match answer.status {
+        // A login page, with the 200 of a proxy. Receivers answer with no body, or a short text.
+        status if status.is_success() && answer.is_page() => Err(answer.misconfigured()),
+        // 204 of Prometheus and VictoriaMetrics, 200 of the others. Mimir's and Cortex' 202: another
+        // replica of a high-availability pair has delivered the sample; that takes labels that a
+        // person has set up for it.
+        status if status.is_success() => Ok(()),
+        _ if answer.is_page() => Err(answer.general()),
+        StatusCode::BAD_REQUEST => Err(verdict(answer, batch)),
+        StatusCode::CONFLICT => Err(thanos(answer)),
+        // Prometheus before 2.50 answers 500 here (its CHANGELOG, #13335), and would for ever.
+        StatusCode::INTERNAL_SERVER_ERROR if answer.body.trim() == "too old sample" => {
+            Err(rolled_back(answer, batch))
+        }
+        _ => Err(answer.general()),
+    }
+}
+
+fn verdict(answer: &Answer, batch: &Batch) -> SinkError {
+    let body = answer.body.as_str();
+    // Mimir names its errors (`pkg/util/globalerror`). The series that stands behind, or a label
+    // before it, may have any text.
+    let head = body.split(". The affected ").next().unwrap_or_default();
+    if let Some((_, id)) = head.rsplit_once("(err-mimir-") {
+        return mimir(answer, id, batch);
+    }
+    // VictoriaMetrics, of the size compressed and not (`stream/streamparser.go`,
+    // `lib/encoding/snappy`).
+    if body.contains("too big unpacked request")
+        || body.contains("too big data size")
+        || body.contains("too big decompressed data size")
+    {
+        return answer.too_large();
+    }
+    let is_superseded = SUPERSEDED.iter().any(|text| body.contains(text));
+    // Cortex' ingester (`errTSDBIngest`): the first of them; the others were taken.
+    if body.contains("err: ") && body.contains(". timestamp=") {
+        return rejected(answer, first(answer, batch), is_superseded, true);
+    }
+    if CORTEX.iter().any(|start| body.starts_with(start)) {
+        return rejected(answer, Scope::Batch, false, true);
+    }
+    // "out of bounds: timestamp is too far in the future" (`timeLimitAppender`; 2.42 takes such
+    // samples): nothing that is stored stands in its way.
+    if body.contains("too far in the future") {
+        return rejected(answer, Scope::Batch, false, false);
+    }
+    if is_superseded {
+        return rolled_back(answer, batch);
+    }
+    // Nothing else that Prometheus or VictoriaMetrics answer with 400 is about samples: a body that
+    // can't be decompressed or decoded, a path that isn't theirs.
+    answer.general()
+}
+
+/// One superseded sample, and Prometheus rolls the whole request back and doesn't say which it was.
+///
+/// Of one series it is the earliest in any case: what is refused of samples in the order of time is
+/// a run at their beginning. Several series are told apart by halves of them.
+fn rolled_back(answer: &Answer, batch: &Batch) -> SinkError {
+    let scope = match samples::by_series(batch) {
+        None => Scope::Batch,
+        Some(series) if series.len() == 1 => Scope::Items(vec![(series[0][0], answer.reason())]),
+        Some(series) => {
+            let mut half: Vec<_> = series[..series.len() / 2].concat();
+            half.sort_unstable();
+            Scope::Split(half)
+        }
+    };
+    rejected(answer, scope, true, false)
+}
+
+/// Mimir takes in the rest of the request.
+fn mimir(answer: &Answer, id: &str, batch: &Batch) -> SinkError {
+    let is = |name: &str| id.starts_with(name);
+    if is("distributor-max-write-message-size") {
+        return answer.too_large();
+    }
+    // Limits of a tenant: they heal by time or by a person, and are no fault of the samples.
+    if is("max-series-per-") || is("tenant-") {
+        return answer.misconfigured();
+    }
+    let superseded =
+        ["sample-out-of-order", "sample-duplicate-timestamp", "sample-timestamp-too-old"];
+    rejected(answer, first(answer, batch), superseded.into_iter().any(is), true)
+}
+
+/// Thanos: out of order, duplicate, too old and bad labels alike, each with a count; the valid samples
+/// were appended. Before 0.20 with just `conflict` for all of them.
+fn thanos(answer: &Answer) -> SinkError {
+    let body = answer.body.as_str();
+    let labels = LABELS.iter().any(|text| body.contains(text));
+    let samples = SUPERSEDED.iter().any(|text| body.contains(text));
+    if !labels && !samples && !body.trim_end().ends_with("conflict") {
+        return answer.general();
+    }
+    rejected(answer, Scope::Batch, samples || !labels, true)
+}
+
+/// The one sample that Mimir and Cortex name.
+fn first(answer: &Answer, batch: &Batch) -> Scope {
+    match samples::named(&answer.body, batch) {
+        Some(item) => Scope::Items(vec![(item, answer.reason())]),
+        None => Scope::Batch,
+    }
+}
+
+fn rejected(answer: &Answer, scope: Scope, superseded: bool, rest_written: bool) -> SinkError {
+    let reason = answer.reason();
+    SinkError::Rejected(Rejected { scope, rest_written, superseded, reason })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,252 @@
+use super::*;
+use crate::sink::prometheus::tests::batch;
+use crate::sink::tests::{check, row};
+
+/// Two series of two samples.
+fn judge(answer: &Answer) -> Result<(), SinkError> {
+    classify(answer, &batch(&[("a", 1000), ("b", 1000), ("a", 2000), ("b", 2000)]))
+}
+
+#[test]
+fn every_answer_of_prometheus_is_what_it_means_by_it() {
+    let seen = "seen from 2.42.0";
+    let halved = "superseded: some, likely [0, 2]; nothing written";
+    check(
+        &[
+            row(seen, 204, "", "written"),
+            row(seen, 400, "out of order sample\n", halved),
+            row(seen, 400, "duplicate sample for timestamp\n", halved),
+            row(seen, 400, "out of bounds\n", halved),
+            row(seen, 500, "too old sample\n", halved),
+            row("write_handler.go since 2.50", 400, "too old sample\n", halved),
+            row(
+                "write_handler.go since 2.46, timeLimitAppender",
+                400,
+                "out of bounds: timestamp is too far in the future\n",
+                "rejected: some; nothing written",
+            ),
+            row(seen, 400, "snappy: corrupt input\n", "misconfigured"),
+            row(seen, 400, "unexpected EOF\n", "misconfigured"),
+            row(
+                "web/api/v1/api.go",
+                404,
+                "remote write receiver needs to be enabled with --web.enable-remote-write-receiver\n",
+                "misconfigured",
+            ),
+            row(seen, 404, "404 page not found\n", "misconfigured"),
+            row("write_handler.go of 3", 415, "", "misconfigured"),
+            row("write_handler.go, any other error", 500, "appender closed\n", "unavailable"),
+            row("tsdb/db.go", 503, "Service Unavailable", "unavailable"),
+        ],
+        judge,
+    );
+}
+
+#[test]
+fn of_one_series_the_earliest_sample_is_the_superseded_one() {
+    check(
+        &[row(
+            "what is refused of a series is a run at its beginning",
+            400,
+            "out of order sample\n",
+            "superseded: 0 (400 Bad Request: out of order sample); nothing written",
+        )],
+        |answer| classify(answer, &batch(&[("b", 500), ("a", 1000), ("a", 2000)]).slice(1..3)),
+    );
+}
+
+#[test]
+fn every_answer_of_mimir_is_what_it_means_by_it() {
+    let errors = "pkg/ingester/errors.go";
+    let soft = |id: &str| {
+        format!(
+            "send data to ingesters: failed pushing to ingester a: user=x: the sample has been \
+             rejected (err-mimir-{id}). The affected sample has timestamp 1970-01-01T00:00:02Z and is \
+             from series m_v{{t=\"a\"}}"
+        )
+    };
+    let named =
+        |how: &str, id: &str| format!("{how}: 2 (400 Bad Request: {}); the rest written", soft(id));
+    let validation = "received a series whose label value length exceeds the limit, value: \
+        '(err-mimir-tenant-x' (truncated) series: 'm' (err-mimir-label-value-too-long)";
+    let spoofed = "user=x: the sample has been rejected (err-mimir-sample-out-of-order). The affected \
+        sample has timestamp 1970-01-01T00:00:02Z and is from series m{t=\"(err-mimir-tenant-x\"}";
+    let (order, duplicate) = ("sample-out-of-order", "sample-duplicate-timestamp");
+    let (old, future) = ("sample-timestamp-too-old", "too-far-in-future");
+    let size = "the incoming push request has been rejected because its message size of 9 bytes \
+        (uncompressed) is larger than the allowed limit of 1 bytes \
+        (err-mimir-distributor-max-write-message-size)";
+    check(
+        &[
+            row("seen", 200, "", "written"),
+            row("distributor/errors.go: HA-deduplicated", 202, "", "written"),
+            row(errors, 400, &soft(order), &named("superseded", order)),
+            row(errors, 400, &soft(duplicate), &named("superseded", duplicate)),
+            row(errors, 400, &soft(old), &named("superseded", old)),
+            row(errors, 400, &soft(future), &named("rejected", future)),
+            row("distributor/validate.go", 400, validation, "rejected: some; the rest written"),
+            row(errors, 400, spoofed, "superseded: some; the rest written"),
+            row(errors, 400, &soft("max-series-per-user"), "misconfigured"),
+            row(errors, 400, &soft("max-series-per-metric"), "misconfigured"),
+            row("distributor/push.go", 400, size, "too large"),
+            row("distributor/errors.go", 413, "", "too large"),
+            crate::sink::tests::Row {
+                from: "distributor/errors.go and push.go",
+                status: 429,
+                headers: &[("retry-after", "6")],
+                body: "the request has been rejected (err-mimir-tenant-max-ingestion-rate)",
+                verdict: "unavailable for 6s",
+            },
+            row("distributor/errors.go", 529, &soft("tenant-max-request-rate"), "unavailable"),
+            row("middleware/auth", 401, "no org id\n", "misconfigured"),
+            row("distributor/push.go", 500, &soft(order), "unavailable"),
+            row("distributor/errors.go, circuit breaker", 503, "", "unavailable"),
+            row("distributor/push.go, client gone", 499, "context canceled", "misconfigured"),
+        ],
+        judge,
+    );
+}
+
+#[test]
+fn every_answer_of_cortex_is_what_it_means_by_it() {
+    let ingest = |cause: &str| {
+        format!(
+            "user=x: err: {cause}. timestamp=1970-01-01T00:00:01Z, series={{__name__=\"m_v\", t=\"b\"}}"
+        )
+    };
+    let named = |how: &str, cause: &str| {
+        format!("{how}: 1 (400 Bad Request: {}); the rest written", ingest(cause))
+    };
+    let source = "pkg/ingester/ingester.go";
+    check(
+        &[
+            row(source, 200, "", "written"),
+            row(
+                source,
+                400,
+                &ingest("out of order sample"),
+                &named("superseded", "out of order sample"),
+            ),
+            row(source, 400, &ingest("out of bounds"), &named("superseded", "out of bounds")),
+            row(
+                "pkg/util/validation/errors.go",
+                400,
+                r#"label value too long for metric: "m{}" label value: "out of order sample""#,
+                "rejected: some; the rest written",
+            ),
+            row(
+                "pkg/util/validation/errors.go",
+                400,
+                r#"timestamp too old: 1000 metric: "m""#,
+                "rejected: some; the rest written",
+            ),
+            row(
+                "pkg/ingester/limiter.go",
+                400,
+                "user=x: per-user series limit of 10 exceeded, please contact administrator to raise it",
+                "misconfigured",
+            ),
+            row("pkg/distributor", 429, "ingestion rate limit (1) exceeded", "unavailable"),
+        ],
+        judge,
+    );
+}
+
+#[test]
+fn every_answer_of_thanos_is_what_it_means_by_it() {
+    let source = "pkg/receive/handler.go and writer.go";
+    check(
+        &[
+            row(source, 200, "", "written"),
+            row(
+                source,
+                409,
+                "store locally for endpoint 127.0.0.1:10901: add 2 samples: out of order sample\n",
+                "superseded: some; the rest written",
+            ),
+            row(
+                source,
+                409,
+                "store locally for endpoint 127.0.0.1:10901: add 1 series: duplicate labels\n",
+                "rejected: some; the rest written",
+            ),
+            row(
+                source,
+                409,
+                "store locally for endpoint : conflict\n",
+                "superseded: some; the rest written",
+            ),
+            row(source, 413, "write request too large", "too large"),
+            row(source, 429, "", "unavailable"),
+            row(source, 500, "quorum not reached", "unavailable"),
+            row(source, 503, "target not ready", "unavailable"),
+            row("not Thanos", 409, "somebody else's", "misconfigured"),
+        ],
+        judge,
+    );
+}
+
+#[test]
+fn every_answer_of_victoria_metrics_is_what_it_means_by_it() {
+    let start = "cannot read prometheus remote_write data from client in 0 seconds: ";
+    let corrupt = format!(
+        "{start}cannot decompress snappy-encoded request with length 7: snappy: corrupt input\n"
+    );
+    let unpacked = format!(
+        "{start}too big unpacked request; mustn't exceed `-maxInsertRequestSize=33554432` bytes; got 4 bytes"
+    );
+    let inflated = format!(
+        "{start}cannot decompress snappy-encoded request with length 5: too big data size 9 exceeding 4 bytes"
+    );
+    let compressed =
+        format!("{start}too big data size exceeding -maxInsertRequestSize=33554432 bytes");
+    let parser = "lib/protoparser/promremotewrite/stream";
+    check(
+        &[
+            row("seen from 1.150.0", 204, "", "written"),
+            row("seen from 1.150.0", 400, &corrupt, "misconfigured"),
+            row(parser, 400, &unpacked, "too large"),
+            row("lib/encoding/snappy", 400, &inflated, "too large"),
+            row("protoparserutil/compress_reader.go", 400, &compressed, "too large"),
+            row(
+                "seen from 1.150.0",
+                400,
+                "unsupported path requested: \"/nope\"\n",
+                "misconfigured",
+            ),
+            row(
+                "vminsert/common/insert_ctx.go",
+                503,
+                "cannot store metrics: read-only",
+                "unavailable",
+            ),
+        ],
+        judge,
+    );
+}
+
+#[test]
+fn nothing_is_rejected_or_acknowledged_by_what_is_not_the_database() {
+    let proxy = "a proxy, or nobody knows what";
+    let page = "\n<html>400 out of order sample (err-mimir-sample-out-of-order)</html>";
+    check(
+        &[
+            row(proxy, 200, page, "misconfigured"),
+            row(proxy, 302, "", "misconfigured"),
+            row(proxy, 400, page, "misconfigured"),
+            row(proxy, 400, "", "misconfigured"),
+            row(proxy, 400, "Bad Request", "misconfigured"),
+            row(proxy, 403, page, "misconfigured"),
+            row(proxy, 405, "", "misconfigured"),
+            row(proxy, 408, "", "unavailable"),
+            row(proxy, 409, page, "misconfigured"),
+            row(proxy, 422, "", "misconfigured"),
+            row(proxy, 425, "", "unavailable"),
+            row(proxy, 500, page, "unavailable"),
+            row(proxy, 500, "a proxy that says too old sample", "unavailable"),
+            row(proxy, 502, page, "unavailable"),
+            row(proxy, 503, "", "unavailable"),
+        ],
+        judge,
+    );
+}
