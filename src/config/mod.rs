@@ -32,6 +32,7 @@ use std::time::Duration;
 pub use error::{Error, Errors};
 pub use expand::Environment;
 pub use load::{load, load_text};
+pub(crate) use secrets::is_secret;
 
 use crate::map::Mapping;
 
@@ -138,12 +139,12 @@ pub struct InfluxDb {
     pub org: String,
     /// Not empty.
     pub bucket: String,
-    /// Printable ASCII, so that it fits a header.
-    pub token: Option<Secret>,
     /// Whether request bodies are compressed.
     pub gzip: bool,
     /// The precision of the timestamps sent.
     pub precision: raw::Precision,
+    /// Its authorization may be InfluxDB's own `Token`.
+    pub http: Http,
 }
 
 /// A receiver of remote write.
@@ -151,6 +152,60 @@ pub struct InfluxDb {
 pub struct Prometheus {
     /// The whole address: has a scheme, a host and a path, no login. Its query may hold a key.
     pub url: String,
+    /// How it is reached.
+    pub http: Http,
+}
+
+/// How a database is reached over HTTP.
+#[derive(Debug, Clone, Default)]
+pub struct Http {
+    /// What goes into `Authorization`.
+    pub authorization: Option<Authorization>,
+    /// Encryption; all unset for an address without it.
+    pub tls: Tls,
+    /// Names and values that fit a header, none of those that Tidegate sets itself.
+    pub headers: Vec<(String, Secret)>,
+    /// An address that may hold a login.
+    pub proxy: Option<Secret>,
+}
+
+/// What goes into `Authorization`.
+#[derive(Debug, Clone)]
+pub enum Authorization {
+    /// A user (without a colon) and a password.
+    Basic {
+        /// The user.
+        username: String,
+        /// The password.
+        password: Credential,
+    },
+    /// A word, such as `Bearer` or `Token`, and a token.
+    Token {
+        /// The word.
+        kind: String,
+        /// The token.
+        token: Credential,
+    },
+}
+
+/// A password or token.
+#[derive(Debug, Clone)]
+pub enum Credential {
+    /// From the configuration: not empty, and fit for its place.
+    Given(Secret),
+    /// An absolute path, not looked at yet.
+    File(PathBuf),
+}
+
+/// Encryption. All paths are absolute, and not looked at yet.
+#[derive(Debug, Clone, Default)]
+pub struct Tls {
+    /// Instead of the system's certificates.
+    pub ca: Option<PathBuf>,
+    /// The client certificate and its key.
+    pub identity: Option<(PathBuf, PathBuf)>,
+    /// Any server is trusted.
+    pub insecure: bool,
 }
 
 /// When a batch is closed: at the first limit met.

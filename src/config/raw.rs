@@ -279,12 +279,17 @@ pub struct InfluxDb {
     pub bucket: String,
     /// The API token; `${file:/run/secrets/token}` keeps it out of this file.
     pub token: Option<String>,
+    /// The absolute path of a file with the API token, which is read again when it changes, and when
+    /// the server refuses the token. Instead of `token`.
+    pub token_file: Option<String>,
     /// Compress request bodies.
     #[serde(default)]
     pub compression: InfluxCompression,
     /// The precision of the timestamps sent.
     #[serde(default)]
     pub precision: Precision,
+    #[serde(flatten)]
+    pub http: Http,
 }
 
 fn default_influxdb_version() -> u32 {
@@ -323,6 +328,71 @@ pub enum Precision {
 pub struct Prometheus {
     /// The whole address of the receiver, such as `http://localhost:9090/api/v1/write`.
     pub url: String,
+    #[serde(flatten)]
+    pub http: Http,
+}
+
+/// How a database is reached over HTTP, as Prometheus' own `remote_write` section says it.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct Http {
+    /// A user and a password.
+    pub basic_auth: Option<BasicAuth>,
+    /// A token, as in `Authorization: Bearer …`. Instead of `basic_auth`.
+    pub authorization: Option<Authorization>,
+    /// Encryption, for an address that begins with `https://`.
+    pub tls_config: Option<TlsConfig>,
+    /// Headers of every request, such as `X-Scope-OrgID`. Not those that Tidegate sets itself.
+    pub headers: BTreeMap<String, String>,
+    /// A proxy, such as `http://proxy:3128`. Without it the environment's `HTTPS_PROXY`, `HTTP_PROXY`
+    /// and `NO_PROXY` count; with it they don't.
+    pub proxy_url: Option<String>,
+}
+
+/// A user and a password: `password` or `password_file`.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct BasicAuth {
+    /// The user's name.
+    pub username: String,
+    /// The password; `${file:/run/secrets/password}` keeps it out of this file.
+    pub password: Option<String>,
+    /// The absolute path of a file with the password, which is read again when it changes, and when
+    /// the server refuses the password.
+    pub password_file: Option<String>,
+}
+
+/// The `Authorization` header of every request: `credentials` or `credentials_file`.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Authorization {
+    /// The word before the credentials.
+    #[serde(rename = "type", default = "default_authorization")]
+    pub kind: String,
+    /// The token; `${file:/run/secrets/token}` keeps it out of this file.
+    pub credentials: Option<String>,
+    /// The absolute path of a file with the token, which is read again when it changes, and when the
+    /// server refuses the token.
+    pub credentials_file: Option<String>,
+}
+
+fn default_authorization() -> String {
+    "Bearer".into()
+}
+
+/// Encryption: whom to trust, and who Tidegate is. All files are PEM, by absolute paths, and are read
+/// again when they change.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct TlsConfig {
+    /// The certificates of the authorities to trust, instead of the system's.
+    pub ca_file: Option<String>,
+    /// The client certificate, with those between it and its authority.
+    pub cert_file: Option<String>,
+    /// The client certificate's key, unencrypted.
+    pub key_file: Option<String>,
+    /// Trust any server. For trials only: whoever is on the way can read and change everything.
+    pub insecure_skip_verify: bool,
 }
 
 /// Where rejected records go.

@@ -6,7 +6,7 @@ use super::source::{Source, Span};
 use super::tree::Node;
 
 /// What the name of a key that holds a secret has in it.
-const WORDS: [&str; 11] = [
+const WORDS: [&str; 14] = [
     "password",
     "passwd",
     "passphrase",
@@ -18,11 +18,15 @@ const WORDS: [&str; 11] = [
     "api_key",
     "apikey",
     "oauthbearer.config",
+    "authorization",
+    "basic_auth",
+    // Any of them may carry a key.
+    "headers",
 ];
 
 /// Whether a key's value is a secret; slips of the pen count, because an error about `pasword`
 /// prints its line.
-pub(super) fn is_secret(key: &str) -> bool {
+pub(crate) fn is_secret(key: &str) -> bool {
     let key = key.to_lowercase();
     let near = |part: &str| {
         (4..=20).contains(&part.len())

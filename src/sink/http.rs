@@ -1,14 +1,23 @@
 //! The HTTP client that all sinks share: one POST, and what came back.
 
+mod files;
+mod login;
+mod tls;
+
 use std::fmt;
 use std::time::Duration;
 
 use bytes::Bytes;
-use reqwest::header::{DATE, HeaderMap, HeaderName, LOCATION, RETRY_AFTER};
+use reqwest::header::{
+    AUTHORIZATION, DATE, HeaderMap, HeaderName, HeaderValue, LOCATION, RETRY_AFTER,
+};
 use reqwest::redirect::Policy;
-use reqwest::{Client, Response, StatusCode, Url};
+use reqwest::{Client, Proxy, Response, StatusCode, Url};
 
+use self::files::FromFiles;
+use self::login::Login;
 use super::{BuildError, SinkError};
+use crate::config;
 
 /// More of an answer's beginning isn't kept: a reason fits, and some hundred lines of a batch that a
 /// database names, and a server's page can't fill the memory.
@@ -24,12 +33,23 @@ const REASON_TAIL: usize = 200;
 /// A longer wait that a server asks for is taken for a mistake.
 const MAX_RETRY_AFTER: Duration = Duration::from_hours(1);
 const MAX_CONNECT: Duration = Duration::from_secs(10);
+/// What is shorter would be found by chance in an answer, and is no secret.
+const SHORTEST_SECRET: usize = 4;
+/// What hyper says of a proxy's 407 (`client/legacy/connect/proxy/tunnel.rs` of hyper-util).
+const PROXY_REFUSES: &str = "proxy authorization required";
 
 /// A client for one address.
 pub(super) struct Http {
-    client: Client,
+    client: FromFiles<Client>,
+    login: Option<FromFiles<Login>>,
     url: Url,
     timeout: Duration,
+    /// The proxy of the configuration, without its login.
+    proxy: Option<String>,
+    /// Whether there is a client certificate.
+    known: bool,
+    /// What must never be shown, besides the login.
+    secrets: Vec<String>,
 }
 
 /// A server's answer.
@@ -45,42 +65,159 @@ pub(super) struct Answer {
 
 impl Http {
     /// `timeout` is for one request, with its answer.
-    pub(super) fn new(url: Url, timeout: Duration) -> Result<Self, BuildError> {
+    pub(super) fn new(
+        url: Url,
+        config: &config::Http,
+        timeout: Duration,
+    ) -> Result<Self, BuildError> {
         // Fails when there is one already, which serves as well.
         _ = rustls::crypto::ring::default_provider().install_default();
-        let client = Client::builder()
-            .user_agent(concat!("tidegate/", env!("CARGO_PKG_VERSION")))
-            .timeout(timeout)
-            .connect_timeout(timeout.min(MAX_CONNECT))
-            // A redirected POST becomes a GET (301, 302, 303), whose 200 would pass for a write.
-            .redirect(Policy::none())
-            .build()
-            .map_err(|error| BuildError(format!("no HTTP client: {}", deepest(&error))))?;
-        Ok(Self { client, url, timeout })
+        let headers = custom_headers(config)?;
+        let (tls, proxy) = (config.tls.clone(), config.proxy.clone());
+        let client = FromFiles::new(tls::files_of(&tls), move || {
+            client(&tls, proxy.as_ref(), headers.clone(), timeout)
+        });
+        let proxy = config.proxy.as_ref().and_then(|proxy| Url::parse(proxy.expose()).ok());
+        Ok(Self {
+            client,
+            login: config.authorization.as_ref().map(login::login),
+            timeout,
+            known: config.tls.identity.is_some(),
+            secrets: secrets(&url, config, proxy.as_ref()),
+            proxy: proxy.as_ref().map(host),
+            url,
+        })
     }
 
     /// Sends the body. An error means that no answer came, so whether the server has taken the
     /// points is unknown.
     pub(super) async fn post(&self, headers: HeaderMap, body: Bytes) -> Result<Answer, SinkError> {
-        let request = self.client.post(self.url.clone()).headers(headers).body(body);
-        let response = request.send().await.map_err(|error| self.unavailable(&error))?;
+        let Some(login) = &self.login else {
+            return self.send(headers, None, body).await;
+        };
+        let sent = login.get().map_err(misconfigured)?;
+        let answer = self.send(headers.clone(), Some(&sent), body.clone()).await?;
+        if answer.status != StatusCode::UNAUTHORIZED {
+            return Ok(answer);
+        }
+        // Perhaps it was rotated since it was read.
+        let new = login.get_anew().map_err(misconfigured)?;
+        if new == sent { Ok(answer) } else { self.send(headers, Some(&new), body).await }
+    }
+
+    async fn send(
+        &self,
+        headers: HeaderMap,
+        login: Option<&Login>,
+        body: Bytes,
+    ) -> Result<Answer, SinkError> {
+        let client = self.client.get().map_err(misconfigured)?;
+        let mut request = client.post(self.url.clone()).headers(headers).body(body);
+        if let Some(login) = login {
+            request = request.header(AUTHORIZATION, login.header.clone());
+        }
+        let response = request.send().await.map_err(|error| self.failed(&error))?;
         let (status, headers) = (response.status(), response.headers().clone());
         let (body, tail) = read(response).await;
-        Ok(Answer { status, headers, body, tail })
+        // A server may send back what it was sent.
+        let secrets = || self.secrets.iter().chain(login.iter().flat_map(|login| &login.secrets));
+        let masked = |mut text: String| {
+            for secret in secrets().filter(|secret| secret.len() >= SHORTEST_SECRET) {
+                if text.contains(secret) {
+                    text = text.replace(secret, "***");
+                }
+            }
+            text
+        };
+        Ok(Answer { status, headers, body: masked(body), tail: masked(tail) })
     }
 
     /// Never has the address in it, which may hold a password.
-    fn unavailable(&self, error: &reqwest::Error) -> SinkError {
+    fn failed(&self, error: &reqwest::Error) -> SinkError {
         let host = host(&self.url);
+        if let Some(reason) = tls::explain(error, &host, self.known) {
+            return SinkError::Misconfigured { reason };
+        }
+        let cause = deepest(error);
+        let through = self.proxy.as_ref().map(|proxy| format!(" through the proxy {proxy}"));
+        let through = through.unwrap_or_default();
+        if cause.contains(PROXY_REFUSES) {
+            let reason = format!(
+                "the proxy on the way to {host} asks for a login; write `proxy_url` as \
+                 `http://USER:PASSWORD@HOST:PORT`"
+            );
+            return SinkError::Misconfigured { reason };
+        }
         let reason = if error.is_connect() {
-            format!("can't connect to {host}: {}", deepest(error))
+            format!("can't connect to {host}{through}: {cause}")
         } else if error.is_timeout() {
             format!("{host} has not answered within {:?}", self.timeout)
         } else {
-            format!("the exchange with {host} broke off: {}", deepest(error))
+            format!("the exchange with {host}{through} broke off: {cause}")
         };
         SinkError::Unavailable { reason, retry_after: None, perhaps_stored: !error.is_connect() }
     }
+}
+
+fn misconfigured(reason: String) -> SinkError {
+    SinkError::Misconfigured { reason }
+}
+
+/// An error is of the files that `tls` names.
+fn client(
+    tls: &config::Tls,
+    proxy: Option<&config::Secret>,
+    headers: HeaderMap,
+    timeout: Duration,
+) -> Result<Client, String> {
+    let mut builder = Client::builder()
+        .user_agent(concat!("tidegate/", env!("CARGO_PKG_VERSION")))
+        .default_headers(headers)
+        .timeout(timeout)
+        .connect_timeout(timeout.min(MAX_CONNECT))
+        // A redirected POST becomes a GET (301, 302, 303), whose 200 would pass for a write.
+        .redirect(Policy::none());
+    if let Some(proxy) = proxy {
+        let proxy = Proxy::all(proxy.expose()).map_err(|_| "`proxy_url` is no address")?;
+        builder = builder.proxy(proxy);
+    }
+    tls::configure(builder, tls)?.build().map_err(|error| {
+        let files = tls::files_of(tls);
+        let files: Vec<_> = files.iter().map(|file| file.display().to_string()).collect();
+        format!("no TLS with {}: {}", files.join(", "), deepest(&error))
+    })
+}
+
+/// The user's own headers, all of which may be secret.
+fn custom_headers(config: &config::Http) -> Result<HeaderMap, BuildError> {
+    let mut headers = HeaderMap::new();
+    for (name, value) in &config.headers {
+        let wrong = || BuildError(format!("the header {name} can't be sent"));
+        let key = HeaderName::try_from(name).map_err(|_| wrong())?;
+        let mut value = HeaderValue::try_from(value.expose()).map_err(|_| wrong())?;
+        value.set_sensitive(true);
+        headers.insert(key, value);
+    }
+    Ok(headers)
+}
+
+/// What must not be shown should a server send it back: the values of headers and queries with such
+/// names (not a tenant, which a reason needs), and passwords in addresses.
+fn secrets(url: &Url, config: &config::Http, proxy: Option<&Url>) -> Vec<String> {
+    let hidden = |name: &str| {
+        let name = name.to_ascii_lowercase();
+        config::is_secret(&name) || name.ends_with("key") || name.contains("cookie")
+    };
+    let headers = config.headers.iter().filter(|(name, _)| hidden(name));
+    let mut secrets: Vec<String> = headers.map(|(_, value)| value.expose().to_owned()).collect();
+    for (name, value) in url.query_pairs().filter(|(name, _)| hidden(name)) {
+        let written = url.query().unwrap_or_default().split('&').filter_map(|p| p.split_once('='));
+        secrets.extend(written.filter(|(n, _)| *n == name).map(|(_, value)| value.to_owned()));
+        secrets.push(value.into_owned());
+    }
+    let addresses = [Some(url), proxy].into_iter().flatten();
+    secrets.extend(addresses.filter_map(Url::password).map(str::to_owned));
+    secrets
 }
 
 impl fmt::Debug for Http {

@@ -37,7 +37,7 @@ impl Prometheus {
         headers.insert(CONTENT_ENCODING, HeaderValue::from_static("snappy"));
         let version = HeaderValue::from_static("0.1.0");
         headers.insert("x-prometheus-remote-write-version", version);
-        Ok(Self { http: Http::new(parse_url(&config.url)?, timeout)?, headers })
+        Ok(Self { http: Http::new(parse_url(&config.url)?, &config.http, timeout)?, headers })
     }
 
     #[expect(clippy::unused_self, reason = "every sink has this method")]

@@ -6,7 +6,7 @@ use tidegate::config;
 use tidegate::point::Value;
 use tidegate::sink::SinkError;
 
-use super::database::{Database, Row};
+use super::database::{Database, Row, with_token};
 use super::{Case, float};
 
 /// One point has another type for its field than the database has: the others are written.
@@ -41,8 +41,8 @@ pub fn a_wrong_token(row: Row) {
     let good = case.database.lines();
     let batch = case.one(&[], 1.0, 0);
     for token in [Some("not-the-token"), None] {
-        let token = token.map(config::Secret::new);
-        case.use_config(&config::Sink::InfluxDb(config::InfluxDb { token, ..good.clone() }));
+        let http = token.map(with_token).unwrap_or_default();
+        case.use_config(&config::Sink::InfluxDb(config::InfluxDb { http, ..good.clone() }));
         let error = case.write_refused(&batch);
         assert!(matches!(error, SinkError::Misconfigured { .. }), "{error:?}");
         assert!(!format!("{error:?}").contains("not-the-token"), "a token in {error:?}");

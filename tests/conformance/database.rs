@@ -174,7 +174,7 @@ impl Database {
             config::Sink::InfluxDb(self.lines())
         } else {
             let url = format!("{}/api/v1/write", self.url());
-            config::Sink::Prometheus(config::Prometheus { url })
+            config::Sink::Prometheus(config::Prometheus { url, http: config::Http::default() })
         }
     }
 
@@ -185,9 +185,9 @@ impl Database {
             url: self.url().to_owned(),
             org: if influx { InfluxDb2::ORG } else { "unused" }.to_owned(),
             bucket: if influx { InfluxDb2::BUCKET } else { "unused" }.to_owned(),
-            token: influx.then(|| config::Secret::new(InfluxDb2::TOKEN)),
             gzip: true,
             precision: if influx { Precision::Ns } else { Precision::Ms },
+            http: if influx { with_token(InfluxDb2::TOKEN) } else { config::Http::default() },
         }
     }
 
@@ -366,4 +366,11 @@ fn samples(all: Vec<Series>) -> Vec<Stored> {
         }));
     }
     stored
+}
+
+/// InfluxDB's own kind of login.
+pub fn with_token(token: &str) -> config::Http {
+    let token = config::Credential::Given(config::Secret::new(token));
+    let authorization = Some(config::Authorization::Token { kind: "Token".into(), token });
+    config::Http { authorization, ..config::Http::default() }
 }

@@ -1,6 +1,7 @@
 //! Raw → checked: what the schema can't say. Every check reports and goes on, so that all errors
 //! come at once.
 
+mod http;
 mod kafka;
 mod point;
 mod sink;

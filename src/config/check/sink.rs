@@ -2,8 +2,8 @@
 
 use reqwest::Url;
 
-use super::{At, Checker};
-use crate::config::{InfluxDb, Prometheus, Secret, Sink, raw};
+use super::{At, Checker, http};
+use crate::config::{InfluxDb, Prometheus, Sink, raw};
 
 /// The kind of sink, known even where its details are wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,25 +63,16 @@ fn influxdb(raw: &raw::InfluxDb, checker: &mut Checker<'_>) -> Option<InfluxDb> 
             checker.wrong(&["sink", "influxdb", key], format!("`{key}` is empty"));
         }
     }
-    if let Some(token) = &raw.token {
-        check_token(token, checker, &["sink", "influxdb", "token"]);
-    }
+    let token = http::InfluxToken { given: raw.token.as_deref(), file: raw.token_file.as_deref() };
+    let http = http::http(&raw.http, Some(token), checker, "influxdb", url.as_ref());
     Some(InfluxDb {
         url: url?.as_str().trim_end_matches('/').to_owned(),
         org: raw.org.clone(),
         bucket: raw.bucket.clone(),
-        token: raw.token.as_deref().map(Secret::new),
         gzip: raw.compression == raw::InfluxCompression::Gzip,
         precision: raw.precision,
+        http,
     })
-}
-
-fn check_token(token: &str, checker: &mut Checker<'_>, at: At<'_>) {
-    if token.is_empty() {
-        checker.wrong(at, "the token is empty; leave it out if the server asks for none");
-    } else if !token.bytes().all(|byte| byte.is_ascii_graphic()) {
-        checker.wrong(at, "the token has a space, a line break or a sign outside ASCII in it");
-    }
 }
 
 fn prometheus(raw: &raw::Prometheus, checker: &mut Checker<'_>) -> Option<Prometheus> {
@@ -94,7 +85,8 @@ fn prometheus(raw: &raw::Prometheus, checker: &mut Checker<'_>) -> Option<Promet
              `http://localhost:9090/api/v1/write`",
         );
     }
-    Some(Prometheus { url: url.into() })
+    let http = http::http(&raw.http, None, checker, "prometheus", Some(&url));
+    Some(Prometheus { url: url.into(), http })
 }
 
 /// Messages don't show the address: it may hold a password.

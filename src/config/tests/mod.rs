@@ -24,6 +24,7 @@ fn environment() -> Environment<'static> {
     Environment::new(
         |name| match name {
             "URL" => Some("http://db:8086".into()),
+            "TLS_URL" => Some("https://db:8086".into()),
             "WORD" => Some("hunter2 word".into()),
             "NUMBER" => Some("8".into()),
             "MANY" => Some("50331".into()),
@@ -124,7 +125,7 @@ point:
     eight: { constant: '${NUMBER}', type: string }
   timestamp: { header: ts, format: rfc3339 }
 sink:
-  influxdb: { version: 2, url: '${URL}/prefix/', org: acme, bucket: '2024', token: '${file:/run/secrets/token}', compression: none, precision: ms }
+  influxdb: { version: 2, url: '${TLS_URL}/prefix/', org: acme, bucket: '2024', token: '${file:/run/secrets/token}', compression: none, precision: ms, headers: { X-Api-Key: 'a key: hunter2' }, proxy_url: 'http://u:hunter2@proxy:3128', tls_config: { ca_file: /etc/ca.pem, cert_file: /etc/cert.pem, key_file: /etc/key.pem } }
 dead_letter: { topic: sensors.dead }
 batch: { max_points: 7, max_bytes: 1048576, linger: 0s }
 delivery: { in_flight: 2, timeout: 1m 30s, min_backoff: 10ms, max_backoff: 10ms, drain: 44s }
@@ -142,8 +143,18 @@ fn a_full_connector_is_read_as_written() {
     assert_eq!(kafka("socket.keepalive.enable"), "true");
     assert_eq!(kafka("sasl.password"), "hunter2\": {{ } # ${URL}");
     let Sink::InfluxDb(sink) = &connector.sink else { panic!("{:?}", connector.sink) };
-    assert_eq!(sink.url, "http://db:8086/prefix");
-    assert_eq!(sink.token.as_ref().map(Secret::expose), Some("file-hunter2"));
+    assert_eq!(sink.url, "https://db:8086/prefix");
+    let Some(Authorization::Token { kind, token: Credential::Given(token) }) =
+        &sink.http.authorization
+    else {
+        panic!("{:?}", sink.http)
+    };
+    assert_eq!((kind.as_str(), token.expose()), ("Token", "file-hunter2"));
+    assert_eq!(sink.http.headers[0].1.expose(), "a key: hunter2");
+    assert_eq!(sink.http.proxy.as_ref().map(Secret::expose), Some("http://u:hunter2@proxy:3128"));
+    let tls = &sink.http.tls;
+    assert_eq!(tls.ca.as_deref(), Some(Path::new("/etc/ca.pem")));
+    assert_eq!(tls.identity, Some(("/etc/cert.pem".into(), "/etc/key.pem".into())));
     assert!(!sink.gzip);
     assert_eq!(connector.dead_letter.as_deref(), Some("sensors.dead"));
     assert_eq!(connector.batch.bytes.get(), 1_048_576);
@@ -202,7 +213,7 @@ fn brokers_must_be_named_somewhere() {
 fn secrets_are_not_shown_by_a_checked_configuration() {
     let connector = text("x.yaml", FULL).unwrap();
     let Sink::InfluxDb(sink) = &connector.sink else { panic!("{:?}", connector.sink) };
-    let shown = format!("{connector:?} {}", sink.token.as_ref().unwrap());
+    let shown = format!("{connector:?} {}", sink.http.proxy.as_ref().unwrap());
     assert!(!shown.contains(MARK), "{shown}");
     assert!(shown.contains("***"));
 }

@@ -136,5 +136,7 @@ sink:
     org: o
     token: hunter2-two
     bucket: b
+    headers: { X-Id: hunter2 }
+    proxy_url: http://u:hunter2@proxy:3128
 batch: { max_points: 5, linger: 1s }
 ";

@@ -1,3 +1,5 @@
+mod security;
+
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::thread::JoinHandle;
@@ -29,7 +31,8 @@ pub(in crate::sink) fn request(stream: &mut TcpStream) -> (String, Vec<u8>) {
 }
 
 fn http(url: &str, timeout_ms: u64) -> Http {
-    Http::new(parse_url(url).unwrap(), Duration::from_millis(timeout_ms)).unwrap()
+    Http::new(parse_url(url).unwrap(), &config::Http::default(), Duration::from_millis(timeout_ms))
+        .unwrap()
 }
 
 async fn post(http: &Http) -> Result<Answer, SinkError> {

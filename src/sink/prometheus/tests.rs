@@ -29,7 +29,8 @@ async fn a_write_is_a_snappy_block_with_the_headers_of_the_specification() {
         std::io::Write::write_all(&mut stream, b"HTTP/1.1 204 No Content\r\n\r\n").unwrap();
         request
     });
-    let sink = Prometheus::new(&config::Prometheus { url }, Duration::from_secs(5)).unwrap();
+    let config = config::Prometheus { url, http: config::Http::default() };
+    let sink = Prometheus::new(&config, Duration::from_secs(5)).unwrap();
     let bytes = b"series ".repeat(1000);
     let mut open = OpenBatch { bytes: bytes.clone(), items: Vec::new() };
     open.end_item(RecordIndex(0));
