@@ -7,7 +7,10 @@ mod tls;
 use std::fmt;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
+use percent_encoding::percent_decode_str;
 use reqwest::header::{
     AUTHORIZATION, DATE, HeaderMap, HeaderName, HeaderValue, LOCATION, RETRY_AFTER,
 };
@@ -215,8 +218,13 @@ fn secrets(url: &Url, config: &config::Http, proxy: Option<&Url>) -> Vec<String>
         secrets.extend(written.filter(|(n, _)| *n == name).map(|(_, value)| value.to_owned()));
         secrets.push(value.into_owned());
     }
-    let addresses = [Some(url), proxy].into_iter().flatten();
-    secrets.extend(addresses.filter_map(Url::password).map(str::to_owned));
+    for address in [Some(url), proxy].into_iter().flatten() {
+        let Some(written) = address.password() else { continue };
+        let plain = |text| percent_decode_str(text).decode_utf8_lossy();
+        let login = format!("{}:{}", plain(address.username()), plain(written));
+        secrets.extend([written.to_owned(), plain(written).into_owned()]);
+        secrets.push(BASE64_STANDARD.encode(login));
+    }
     secrets
 }
 

@@ -93,6 +93,7 @@ missing_build_packages() {
   command -v make >/dev/null || packages+=(make)
   command -v pkg-config >/dev/null || packages+=(pkg-config)
   if ! command -v pkg-config >/dev/null || ! pkg-config --exists openssl; then packages+=(libssl-dev); fi
+  command -v openssl >/dev/null || packages+=(openssl)   # the tests' certificates
   [[ ${#packages[@]} == 0 ]] || { printf '%s\n' "${packages[@]}"; return 1; }
 }
 

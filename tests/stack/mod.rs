@@ -28,6 +28,8 @@ mod process;
 
 use std::collections::BTreeMap;
 use std::net::TcpStream;
+use std::path::Path;
+use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -267,6 +269,13 @@ impl VictoriaMetrics {
     }
 }
 
+/// Makes the certificates that `tests/stack/certificates.sh` names.
+pub fn make_certificates(folder: &Path) {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/stack/certificates.sh");
+    let made = Command::new(script).arg(folder).output().expect("bash is needed");
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+}
+
 // ------------------------------------------------------------------------------------------------ Prometheus
 
 /// Prometheus 2.42 that scrapes nothing and receives remote write 1.0.
@@ -278,20 +287,27 @@ pub struct Prometheus {
 impl Prometheus {
     /// Refuses a sample that is older than its series' newest.
     pub fn start() -> Self {
-        Self::start_with(None)
+        Self::start_with(None, None)
+    }
+
+    /// Behind TLS and logins, as the file (`--web.config.file`) says. It is read again for every request.
+    pub fn start_secured(web_config: &Path) -> Self {
+        Self::start_with(None, Some(web_config))
     }
 
     /// Takes samples that are older than the newest by up to `window`, such as `30m`.
     pub fn start_with_out_of_order(window: &str) -> Self {
-        Self::start_with(Some(window))
+        Self::start_with(Some(window), None)
     }
 
-    fn start_with(window: Option<&str>) -> Self {
+    fn start_with(window: Option<&str>, web_config: Option<&Path>) -> Self {
         started(|| {
             let port = free_port().to_string();
-            let process = Process::start("prometheus.sh", &[&port, window.unwrap_or("")]);
+            let file = web_config.map(|file| file.display().to_string()).unwrap_or_default();
+            let process = Process::start("prometheus.sh", &[&port, window.unwrap_or(""), &file]);
+            let scheme = if web_config.is_some() { "https" } else { "http" };
             let mut server =
-                Self { url: format!("http://127.0.0.1:{port}"), process: Some(process) };
+                Self { url: format!("{scheme}://127.0.0.1:{port}"), process: Some(process) };
             server.became_ready().map(|()| server)
         })
     }
@@ -321,6 +337,10 @@ impl Prometheus {
     }
 
     fn is_ready(&self) -> bool {
+        if let Some(address) = self.url.strip_prefix("https://") {
+            // It opens its port when its storage is ready.
+            return TcpStream::connect(address).is_ok();
+        }
         request(&self.url, "GET", "/-/ready", &[], "").is_ok_and(|(status, _)| status == 200)
     }
 }

@@ -79,12 +79,12 @@ pub(super) fn explain(error: &reqwest::Error, host: &str, known: bool) -> Option
 fn handshake(error: &reqwest::Error) -> Option<&rustls::Error> {
     let mut cause: Option<&(dyn Error + 'static)> = Some(error);
     while let Some(error) = cause {
-        // An `io::Error` hides the error inside it from `source`.
-        let inner = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
-        if let Some(found) = inner.and_then(|inner| inner.downcast_ref()) {
+        if let Some(found) = error.downcast_ref() {
             return Some(found);
         }
-        cause = error.source();
+        // An `io::Error` leaves the error that it wraps out of `source`.
+        let wrapped = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        cause = wrapped.map(|error| error as &(dyn Error + 'static)).or_else(|| error.source());
     }
     None
 }

@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# prometheus.sh DATA PORT [OUT_OF_ORDER_WINDOW]: in the foreground, scraping nothing, receiving remote write 1.0.
+# prometheus.sh DATA PORT [OUT_OF_ORDER_WINDOW [WEB_CONFIG]]: in the foreground, scraping nothing, receiving remote write 1.0.
 # OUT_OF_ORDER_WINDOW (for example 30m): also takes samples that are older than a series' newest by that much.
+# WEB_CONFIG: a file for --web.config.file (TLS, logins).
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
-data="$1" port="$2" window="${3:-}"
+data="$1" port="$2" window="${3:-}" web="${4:-}"
 bin="$(installed prometheus)/bin/prometheus"
 
 mkdir -p "$data"
@@ -14,4 +15,5 @@ mkdir -p "$data"
 # Test data carries event times of any year, so nothing may expire.
 exec "$bin" --config.file="$data/prometheus.yml" --storage.tsdb.path="$data/tsdb" \
   --web.listen-address="127.0.0.1:$port" --web.enable-remote-write-receiver \
-  --storage.tsdb.retention.time=100y --query.lookback-delta=5m --log.level=warn
+  --storage.tsdb.retention.time=100y --query.lookback-delta=5m --log.level=warn \
+  ${web:+--web.config.file="$web"}
