@@ -290,7 +290,8 @@ impl Prometheus {
         Self::start_with(None, None)
     }
 
-    /// Behind TLS and logins, as the file (`--web.config.file`) says. It is read again for every request.
+    /// Behind TLS and logins, as the file (`--web.config.file`) says, which it reads again for every request. May
+    /// answer 503 at first.
     pub fn start_secured(web_config: &Path) -> Self {
         Self::start_with(None, Some(web_config))
     }
@@ -338,7 +339,7 @@ impl Prometheus {
 
     fn is_ready(&self) -> bool {
         if let Some(address) = self.url.strip_prefix("https://") {
-            // It opens its port when its storage is ready.
+            // Who it lets in is the test's business; it may answer 503 for a little longer.
             return TcpStream::connect(address).is_ok();
         }
         request(&self.url, "GET", "/-/ready", &[], "").is_ok_and(|(status, _)| status == 200)
