@@ -114,8 +114,8 @@ impl Running {
         runtime: &Arc<Runtime>,
     ) -> Result<JoinHandle<()>, StartError> {
         let kafka = |error| StartError::Kafka { connector: config.name.clone(), error };
-        let consumer =
-            KafkaConsumer::new(&config.kafka, &config.group, &config.topics).map_err(kafka)?;
+        let consumer = KafkaConsumer::new(&config.kafka, &config.group, &config.topics, number)
+            .map_err(kafka)?;
         let deliveries = Deliveries::new(
             &config.name,
             Arc::clone(runtime),
@@ -141,6 +141,8 @@ impl Running {
             in_flight: sink.in_flight(config.delivery.in_flight),
             ordered: sink.is_ordered(),
             drain: config.delivery.drain,
+            group: config.group.clone(),
+            offsets: config.offsets,
         };
         let (metrics, stop) = (self.metrics.clone(), Arc::clone(&self.stop));
         let (state, stop_all) = (Arc::clone(&self.state), Arc::clone(&self.stop));

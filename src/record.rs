@@ -19,6 +19,11 @@ impl NextOffset {
         Self(done.0 + 1)
     }
 
+    /// The position before everything from an offset on: all before it is done with, or gone.
+    pub fn at(next: Offset) -> Self {
+        Self(next.0)
+    }
+
     /// The number that goes over the wire.
     pub fn get(self) -> i64 {
         self.0

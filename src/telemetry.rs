@@ -22,6 +22,11 @@ pub struct Metrics {
     pub records_rejected: Counter,
     /// Rejected records confirmed in the dead-letter topic.
     pub dead_letters: Counter,
+    /// Records (offsets, so at most as many records) that were never read: deleted in Kafka before,
+    /// or skipped because `offset_out_of_range` is `latest`.
+    pub records_lost: Counter,
+    /// Partitions in which the place to read on from was gone.
+    pub offsets_out_of_range: Counter,
     /// Points (for Prometheus: samples) that the database has acknowledged as durable.
     pub points_written: Counter,
     /// Points that a replay found to be in the database already.
@@ -74,6 +79,16 @@ impl Metrics {
             "tidegate_dead_letters",
             "Rejected records confirmed in the dead-letter topic",
             &self.dead_letters,
+        );
+        counter(
+            "tidegate_records_lost",
+            "Offsets that Kafka no longer held, or that were skipped, before they were read",
+            &self.records_lost,
+        );
+        counter(
+            "tidegate_offsets_out_of_range",
+            "Partitions in which the place to read on from was gone",
+            &self.offsets_out_of_range,
         );
         counter(
             "tidegate_points_written",

@@ -93,6 +93,8 @@ pub struct Connector {
     pub topics: Topics,
     /// Its consumer group; unique among the connectors.
     pub group: String,
+    /// Where to begin and where to go on.
+    pub offsets: Offsets,
     /// Its consumers in this process.
     pub workers: NonZeroUsize,
     /// librdkafka properties: those of `tidegate.yaml`, overlaid by the connector's own. May hold
@@ -119,6 +121,15 @@ pub enum Topics {
     List(Vec<String>),
     /// Starts with `^`, as librdkafka wants it.
     Pattern(String),
+}
+
+/// What to do where there is no place to read on from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Offsets {
+    /// In a partition of which the group has committed nothing.
+    pub start: raw::OffsetOutOfRange,
+    /// Where the place that the group had is gone.
+    pub out_of_range: raw::OffsetOutOfRange,
 }
 
 /// The database and how to reach it.

@@ -45,6 +45,12 @@ pub struct ConnectorFile {
     /// A regular expression (librdkafka's, starting with `^`) for the topics to read; topics that
     /// appear later are picked up.
     pub topics_pattern: Option<String>,
+    /// What to do where the place to read on from is gone: retention has deleted records before they
+    /// were read, a topic was deleted and made again, or an unclean leader election has cut it. The
+    /// log says so, with the topic, the partition and the offsets. (Where a group that has never
+    /// committed begins is librdkafka's `auto.offset.reset`, `earliest` by default.)
+    #[serde(default)]
+    pub offset_out_of_range: OffsetOutOfRange,
     /// The consumer group. Default: `tidegate-` and the connector's name.
     pub group: Option<String>,
     /// Consumers in this process for this connector, each with a thread of its own; all are members
@@ -75,6 +81,19 @@ pub struct ConnectorFile {
 
 fn default_workers() -> u32 {
     1
+}
+
+/// Where to go on when the place to read on from is gone.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OffsetOutOfRange {
+    /// At the oldest record there is. Always safe: what is read twice is the same points again.
+    #[default]
+    Earliest,
+    /// At the end: what is in the partition now is skipped.
+    Latest,
+    /// Nowhere: the connector fails, and nothing is skipped.
+    Stop,
 }
 
 /// A string, number or boolean, taken as the text that was written.

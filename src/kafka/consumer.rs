@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rdkafka::client::ClientContext;
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
@@ -11,33 +11,43 @@ use rdkafka::consumer::{
     BaseConsumer, CommitMode, Consumer as _, ConsumerContext, RebalanceProtocol,
 };
 use rdkafka::message::{BorrowedMessage, Headers as _, Message as _};
-use rdkafka::topic_partition_list::{Offset as LibraryOffset, TopicPartitionList};
-use rdkafka::types::RDKafkaRespErr;
+use rdkafka::topic_partition_list::{
+    Offset as LibraryOffset, TopicPartitionList, TopicPartitionListElem,
+};
+use rdkafka::types::{RDKafkaErrorCode, RDKafkaRespErr};
 use serde::Deserialize;
 use tracing::debug;
 
-use super::{Consumer, Event, KafkaError, PartitionEnd, Properties};
+use super::{Consumer, Event, Extent, KafkaError, PartitionEnd, Place, Properties};
 use crate::config::Topics;
 use crate::record::{Offset, Record, TopicPartition};
 use crate::watermark::Covers;
 
 /// What Tidegate sets where the user does not. Reasons in docs/decisions.md.
 const DEFAULTS: &[(&str, &str)] = &[
-    ("auto.offset.reset", "earliest"),
     ("partition.assignment.strategy", "cooperative-sticky"),
     ("isolation.level", "read_committed"),
     ("fetch.queue.backoff.ms", "50"),
     ("queued.max.messages.kbytes", "16384"),
     ("statistics.interval.ms", "5000"),
+    ("topic.metadata.refresh.interval.ms", "30000"),
     ("client.id", "tidegate"),
 ];
 
 /// What the user can't set, because the promise rests on it.
 const OWNED: &[(&str, &str)] = &[
+    // The worker decides where to go on: librdkafka would jump without a word that reaches anybody.
+    ("auto.offset.reset", "error"),
     ("enable.auto.commit", "false"),
     ("enable.auto.offset.store", "false"),
     ("enable.partition.eof", "false"),
 ];
+
+/// A member of the group must be told apart from the others by its `group.instance.id`.
+const INSTANCE_ID: &str = "group.instance.id";
+
+/// The longest that one question of a look-up may take, and when it begins with no further one.
+const LOOK_UP: Duration = Duration::from_secs(1);
 
 /// One member of a consumer group.
 pub struct KafkaConsumer {
@@ -45,8 +55,14 @@ pub struct KafkaConsumer {
 }
 
 impl KafkaConsumer {
-    /// Connects in the background; errors here are of the configuration only.
-    pub fn new(properties: &Properties, group: &str, topics: &Topics) -> Result<Self, KafkaError> {
+    /// Connects in the background; errors here are of the configuration only. `number` tells this
+    /// member from the others of its process.
+    pub fn new(
+        properties: &Properties,
+        group: &str,
+        topics: &Topics,
+        number: usize,
+    ) -> Result<Self, KafkaError> {
         let mut config = ClientConfig::new();
         for (key, value) in DEFAULTS {
             config.set(*key, *value);
@@ -56,6 +72,11 @@ impl KafkaConsumer {
         }
         for (key, value) in OWNED {
             config.set(*key, *value);
+        }
+        // Two members with one id would fence each other. The number is put to the first, too: its
+        // id must not change with the number of workers.
+        if let Some(id) = config.get(INSTANCE_ID).map(|id| format!("{id}-{number}")) {
+            config.set(INSTANCE_ID, id);
         }
         config.set("group.id", group).set_log_level(RDKafkaLogLevel::Info);
         let consumer: BaseConsumer<Context> = config.create_with_context(Context::default())?;
@@ -90,7 +111,7 @@ impl Consumer for KafkaConsumer {
         }
         match self.consumer.poll(timeout) {
             Some(Ok(message)) => Some(Event::Record(message)),
-            Some(Err(error)) => Some(Event::Failed(error.into())),
+            Some(Err(error)) => Some(self.context().failed(&error)),
             None => self.context().take_event(),
         }
     }
@@ -120,6 +141,52 @@ impl Consumer for KafkaConsumer {
 
     fn resume(&self, partitions: &[TopicPartition]) -> Result<(), KafkaError> {
         Ok(self.consumer.resume(&partition_list(partitions))?)
+    }
+
+    fn look_up(&self, partitions: &[TopicPartition]) -> Result<Vec<Extent>, KafkaError> {
+        let since = Instant::now();
+        let committed = self.consumer.committed_offsets(partition_list(partitions), LOOK_UP)?;
+        let mut extents = Vec::with_capacity(partitions.len());
+        let mut failure = None;
+        for partition in partitions {
+            if since.elapsed() >= LOOK_UP {
+                break;
+            }
+            let found = committed.find_partition(&partition.topic, partition.partition);
+            let known = found.as_ref().map_or(Ok(()), TopicPartitionListElem::error);
+            let range = known.and_then(|()| {
+                let (topic, number) = (&partition.topic, partition.partition);
+                self.consumer.fetch_watermarks(topic, number, LOOK_UP)
+            });
+            match range {
+                Ok((first, end)) => extents.push(Extent {
+                    partition: partition.clone(),
+                    committed: match found.map(|found| found.offset()) {
+                        Some(LibraryOffset::Offset(committed)) => Some(Offset(committed)),
+                        _ => None,
+                    },
+                    first: Offset(first),
+                    end: Offset(end),
+                }),
+                Err(error) => failure = Some(error),
+            }
+        }
+        match failure {
+            Some(error) if extents.is_empty() => Err(error.into()),
+            _ => Ok(extents),
+        }
+    }
+
+    /// A partition without a place is out of its fetcher, so that a seek is refused
+    /// (`rd_kafka_toppar_seek`); taken away and given back it starts anew.
+    fn go_to(&self, moved: &[Place], others: &[Place]) -> Result<(), KafkaError> {
+        let mut list = place_list(moved)?;
+        if let RebalanceProtocol::Cooperative = self.consumer.rebalance_protocol() {
+            self.consumer.incremental_unassign(&list)?;
+            return Ok(self.consumer.incremental_assign(&list)?);
+        }
+        add_places(&mut list, others)?;
+        Ok(self.consumer.assign(&list)?)
     }
 
     fn commit(&self, offsets: &Covers) -> Result<(), KafkaError> {
@@ -176,6 +243,8 @@ struct Context {
     /// Holds at most what one poll brings: a rebalance, an error, statistics.
     events: Mutex<VecDeque<Pending>>,
     any: AtomicBool,
+    /// What librdkafka says of the error that the poll at hand is about to return.
+    reason: Mutex<Option<String>>,
 }
 
 /// The events that carry no record.
@@ -184,7 +253,7 @@ enum Pending {
     Revoked { partitions: Vec<TopicPartition>, lost: bool },
     Committed(Result<(), KafkaError>),
     Ends(Vec<PartitionEnd>),
-    Failed(KafkaError),
+    Idle(Vec<TopicPartition>),
 }
 
 impl Context {
@@ -205,8 +274,22 @@ impl Context {
             Pending::Revoked { partitions, lost } => Event::Revoked { partitions, lost },
             Pending::Committed(result) => Event::Committed(result),
             Pending::Ends(ends) => Event::Ends(ends),
-            Pending::Failed(error) => Event::Failed(error),
+            Pending::Idle(partitions) => Event::Idle(partitions),
         })
+    }
+
+    fn failed<R>(&self, error: &rdkafka::error::KafkaError) -> Event<R> {
+        let reason = self.reason.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let code = error.rdkafka_error_code();
+        if code == Some(RDKafkaErrorCode::AutoOffsetReset) {
+            debug!(reason, "no place to read on from");
+            return Event::NoPlace;
+        }
+        // A consumer's fatal errors have this code, but not librdkafka's mark of a fatal error.
+        let fatal = matches!(error, rdkafka::error::KafkaError::MessageConsumptionFatal(_))
+            || code == Some(RDKafkaErrorCode::Fatal);
+        let reason = reason.filter(|reason| !reason.is_empty());
+        Event::Failed(KafkaError { reason: reason.unwrap_or_else(|| error.to_string()), fatal })
     }
 }
 
@@ -215,15 +298,18 @@ impl ClientContext for Context {
         super::pass_on_log(level, facility, message);
     }
 
-    fn error(&self, error: rdkafka::error::KafkaError, reason: &str) {
-        let mut error = KafkaError::from(error);
-        error.reason = format!("{}: {reason}", error.reason);
-        self.push(Pending::Failed(error));
+    /// The same poll returns the error itself, without its reason.
+    fn error(&self, _: rdkafka::error::KafkaError, reason: &str) {
+        let mut last = self.reason.lock().unwrap_or_else(PoisonError::into_inner);
+        *last = Some(reason.to_owned());
     }
 
     fn stats_raw(&self, statistics: &[u8]) {
         match serde_json::from_slice::<Statistics>(statistics) {
-            Ok(statistics) => self.push(Pending::Ends(statistics.ends())),
+            Ok(statistics) => {
+                self.push(Pending::Idle(statistics.idle()));
+                self.push(Pending::Ends(statistics.ends()));
+            }
             Err(error) => debug!(%error, "librdkafka's statistics can't be read"),
         }
     }
@@ -281,7 +367,7 @@ impl ConsumerContext for Context {
     }
 }
 
-/// The part of librdkafka's statistics (its STATISTICS.md) that the lag needs.
+/// The part of librdkafka's statistics (its STATISTICS.md) that Tidegate needs.
 #[derive(Deserialize)]
 struct Statistics {
     #[serde(default)]
@@ -295,14 +381,27 @@ struct TopicStatistics {
 }
 
 #[derive(Deserialize)]
-#[expect(clippy::struct_field_names, reason = "the names are librdkafka's")]
 struct PartitionStatistics {
     lo_offset: i64,
     ls_offset: i64,
     committed_offset: i64,
+    fetch_state: String,
 }
 
 impl Statistics {
+    /// Those that librdkafka has not begun to fetch, or has given up.
+    fn idle(&self) -> Vec<TopicPartition> {
+        let mut idle = Vec::new();
+        for (topic, statistics) in &self.topics {
+            let none = |p: &PartitionStatistics| matches!(&*p.fetch_state, "none" | "stopped");
+            let partitions = statistics.partitions.iter();
+            idle.extend(partitions.filter(|(number, p)| **number >= 0 && none(p)).map(
+                |(number, _)| TopicPartition { topic: topic.as_str().into(), partition: *number },
+            ));
+        }
+        idle
+    }
+
     /// Negative numbers mean "not known yet".
     fn ends(self) -> Vec<PartitionEnd> {
         let mut ends = Vec::new();
@@ -333,6 +432,20 @@ fn partition_list(partitions: &[TopicPartition]) -> TopicPartitionList {
         list.add_partition(&partition.topic, partition.partition);
     }
     list
+}
+
+fn place_list(places: &[Place]) -> Result<TopicPartitionList, KafkaError> {
+    let mut list = TopicPartitionList::with_capacity(places.len());
+    add_places(&mut list, places)?;
+    Ok(list)
+}
+
+fn add_places(list: &mut TopicPartitionList, places: &[Place]) -> Result<(), KafkaError> {
+    for (partition, offset) in places {
+        let offset = offset.map_or(LibraryOffset::Stored, |next| LibraryOffset::Offset(next.0));
+        list.add_partition_offset(&partition.topic, partition.partition, offset)?;
+    }
+    Ok(())
 }
 
 fn offset_list(offsets: &Covers) -> Result<TopicPartitionList, KafkaError> {

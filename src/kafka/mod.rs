@@ -34,7 +34,8 @@ pub trait Consumer {
     /// every `max.poll.interval.ms`, also while partitions are paused.
     fn poll(&self, timeout: Duration) -> Option<Event<Self::Record<'_>>>;
 
-    /// Accepts partitions that [`Event::Assigned`] has brought; records come only after this.
+    /// Accepts partitions that [`Event::Assigned`] has brought; records come only after this, from
+    /// what the group has committed.
     fn assign(&self, partitions: &[TopicPartition]) -> Result<(), KafkaError>;
 
     /// Lets partitions go that [`Event::Revoked`] has named; the group waits for this.
@@ -44,6 +45,15 @@ pub trait Consumer {
     fn pause(&self, partitions: &[TopicPartition]) -> Result<(), KafkaError>;
 
     fn resume(&self, partitions: &[TopicPartition]) -> Result<(), KafkaError>;
+
+    /// Looks up what the group has committed and what the brokers hold. Takes a second or a little
+    /// more, and what could not be looked up in it is missing from the answer; an error means that
+    /// nothing could.
+    fn look_up(&self, partitions: &[TopicPartition]) -> Result<Vec<Extent>, KafkaError>;
+
+    /// Goes on elsewhere in some of the owned partitions. What was fetched of them before is thrown
+    /// away. `others` are the rest of what is owned, with the next offset of each where one is known.
+    fn go_to(&self, moved: &[Place], others: &[Place]) -> Result<(), KafkaError>;
 
     /// Begins to commit; [`Event::Committed`] says how it ended.
     fn commit(&self, offsets: &Covers) -> Result<(), KafkaError>;
@@ -68,6 +78,11 @@ pub enum Event<R> {
     Committed(Result<(), KafkaError>),
     /// Where each assigned partition ends.
     Ends(Vec<PartitionEnd>),
+    /// There is no place to read on from in one of the owned partitions (the client library doesn't
+    /// say in which): the group has committed none, or the brokers don't hold it. It stands still.
+    NoPlace,
+    /// Partitions that are not being fetched at the moment.
+    Idle(Vec<TopicPartition>),
     /// Something went wrong; the client library repeats what can be repeated.
     Failed(KafkaError),
 }
@@ -81,6 +96,20 @@ pub struct PartitionEnd {
     /// What the group has committed, if anything, else where the partition begins.
     pub committed: Offset,
 }
+
+/// What the brokers hold of a partition, and what the group has committed of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Extent {
+    pub partition: TopicPartition,
+    pub committed: Option<Offset>,
+    /// The oldest offset that can be read.
+    pub first: Offset,
+    /// The offset that the next record to be produced will get.
+    pub end: Offset,
+}
+
+/// A partition and the offset to read next; `None` for what the group has committed.
+pub type Place = (TopicPartition, Option<Offset>);
 
 /// An error of the client library or a broker.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -4,11 +4,12 @@ use std::collections::HashMap;
 
 use tokio::time::Instant;
 
+use super::partitions::Partitions;
 use crate::batch::RecordIndex;
 use crate::dead_letter::Reject;
 use crate::point::Timestamp;
 use crate::record::{Offset, Record, TopicPartition};
-use crate::watermark::{BatchId, Covers};
+use crate::watermark::BatchId;
 
 /// What is kept of a batch until it is done.
 pub(super) struct Flight<R> {
@@ -43,7 +44,7 @@ impl<R: Record> Flight<R> {
     pub(super) fn refuse(
         &mut self,
         index: RecordIndex,
-        covers: &Covers,
+        partitions: &mut Partitions,
     ) -> Option<(TopicPartition, Offset)> {
         if self.letters.contains_key(&index) {
             return None;
@@ -52,10 +53,9 @@ impl<R: Record> Flight<R> {
         let partition =
             TopicPartition { topic: record.topic().into(), partition: record.partition() };
         let offset = record.offset();
-        covers.contains_key(&partition).then(|| {
-            self.letters.insert(index, None);
-            (partition, offset)
-        })
+        partitions.find(&partition.topic, partition.partition)?;
+        self.letters.insert(index, None);
+        Some((partition, offset))
     }
 
     pub(super) fn letter_sent(&mut self, record: RecordIndex, reject: Reject) {

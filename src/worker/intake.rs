@@ -115,7 +115,8 @@ impl<R: Record> Intake<R> {
         self.records.push(record);
     }
 
-    fn count(&mut self) {
+    /// There is one more record in the open batch, or something else that it stands for.
+    pub(super) fn count(&mut self) {
         self.taken += 1;
         if self.opened_at.is_none() {
             self.opened_at = Some(Instant::now());

@@ -8,6 +8,7 @@ mod flight;
 mod intake;
 mod letters;
 mod partitions;
+mod place;
 mod pressure;
 #[cfg(test)]
 mod tests;
@@ -20,7 +21,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::time::Instant;
-use tracing::{error, warn};
+use tracing::{error, info, warn};
 
 use crate::config;
 use crate::dead_letter::{Reject, Stage};
@@ -34,8 +35,10 @@ use crate::watermark::{BatchId, Watermark};
 use flight::{Flight, Letter};
 use intake::{Intake, Taken};
 use partitions::Partitions;
+use place::LookUp;
 
 pub use intake::Transform;
+pub use place::LostPlace;
 
 /// The longest that the loop waits in one place, and so the delay until a stop is seen.
 const TURN: Duration = Duration::from_millis(100);
@@ -43,6 +46,9 @@ const TURN: Duration = Duration::from_millis(100);
 const RECORDS_A_TURN: usize = 256;
 /// In an outage there is little hope that a revoked partition's batches end in time.
 const DRAIN_IN_OUTAGE: Duration = Duration::from_secs(1);
+
+/// A first assignment that takes longer than this is worth a line in the log.
+const WAITING_IS_LONG: Duration = Duration::from_secs(10);
 
 /// What a worker needs to know besides its consumer, its sink and its dead letters.
 #[derive(Debug, Clone)]
@@ -57,6 +63,9 @@ pub struct Settings {
     /// the next is written, so that a repeat after a crash is at most one batch.
     pub ordered: bool,
     pub drain: Duration,
+    /// The consumer group's name, for the log.
+    pub group: String,
+    pub offsets: config::Offsets,
 }
 
 /// How a worker has ended.
@@ -72,6 +81,10 @@ pub enum Outcome {
 pub enum Failure {
     /// A record was rejected, and no dead-letter topic is named.
     Record { partition: TopicPartition, offset: Offset, reject: Reject },
+    /// The place to read on from is gone, and the configuration says to stop then.
+    OutOfRange(LostPlace),
+    /// The group has no place in a partition, and the configuration says to stop then.
+    NoStart { partition: TopicPartition },
     /// Kafka has ended this client for good.
     Kafka(String),
 }
@@ -94,6 +107,10 @@ pub struct Worker<'c, C: Consumer, D, W> {
     blocked_since: Option<Instant>,
     paused: bool,
     next_commit: Instant,
+    look_up: LookUp,
+    /// Since when this member has waited for its first partitions; `None` once the log has it, or
+    /// they have come.
+    waiting_since: Option<Instant>,
     failure: Option<Failure>,
 }
 
@@ -138,6 +155,8 @@ impl<'c, C: Consumer, D: DeadLetterTopic, W: Write> Worker<'c, C, D, W> {
             blocked_since: None,
             paused: false,
             next_commit: Instant::now(),
+            look_up: LookUp::default(),
+            waiting_since: Some(Instant::now()),
             failure: None,
         }
     }
@@ -151,6 +170,8 @@ impl<'c, C: Consumer, D: DeadLetterTopic, W: Write> Worker<'c, C, D, W> {
             } else {
                 self.poll();
             }
+            self.place_if_due();
+            self.say_if_waiting();
             // Before the next batch: an ordered sink's is not written until this one is committed.
             self.commit_if_due();
             self.submit_if_due();
@@ -211,12 +232,15 @@ impl<'c, C: Consumer, D: DeadLetterTopic, W: Write> Worker<'c, C, D, W> {
                 let lag = self.partitions.take_ends(&ends);
                 self.shares.lag.set(lag);
             }
+            Event::NoPlace => self.no_place(),
+            Event::Idle(partitions) => self.take_idle(&partitions),
             Event::Failed(error) => self.kafka_failed(error),
         }
     }
 
     fn assigned(&mut self, partitions: &[TopicPartition]) {
         self.metrics.rebalances.inc();
+        self.waiting_since = None;
         self.report(self.consumer.assign(partitions), "accepting partitions");
         self.partitions.add(partitions);
         if self.paused {
@@ -244,6 +268,21 @@ impl<'c, C: Consumer, D: DeadLetterTopic, W: Write> Worker<'c, C, D, W> {
         self.report(self.consumer.unassign(partitions), "letting partitions go");
         self.shares.partitions.set(self.partitions.len());
         self.shares.lag.set(self.partitions.lag());
+    }
+
+    /// A start that is silent for long looks like one that hangs.
+    fn say_if_waiting(&mut self) {
+        if self.waiting_since.is_some_and(|since| since.elapsed() >= WAITING_IS_LONG) {
+            self.waiting_since = None;
+            info!(
+                connector = self.settings.connector,
+                group = self.settings.group,
+                worker = self.settings.number,
+                "still waiting for partitions: perhaps a member that was killed counts as alive \
+                 until its session.timeout.ms is over, or there are more members than partitions, \
+                 or the topics don't exist yet"
+            );
+        }
     }
 
     fn kafka_failed(&mut self, error: KafkaError) {
@@ -293,7 +332,7 @@ impl<'c, C: Consumer, D: DeadLetterTopic, W: Write> Worker<'c, C, D, W> {
 
     fn take_delivered(&mut self, id: BatchId, delivered: Delivered) {
         self.metrics.points_written.inc_by(delivered.written as u64);
-        let Some((flight, covers)) = self.watermark.get_mut(id) else {
+        let Some((flight, _)) = self.watermark.get_mut(id) else {
             return;
         };
         flight.writing = false;
@@ -303,7 +342,8 @@ impl<'c, C: Consumer, D: DeadLetterTopic, W: Write> Worker<'c, C, D, W> {
                 stored_before += 1;
                 continue;
             }
-            let Some((partition, offset)) = flight.refuse(refused.record, covers) else {
+            let Some((partition, offset)) = flight.refuse(refused.record, &mut self.partitions)
+            else {
                 continue;
             };
             self.metrics.records_rejected.inc();
@@ -396,6 +436,14 @@ impl fmt::Display for Failure {
                 "the record at {partition} offset {offset} was rejected: {}; name a dead_letter topic \
                  to set such records aside and go on",
                 reject.reason
+            ),
+            Self::OutOfRange(lost) => {
+                write!(f, "{lost}; set `offset_out_of_range` to `earliest` or `latest` to go on")
+            }
+            Self::NoStart { partition } => write!(
+                f,
+                "the group has committed no offset in {partition}, and `auto.offset.reset` is \
+                 `error`; set it to `earliest` or `latest` to begin"
             ),
             Self::Kafka(reason) => write!(f, "Kafka: {reason}"),
         }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::kafka::PartitionEnd;
+use crate::kafka::{PartitionEnd, Place};
 use crate::record::{NextOffset, Offset, TopicPartition};
 use crate::watermark::Covers;
 
@@ -24,9 +24,26 @@ pub(super) struct Partitions {
     repeat_limit: usize,
 }
 
+/// Whether a partition is read at all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Doubt {
+    None,
+    /// Some partition has no place to read on from; it may be this one.
+    Perhaps,
+    /// This one stands still.
+    Certain,
+}
+
 #[derive(Debug)]
 struct Owned {
     name: TopicPartition,
+    /// The offset to be read next. `None` before the first record since the assignment.
+    position: Option<Offset>,
+    doubt: Doubt,
+    /// It was not being fetched when last looked at.
+    idle: bool,
+    /// Offsets below this may have been written already: reading was set back behind it.
+    repeat_below: Offset,
     /// The position after the last record in the open batch.
     open: Option<NextOffset>,
     /// The position that the last commit, sent or confirmed, stands for.
@@ -57,7 +74,17 @@ impl Partitions {
             self.by_number.entry(name.partition).or_default().push(index);
             self.owned.insert(
                 index,
-                Owned { name: name.clone(), open: None, durable: None, taken: 0, end: None },
+                Owned {
+                    name: name.clone(),
+                    position: None,
+                    doubt: Doubt::None,
+                    idle: false,
+                    repeat_below: Offset(0),
+                    open: None,
+                    durable: None,
+                    taken: 0,
+                    end: None,
+                },
             );
         }
     }
@@ -101,13 +128,76 @@ impl Partitions {
         let Some(owned) = self.owned.get_mut(&index) else {
             return;
         };
-        if owned.open.replace(NextOffset::after(offset)).is_none() {
+        let next = NextOffset::after(offset);
+        owned.position = Some(Offset(next.get()));
+        if owned.open.replace(next).is_none() {
             self.open.push(index);
         }
         if owned.taken < self.repeat_limit {
             owned.taken += 1;
             self.perhaps_repeat = true;
+        } else if offset < owned.repeat_below {
+            self.perhaps_repeat = true;
         }
+    }
+
+    /// Reading goes on at this offset. The open batch stands for all before it.
+    pub(super) fn placed(&mut self, partition: &TopicPartition, at: Offset) {
+        let Some(index) = self.find(&partition.topic, partition.partition) else {
+            return;
+        };
+        let Some(owned) = self.owned.get_mut(&index) else {
+            return;
+        };
+        owned.position = Some(at);
+        if owned.open.replace(NextOffset::at(at)).is_none() {
+            self.open.push(index);
+        }
+    }
+
+    /// Another history of the partition begins: nothing of the old one may be committed. All that
+    /// stands below `repeat_below` may be in the database already.
+    pub(super) fn begin_anew(&mut self, partition: &TopicPartition, repeat_below: Offset) {
+        self.add(std::slice::from_ref(partition));
+        if let Some(owned) = self.owned_mut(partition) {
+            owned.repeat_below = repeat_below;
+        }
+    }
+
+    /// Any of the partitions may have no place to read on from.
+    pub(super) fn doubt_all(&mut self) {
+        for owned in self.owned.values_mut().filter(|owned| owned.doubt == Doubt::None) {
+            owned.doubt = Doubt::Perhaps;
+        }
+    }
+
+    /// Takes in which partitions are not being fetched. One that was not the last time, either,
+    /// stands still; once may be its start.
+    pub(super) fn take_idle(&mut self, idle: &[TopicPartition]) {
+        for owned in self.owned.values_mut() {
+            let was = std::mem::replace(&mut owned.idle, idle.contains(&owned.name));
+            if was && owned.idle {
+                owned.doubt = Doubt::Certain;
+            }
+        }
+    }
+
+    /// What is known of this partition's place now; it is looked at anew from here on.
+    pub(super) fn settle(&mut self, partition: &TopicPartition) -> (Option<Offset>, Doubt) {
+        let Some(owned) = self.owned_mut(partition) else {
+            return (None, Doubt::None);
+        };
+        owned.idle = false;
+        (owned.position, std::mem::replace(&mut owned.doubt, Doubt::None))
+    }
+
+    pub(super) fn in_doubt(&self) -> Vec<TopicPartition> {
+        let in_doubt = self.owned.values().filter(|owned| owned.doubt != Doubt::None);
+        in_doubt.map(|owned| owned.name.clone()).collect()
+    }
+
+    pub(super) fn places(&self) -> Vec<Place> {
+        self.owned.values().map(|owned| (owned.name.clone(), owned.position)).collect()
     }
 
     /// The offsets that the open batch stands for; the next batch begins.

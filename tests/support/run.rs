@@ -213,8 +213,8 @@ impl Message {
 /// A topic that is one test's own.
 pub struct Topic<'k> {
     pub name: String,
-    partitions: i32,
-    kafka: &'k Kafka,
+    pub partitions: i32,
+    pub kafka: &'k Kafka,
 }
 
 impl<'k> Topic<'k> {

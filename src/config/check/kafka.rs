@@ -195,15 +195,85 @@ pub(super) fn properties(checker: &mut Checker<'_>, shared: Option<&Process>) ->
     properties
 }
 
+/// Where a group that has committed nothing begins: librdkafka's own property, in its spellings.
+pub(super) fn start(
+    checker: &mut Checker<'_>,
+    properties: &Properties,
+) -> Option<raw::OffsetOutOfRange> {
+    let Some(value) = properties.get("auto.offset.reset") else {
+        return Some(raw::OffsetOutOfRange::Earliest);
+    };
+    match value.expose().trim() {
+        "earliest" | "smallest" | "beginning" => Some(raw::OffsetOutOfRange::Earliest),
+        "latest" | "largest" | "end" => Some(raw::OffsetOutOfRange::Latest),
+        "error" => Some(raw::OffsetOutOfRange::Stop),
+        _ => {
+            checker.wrong(
+                &["kafka", "auto.offset.reset"],
+                "`auto.offset.reset` must be `earliest`, `latest` or `error`",
+            );
+            None
+        }
+    }
+}
+
+/// How long a member of the group may be silent: what is not given is librdkafka's.
+const SESSION: (&str, u64) = ("session.timeout.ms", 45_000);
+const POLL_INTERVAL: (&str, u64) = ("max.poll.interval.ms", 300_000);
+
+/// What librdkafka or the group's broker would refuse only at the start, or not at all.
+pub(super) fn membership(checker: &mut Checker<'_>, properties: &Properties) {
+    let is = |property: &str, wanted: &str| {
+        let value = properties.get(property).map(|value| value.expose().trim());
+        value.is_some_and(|value| value.eq_ignore_ascii_case(wanted))
+    };
+    if is("group.protocol", "consumer") {
+        checker.wrong_key(
+            &["kafka", "group.protocol"],
+            "`group.protocol: consumer` is not supported: the session's time-out is the broker's \
+             then, and nobody can check that `delivery.drain` is shorter; leave it out, or write \
+             `classic`",
+        );
+    }
+    let (session, poll) = (millis(properties, SESSION), millis(properties, POLL_INTERVAL));
+    if let (Some(session), Some(poll)) = (session, poll)
+        && poll < session
+    {
+        let other = if checker.node(&["kafka", POLL_INTERVAL.0]).is_some() {
+            POLL_INTERVAL.0
+        } else {
+            SESSION.0
+        };
+        checker.wrong(
+            &["kafka", other],
+            "`max.poll.interval.ms` (5m by default) must not be shorter than `session.timeout.ms` \
+             (45s by default): librdkafka refuses that",
+        );
+    }
+    let statistics = properties.get("statistics.interval.ms").map(|value| value.expose().trim());
+    let limits = 100..=60_000;
+    if statistics.is_some_and(|value| value.parse::<u64>().is_ok_and(|ms| !limits.contains(&ms))) {
+        checker.wrong(
+            &["kafka", "statistics.interval.ms"],
+            "`statistics.interval.ms` must be from 100 to 60000: partitions that stand still are \
+             found by the statistics",
+        );
+    }
+}
+
+/// `None` where the value is no whole number: that is librdkafka's to refuse.
+fn millis(properties: &Properties, (name, default): (&str, u64)) -> Option<u64> {
+    properties.get(name).map_or(Some(default), |value| value.expose().trim().parse().ok())
+}
+
 /// A drain that outlasts the session would commit for partitions that others own by then.
 pub(super) fn drain(checker: &mut Checker<'_>, drain: &str, properties: &Properties) {
     let Ok(drain) = humantime::parse_duration(drain) else {
         return;
     };
-    for (property, default) in [("session.timeout.ms", 45_000), ("max.poll.interval.ms", 300_000)] {
-        let millis =
-            properties.get(property).map_or(Some(default), |v| v.expose().trim().parse().ok());
-        let Some(limit) = millis.map(Duration::from_millis).filter(|limit| drain >= *limit) else {
+    for (property, default) in [SESSION, POLL_INTERVAL] {
+        let limit = millis(properties, (property, default)).map(Duration::from_millis);
+        let Some(limit) = limit.filter(|limit| drain >= *limit) else {
             continue;
         };
         // Beside whichever of the two is written in this file.

@@ -17,7 +17,7 @@ use super::expand::Expansion;
 use super::plain::Type;
 use super::source::{Source, Span};
 use super::tree::{Node, Scalar, Value};
-use super::{BatchLimits, Connector, Delivery, Process, Sink, raw};
+use super::{BatchLimits, Connector, Delivery, Offsets, Process, Sink, raw};
 
 /// A file that fits its schema, and what is wrong with it all the same.
 pub(super) struct Checker<'a> {
@@ -151,6 +151,8 @@ pub(super) fn connector(
     let batch = batch(&raw.batch, checker);
     let delivery = delivery(&raw.delivery, checker, sink.as_ref());
     kafka::drain(checker, &raw.delivery.drain, &kafka);
+    kafka::membership(checker, &kafka);
+    let start = kafka::start(checker, &kafka);
     if !checker.findings.is_empty() {
         return None;
     }
@@ -159,6 +161,7 @@ pub(super) fn connector(
         file,
         topics: topics?,
         group: group?,
+        offsets: Offsets { start: start?, out_of_range: raw.offset_out_of_range },
         workers: NonZeroUsize::new(raw.workers as usize)?,
         kafka,
         format: raw.decode,

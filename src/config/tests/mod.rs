@@ -201,6 +201,19 @@ fn a_short_connector_takes_the_defaults() {
 }
 
 #[test]
+fn where_a_group_begins_is_said_in_the_words_of_librdkafka() {
+    use raw::OffsetOutOfRange::{Earliest, Latest, Stop};
+    let words = [("earliest", Earliest), ("end", Latest), ("largest", Latest), ("error", Stop)];
+    for (word, start) in words {
+        let kafka = format!("kafka: {{ auto.offset.reset: {word} }}\noffset_out_of_range: stop\n");
+        let connector = text("x.yaml", &format!("{kafka}{SMALL}")).unwrap();
+        assert_eq!(connector.offsets, Offsets { start, out_of_range: Stop }, "{word}");
+    }
+    let unset = text("x.yaml", SMALL).unwrap().offsets;
+    assert_eq!(unset, Offsets { start: Earliest, out_of_range: Earliest });
+}
+
+#[test]
 fn brokers_must_be_named_somewhere() {
     let text = "topics: [a]\npoint: { measurement: m, fields: { f: f } }\n\
                 sink: { prometheus: { url: 'http://vm/write' } }\n";

@@ -1,5 +1,6 @@
 //! The loop without a broker and in virtual time.
 
+mod place;
 mod world;
 
 use std::time::Duration;

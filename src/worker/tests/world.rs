@@ -12,13 +12,15 @@ use tokio::sync::mpsc::UnboundedSender;
 use tokio::time::Instant;
 
 use crate::batch::Batch;
-use crate::config::raw::{FieldKind, Precision};
-use crate::config::{BatchLimits, Delivery};
+use crate::config::raw::{FieldKind, OffsetOutOfRange, Precision};
+use crate::config::{BatchLimits, Delivery, Offsets};
 use crate::dead_letter::Header;
 use crate::decode::Decoder;
 use crate::deliver::{Deliveries, Settled};
 use crate::encode::{Encoder, LineProtocol};
-use crate::kafka::{Consumer, DeadLetterTopic, Event, KafkaError, LetterId};
+use crate::kafka::{
+    Consumer, DeadLetterTopic, Event, Extent, KafkaError, LetterId, Place as KafkaPlace,
+};
 use crate::map::{Field, Mapping, Piece, Plan, Source, Template, TimeSource};
 use crate::record::{Offset, Record, TopicPartition};
 use crate::sink::{SinkError, Write};
@@ -192,6 +194,11 @@ pub(super) struct FakeKafka {
     stop: Arc<AtomicBool>,
     /// Records that need neither a point nor a letter.
     excluded: BTreeSet<Place>,
+    /// The next offset of each partition: nothing beyond may be committed.
+    next: RefCell<BTreeMap<TopicPartition, i64>>,
+    extents: Vec<Extent>,
+    look_up_failures: Cell<usize>,
+    pub moves: RefCell<Vec<KafkaPlace>>,
 }
 
 impl Consumer for FakeKafka {
@@ -232,6 +239,23 @@ impl Consumer for FakeKafka {
         Ok(())
     }
 
+    fn look_up(&self, partitions: &[TopicPartition]) -> Result<Vec<Extent>, KafkaError> {
+        if self.look_up_failures.get() > 0 {
+            self.look_up_failures.set(self.look_up_failures.get() - 1);
+            return Err(KafkaError { reason: "brokers are down".into(), fatal: false });
+        }
+        let asked = self.extents.iter().filter(|extent| partitions.contains(&extent.partition));
+        Ok(asked.cloned().collect())
+    }
+
+    fn go_to(&self, moved: &[KafkaPlace], _: &[KafkaPlace]) -> Result<(), KafkaError> {
+        for (partition, at) in moved {
+            self.next.borrow_mut().insert(partition.clone(), at.unwrap().0);
+        }
+        self.moves.borrow_mut().extend_from_slice(moved);
+        Ok(())
+    }
+
     fn commit(&self, offsets: &Covers) -> Result<(), KafkaError> {
         self.commit_and_wait(offsets)
     }
@@ -241,6 +265,8 @@ impl Consumer for FakeKafka {
         let mut ledger = self.ledger.lock().unwrap();
         for (partition, next) in offsets {
             assert!(self.owned.borrow().contains(partition), "a commit for a partition not owned");
+            let read = self.next.borrow().get(partition).copied();
+            assert!(read.is_some_and(|read| next.get() <= read), "{next:?} of {read:?} committed");
             for offset in 0..next.get() {
                 let place = (partition.partition, offset);
                 assert!(
@@ -274,6 +300,11 @@ impl FakeKafka {
             {
                 None
             }
+            Event::Record(record) => {
+                let next = record.offset + 1;
+                self.next.borrow_mut().insert(partition(record.partition), next);
+                Some(event)
+            }
             _ => Some(event),
         }
     }
@@ -291,6 +322,12 @@ pub(super) struct Scenario {
     pub batch_points: usize,
     /// What an earlier life of the worker has stored, without having committed it.
     pub stored_before: Vec<Place>,
+    /// What a look-up finds.
+    pub extents: Vec<Extent>,
+    pub look_up_failures: usize,
+    pub out_of_range: OffsetOutOfRange,
+    /// Offsets that Kafka no longer holds.
+    pub gone: Vec<Place>,
 }
 
 impl Scenario {
@@ -308,6 +345,10 @@ impl Scenario {
             in_flight: 4,
             batch_points: 10,
             stored_before: Vec::new(),
+            extents: Vec::new(),
+            look_up_failures: 0,
+            out_of_range: OffsetOutOfRange::Earliest,
+            gone: Vec::new(),
         }
     }
 
@@ -334,7 +375,11 @@ impl Scenario {
             runtime: Arc::clone(&runtime),
             ledger: Arc::clone(&ledger),
             start,
-            excluded: excluded.collect(),
+            excluded: excluded.chain(self.gone).collect(),
+            next: RefCell::default(),
+            extents: self.extents,
+            look_up_failures: Cell::new(self.look_up_failures),
+            moves: RefCell::default(),
             script: RefCell::new(self.events.into()),
             owned: RefCell::default(),
             paused: RefCell::default(),
@@ -359,7 +404,8 @@ impl Scenario {
             runtime: Arc::clone(&runtime),
             failures: Cell::new(self.letter_failures),
         });
-        let settings = settings(self.batch_points, self.in_flight, self.ordered);
+        let mut settings = settings(self.batch_points, self.in_flight, self.ordered);
+        settings.offsets.out_of_range = self.out_of_range;
         let worker = Worker::new(
             settings,
             &kafka,
@@ -375,6 +421,7 @@ impl Scenario {
             outcome,
             ledger,
             metrics,
+            moves: kafka.moves.take(),
             pauses: kafka.pauses.get(),
             longest_gap: kafka.longest_gap.get(),
             took: start.elapsed(),
@@ -388,6 +435,8 @@ pub(super) struct Report {
     pub outcome: Outcome,
     pub ledger: Ledger,
     pub metrics: Metrics,
+    /// Where the worker has gone on elsewhere.
+    pub moves: Vec<KafkaPlace>,
     pub pauses: usize,
     pub longest_gap: Duration,
     pub took: Duration,
@@ -428,6 +477,11 @@ fn settings(points: usize, in_flight: usize, ordered: bool) -> Settings {
         in_flight: if ordered { 1 } else { in_flight }.try_into().unwrap(),
         ordered,
         drain: Duration::from_secs(20),
+        group: "test".into(),
+        offsets: Offsets {
+            start: OffsetOutOfRange::Earliest,
+            out_of_range: OffsetOutOfRange::Earliest,
+        },
     }
 }
 
