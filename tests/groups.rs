@@ -130,9 +130,9 @@ fn add_partitions(kafka: &Kafka, topic: &str, count: usize) {
     let new = NewPartitions::new(topic, count);
     let answer =
         wait_for(admin(kafka).create_partitions([&new], &AdminOptions::new())).expect("an answer");
-    answer.into_iter().for_each(|result| {
+    for result in answer {
         result.expect("new partitions");
-    });
+    }
 }
 
 /// Deletes a topic and makes it again, as soon as the broker lets it.
