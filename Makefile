@@ -12,7 +12,7 @@ with = PATH="$$($(INSTALL) --where $(1))/bin:$$PATH"
 # nextest refuses a filter that names no existing binary.
 without_conformance = $(if $(wildcard tests/conformance_*.rs),-E 'not binary(/^conformance_/)')
 
-.PHONY: help build-deps build demo test test-unit conformance bench lint audit hooks
+.PHONY: help build-deps build demo test test-unit conformance chaos bench lint audit hooks
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -42,6 +42,16 @@ conformance: ## The same suite over every database (builds InfluxDB 2 once, abou
 	@$(INSTALL) build-deps cargo-nextest matrix
 	@TIDEGATE_STACK="kafka victoria-metrics prometheus influxdb2" $(call with,cargo-nextest) \
 		tests/stack/run.sh cargo nextest run --locked --profile ci -E 'binary(/^conformance_/)'
+
+# First the binary that is wrong on purpose, then the right one, which stays where `cargo build` leaves it.
+chaos: ## Every fault at once, for SECONDS (60); SEED repeats a run's choices (default: another each time)
+	@$(INSTALL) build-deps cargo-nextest kafka prometheus influxdb2
+	cargo build --locked --features commit-before-write
+	@mkdir -p $(TARGET)/chaos
+	@cp $(TARGET)/debug/tidegate $(TARGET)/chaos/tidegate-commit-before-write
+	@TIDEGATE_CHAOS_SECONDS=$(or $(SECONDS),60) $(if $(SEED),TIDEGATE_SEED=$(SEED)) \
+		TIDEGATE_COMMITS_FIRST=$(abspath $(TARGET))/chaos/tidegate-commit-before-write \
+		$(call with,cargo-nextest) cargo nextest run --locked --test chaos --no-capture --run-ignored all
 
 bench: build-deps ## Tidegate beside a bare consumer, on a real Kafka (messages per CPU-second)
 	@$(INSTALL) kafka

@@ -115,7 +115,7 @@ fn deliver_through_kills(target: &Target<'_>) -> Arc<Messages> {
     let kafka = stack::shared_kafka();
     let topic = format!("lose-nothing-{}-{}", std::process::id(), messages.first_at);
     kafka.create_topic(&topic, PARTITIONS.cast_signed());
-    let database = proxy::Database::all_or_nothing(target.database, target.decode);
+    let database = proxy::Database { url: target.database.to_owned(), decode: target.decode };
     let proxy = Proxy::start(database, target.a_point, random.fork());
     let proxy = Arc::new(proxy);
     let folder = tempfile::tempdir().expect("a temporary folder");

@@ -302,6 +302,8 @@ impl<'c, C: Consumer, D: DeadLetterTopic, W: Write> Worker<'c, C, D, W> {
     /// Closes the open batch and hands it to delivery and the dead-letter topic.
     fn submit(&mut self) {
         let covers = self.partitions.take_covers();
+        #[cfg(feature = "commit-before-write")]
+        self.report(self.consumer.commit(&covers), "a commit too early, as the feature has it");
         let (batch, flight, rejects) = self.intake.close(self.partitions.take_perhaps_repeat());
         let to_write = flight.writing;
         let id = self.watermark.push(covers, flight);

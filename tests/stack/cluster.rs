@@ -52,6 +52,15 @@ impl Cluster {
         &mut self.brokers[number]
     }
 
+    /// Waits until every replica of these topics has what its leader has.
+    pub fn wait_in_sync(&self, topics: &[String]) {
+        let (kafka, deadline) = (self.kafka(), Instant::now() + READY_WITHIN);
+        while !topics.iter().all(|topic| kafka.is_in_sync(topic)) {
+            assert!(Instant::now() < deadline, "replicas of {topics:?} are not in sync");
+            thread::sleep(Duration::from_millis(500));
+        }
+    }
+
     /// The number of the broker that leads a partition now. Waits while there is none.
     pub fn leader(&self, topic: &str, partition: i32) -> usize {
         let deadline = Instant::now() + READY_WITHIN;

@@ -39,7 +39,7 @@ use rdkafka::client::DefaultClientContext;
 use rdkafka::metadata::MetadataTopic;
 use rdkafka::types::RDKafkaErrorCode;
 
-use http::{array, get, instant_query, json, labels, number, range_query, request};
+use http::{array, escaped, get, instant_query, json, labels, number, range_query, request};
 use process::{Process, block_on, free_port, process_control, start_script, started};
 
 /// How long a server may take to answer its first request.
@@ -155,6 +155,15 @@ impl Kafka {
         let mut partitions = metadata.topics().iter().flat_map(MetadataTopic::partitions);
         let leader = partitions.find(|p| p.id() == partition)?.leader();
         (leader >= 0).then_some(leader)
+    }
+
+    /// Every replica of the topic has what its leader has.
+    fn is_in_sync(&self, topic: &str) -> bool {
+        let admin = self.admin();
+        admin.inner().fetch_metadata(Some(topic), Duration::from_secs(5)).is_ok_and(|metadata| {
+            let mut partitions = metadata.topics().iter().flat_map(MetadataTopic::partitions);
+            partitions.all(|partition| partition.isr().len() == partition.replicas().len())
+        })
     }
 
     fn wait_brokers(&self, count: usize) {
@@ -384,17 +393,39 @@ impl InfluxDb2 {
         &self.url
     }
 
+    /// Writes lines, past Tidegate; timestamps are nanoseconds.
+    pub fn write(&self, lines: &str) {
+        let path = format!("/api/v2/write?org={}&bucket={}&precision=ns", Self::ORG, Self::BUCKET);
+        let (status, body) = self.request("POST", &path, &[], lines);
+        assert_eq!(status, 204, "{lines}: {body}");
+    }
+
+    /// Runs a query of InfluxDB's other language: CSV with a line for each row, after one with the columns' names.
+    pub fn influxql(&self, query: &str) -> String {
+        let path = format!("/query?db={}&q={}", Self::BUCKET, escaped(query));
+        let (status, body) = self.request("GET", &path, &[("Accept", "application/csv")], "");
+        assert_eq!(status, 200, "{query}: {body}");
+        body
+    }
+
+    fn request(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &str,
+    ) -> (u16, String) {
+        let authorization = format!("Token {}", Self::TOKEN);
+        let headers = [headers, &[("Authorization", authorization.as_str())]].concat();
+        request(&self.url, method, path, &headers, body)
+            .unwrap_or_else(|error| panic!("{}{path}: {error}", self.url))
+    }
+
     /// Runs a Flux query: one map from column to text for each row of each table.
     pub fn query_flux(&self, flux: &str) -> Vec<BTreeMap<String, String>> {
         let path = format!("/api/v2/query?org={}", Self::ORG);
-        let authorization = format!("Token {}", Self::TOKEN);
-        let headers = [
-            ("Authorization", authorization.as_str()),
-            ("Content-Type", "application/vnd.flux"),
-            ("Accept", "text/csv"),
-        ];
-        let (status, body) = request(&self.url, "POST", &path, &headers, flux)
-            .unwrap_or_else(|error| panic!("{}{path}: {error}", self.url));
+        let headers = [("Content-Type", "application/vnd.flux"), ("Accept", "text/csv")];
+        let (status, body) = self.request("POST", &path, &headers, flux);
         assert_eq!(status, 200, "{flux}: {body}");
         // Tables are separated by an empty line, and each begins with the names of its columns.
         let mut rows = Vec::new();

@@ -54,15 +54,22 @@ impl Tidegate {
     /// One connector, `connector.yaml`.
     pub fn run(folder: &Path) -> Self {
         let binary = Path::new(env!("CARGO_BIN_EXE_tidegate"));
-        Self::run_all(binary, folder, "connector.yaml", &folder.join("log"))
+        Self::run_all(binary, folder, "connector.yaml", &[], &folder.join("log"))
     }
 
-    /// A connector's file or a folder of them. The log is appended to.
-    pub fn run_all(binary: &Path, folder: &Path, connectors: &str, log: &Path) -> Self {
+    /// A connector's file or a folder of them; `variables` are what their `${…}` stand for. The log is appended to.
+    pub fn run_all(
+        binary: &Path,
+        folder: &Path,
+        connectors: &str,
+        variables: &[(&str, String)],
+        log: &Path,
+    ) -> Self {
         let file = File::options().create(true).append(true).open(log).expect("a log file");
         let child = Command::new(binary)
             .args(["run", "--config", "tidegate.yaml", connectors])
             .current_dir(folder)
+            .envs(variables.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(file.try_clone().expect("a second handle of the log file"))
             .stderr(file)
@@ -139,10 +146,7 @@ impl Random {
 
     /// Seeded by `TIDEGATE_SEED`, or else differently each time; says by what.
     pub fn of_this_run() -> Self {
-        let seed = match std::env::var("TIDEGATE_SEED") {
-            Ok(seed) => seed.parse().expect("TIDEGATE_SEED is a whole number"),
-            Err(_) => RandomState::new().hash_one("tidegate"),
-        };
+        let seed = seed_of_this_run();
         println!("TIDEGATE_SEED={seed} repeats this run's choices");
         Self(seed)
     }
@@ -167,6 +171,14 @@ impl Random {
 
     pub fn below(&mut self, limit: u32) -> u32 {
         u32::try_from(self.next() % u64::from(limit)).unwrap_or_default()
+    }
+}
+
+pub fn seed_of_this_run() -> u64 {
+    match std::env::var("TIDEGATE_SEED") {
+        Ok(seed) => seed.parse().expect("TIDEGATE_SEED is a whole number"),
+        // Short enough to be typed.
+        Err(_) => RandomState::new().hash_one("tidegate") % 1_000_000,
     }
 }
 

@@ -13,6 +13,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
+use reqwest::StatusCode;
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Runtime;
@@ -37,9 +38,6 @@ pub struct Point {
 
 /// Reads the points of a request's body.
 pub type Decode = fn(&[u8]) -> Vec<Point>;
-
-/// From the body of a refusal and the points of its request: those that were written all the same.
-pub type WrittenAllTheSame = Box<dyn Fn(&str, Vec<Point>) -> Vec<Point> + Send + Sync>;
 
 /// What the database has said.
 #[derive(Debug, Default)]
@@ -80,14 +78,6 @@ pub struct Database {
     /// A URL without a path.
     pub url: String,
     pub decode: Decode,
-    pub written_all_the_same: WrittenAllTheSame,
-}
-
-impl Database {
-    /// One that writes nothing of what it refuses.
-    pub fn all_or_nothing(url: &str, decode: Decode) -> Self {
-        Self { url: url.to_owned(), decode, written_all_the_same: Box::new(|_, _| Vec::new()) }
-    }
 }
 
 /// Listens until it is dropped.
@@ -247,10 +237,9 @@ impl Exchange {
             .await
             .ok()?;
         let (status, headers) = (response.status(), response.headers().clone());
-        let body = response.bytes().await;
-        let answer = Answer { status, headers, body: body.unwrap_or_default().to_vec() };
-        self.record(&answer, points);
-        Some(answer)
+        self.record(status, &points);
+        let body = response.bytes().await.unwrap_or_default().to_vec();
+        Some(Answer { status, headers, body })
     }
 
     /// As when the line breaks in the middle of a request. What the database makes of it, nobody hears.
@@ -268,14 +257,12 @@ impl Exchange {
         self.a_point.mul_f64(share).saturating_mul(u32::try_from(points).unwrap_or(u32::MAX))
     }
 
-    fn record(&self, answer: &Answer, points: Vec<Point>) {
-        let written = if answer.status.is_success() {
-            points
-        } else {
-            (self.database.written_all_the_same)(&String::from_utf8_lossy(&answer.body), points)
-        };
+    /// A refusal acknowledges nothing, also where the database says that it has written the rest.
+    fn record(&self, status: StatusCode, points: &[Point]) {
         let mut log = self.log.lock().unwrap();
-        log.acknowledge(&written, Instant::now());
-        log.refusals += usize::from(answer.status.is_client_error());
+        if status.is_success() {
+            log.acknowledge(points, Instant::now());
+        }
+        log.refusals += usize::from(status.is_client_error());
     }
 }

@@ -7,6 +7,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::groups::{GroupInfo, GroupMemberInfo};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
 use super::now_ms;
@@ -33,6 +34,7 @@ pub type NotDurable = Box<dyn FnMut(&Advance) -> Vec<usize> + Send>;
 pub struct Watch {
     consumer: Arc<BaseConsumer>,
     topic: String,
+    group: String,
     observed: Arc<Mutex<Observed>>,
     ended: Arc<AtomicBool>,
     thread: JoinHandle<()>,
@@ -69,8 +71,8 @@ impl Watch {
             .create()
             .expect("a consumer");
         let consumer = Arc::new(consumer);
-        let observed = Observed { committed: vec![0; partitions], ..Observed::default() };
-        let observed = Arc::new(Mutex::new(observed));
+        let mut seen = Observed { committed: vec![0; partitions], ..Observed::default() };
+        let observed = Arc::new(Mutex::new(seen.clone()));
         let ended = Arc::new(AtomicBool::new(false));
         let thread = {
             let (consumer, topic) = (Arc::clone(&consumer), topic.to_owned());
@@ -78,13 +80,15 @@ impl Watch {
             thread::spawn(move || {
                 while !ended.load(Ordering::Acquire) {
                     if let Some(committed) = committed_by_group(&consumer, &topic, partitions) {
-                        observed.lock().unwrap().take(&committed, &mut not_durable);
+                        // Not under the lock: what is durable is under a lock, too.
+                        seen.take(&committed, &mut not_durable);
+                        observed.lock().unwrap().clone_from(&seen);
                     }
                     thread::sleep(OBSERVE_EVERY);
                 }
             })
         };
-        Self { consumer, topic: topic.to_owned(), observed, ended, thread }
+        Self { consumer, topic: topic.to_owned(), group: group.to_owned(), observed, ended, thread }
     }
 
     pub fn observed(&self) -> Observed {
@@ -101,6 +105,23 @@ impl Watch {
             usize::try_from(high).expect("an offset")
         };
         (0..).take(partitions).map(end).collect()
+    }
+
+    /// The group as its coordinator sees it: its state, and who its members are.
+    pub fn group(&self) -> String {
+        let list = match self.consumer.fetch_group_list(Some(&self.group), KAFKA_ANSWERS_WITHIN) {
+            Ok(list) => list,
+            Err(error) => return error.to_string(),
+        };
+        let member = |member: &GroupMemberInfo| {
+            let assigned = member.assignment().map_or(0, <[u8]>::len);
+            format!("{} ({assigned} bytes assigned)", member.id())
+        };
+        let group = |group: &GroupInfo| {
+            let members: Vec<_> = group.members().iter().map(member).collect();
+            format!("{} is {}: {members:?}", group.name(), group.state())
+        };
+        list.groups().iter().map(group).collect::<Vec<_>>().join(", ")
     }
 
     /// Ends the watch; returns all that it has seen.
