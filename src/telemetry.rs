@@ -31,6 +31,9 @@ pub struct Metrics {
     pub points_written: Counter,
     /// Points that a replay found to be in the database already.
     pub points_already_written: Counter,
+    /// Samples, for a database that takes them in order, whose series' last one came from another
+    /// partition.
+    pub series_in_several_partitions: Counter,
     /// Bytes of encoded points acknowledged, before compression.
     pub bytes_written: Counter,
     /// Batches done: their points durable and their rejected records confirmed.
@@ -99,6 +102,12 @@ impl Metrics {
             "tidegate_points_already_written",
             "Points that a repeat found to be in the database already",
             &self.points_already_written,
+        );
+        counter(
+            "tidegate_series_in_several_partitions",
+            "Samples, for a database that takes them in order, whose series' last one came from \
+             another partition",
+            &self.series_in_several_partitions,
         );
         counter(
             "tidegate_written_bytes",

@@ -262,6 +262,25 @@ fn a_record_that_the_database_refuses_goes_to_the_dead_letter_topic() {
     assert!(letter.payload().expect("its value").starts_with(br#"{"s":"s0","v":8,"#));
 }
 
+/// Each worker reads one of the partitions, so neither sees it by itself.
+#[test]
+fn a_series_that_comes_from_two_partitions_is_warned_of_once() {
+    let (kafka, database) = (shared_kafka(), shared_victoria_metrics());
+    let sink = format!("prometheus: {{ url: '{}/api/v1/write' }}", database.url());
+    let pipeline = Pipeline::new(&kafka, 2, &sink, "", "workers: 2");
+    let numbers = || (0..20).zip([0, 1].into_iter().cycle());
+    pipeline.topic.produce(numbers().map(|(n, number)| only_partition(n).in_partition(number)));
+
+    let mut tidegate = pipeline.run();
+    pipeline.until_committed(&mut tidegate);
+    tidegate.stop();
+
+    let log = tidegate.log();
+    assert_eq!(log.matches("a series comes from several partitions").count(), 1, "{log}");
+    assert!(log.contains(&format!("{}_v", pipeline.topic.name)), "{log}");
+    pipeline.assert_stored(&database, 0..20);
+}
+
 #[test]
 fn without_a_dead_letter_topic_a_bad_record_stops_the_process_and_stays_uncommitted() {
     let (kafka, database) = (shared_kafka(), shared_victoria_metrics());

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
 use super::{BAD_CONFIGURATION, FAILED, STOPPED_AT_ONCE};
 use crate::config::{self, Configuration, Environment};
@@ -50,6 +50,11 @@ fn start_all(
     configuration: &Configuration,
     runtime: &Arc<Runtime>,
 ) -> Result<Vec<Running>, connector::StartError> {
+    for connector in &configuration.connectors {
+        for advice in connector.advice() {
+            warn!(connector = connector.name, "{advice}");
+        }
+    }
     configuration.connectors.iter().map(|config| connector::start(config, runtime)).collect()
 }
 

@@ -6,12 +6,15 @@ use std::process::ExitCode;
 use super::BAD_CONFIGURATION;
 use crate::config::{self, Configuration, Connector, Environment, Errors, Sink, Topics};
 
-/// Prints a line for each connector, or every error there is.
+/// Prints a line for each connector, with what is likely not meant, or every error there is.
 pub(super) fn run(process: Option<&Path>, paths: &[PathBuf]) -> ExitCode {
     match config::load(process, paths, &Environment::process()) {
         Ok(Configuration { connectors, .. }) => {
             for connector in &connectors {
                 println!("{}", summary(connector));
+                for advice in connector.advice() {
+                    println!("      warning: {advice}.");
+                }
             }
             ExitCode::SUCCESS
         }

@@ -9,6 +9,7 @@
 //! Every step reports what is wrong and goes on, with stand-ins for what it can't use, so that all
 //! errors come at once. No error shows a secret: see `secrets`.
 
+mod advice;
 mod check;
 mod error;
 mod expand;

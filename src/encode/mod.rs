@@ -4,13 +4,14 @@ mod line_protocol;
 pub(crate) mod remote_write;
 
 pub use line_protocol::LineProtocol;
-pub use remote_write::RemoteWrite;
+pub use remote_write::{Origins, RemoteWrite, Spread, SpreadSeries};
 
 use crate::batch::{Batch, OpenBatch, RecordIndex};
 use crate::point::Point;
 
 /// An encoder with what it keeps between points (scratch space, the order of series).
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "a worker has one")]
 pub enum Encoder {
     LineProtocol(LineProtocol),
     RemoteWrite(RemoteWrite),
@@ -22,6 +23,21 @@ pub enum Encoder {
 pub struct EncodeError(pub String);
 
 impl Encoder {
+    /// Says which partition the next points come from, which matters where order does.
+    pub fn reads_from(&mut self, topic: &str, number: i32) {
+        if let Self::RemoteWrite(encoder) = self {
+            encoder.reads_from(topic, number);
+        }
+    }
+
+    /// What was noticed, since the last time, of series that come from several partitions.
+    pub fn take_spread(&mut self) -> Spread {
+        match self {
+            Self::LineProtocol(_) => Spread::default(),
+            Self::RemoteWrite(encoder) => encoder.take_spread(),
+        }
+    }
+
     /// Appends the point to the batch. On an error the batch is as it was before.
     pub fn encode(
         &mut self,

@@ -12,11 +12,16 @@
 
 mod order;
 pub(crate) mod read;
+mod spread;
 
 use std::borrow::Cow;
 use std::ops::Range;
+use std::sync::Arc;
+
+pub use self::spread::{Origins, SpreadSeries};
 
 use self::order::SeriesOrder;
+use self::spread::Origin;
 use super::EncodeError;
 use crate::batch::{Batch, OpenBatch, RecordIndex};
 use crate::point::{Point, Value};
@@ -34,11 +39,25 @@ const SAMPLE_FIXED: usize = 10;
 
 /// Writes points as series of one sample; scratch space and the order of the open batch's samples.
 /// One encoder serves one open batch at a time.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct RemoteWrite {
     labels: Labels,
     metric: Vec<u8>,
     order: SeriesOrder,
+    origins: Arc<Origins>,
+    /// The partition that points come from, and its topic.
+    origin: Option<Origin>,
+    topic: String,
+    spread: Spread,
+}
+
+/// What was noticed of series that come from several partitions, since it was last asked for.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Spread {
+    /// Samples whose series' last one came from another partition.
+    pub samples: u64,
+    /// The first such series of a connector, to be told of.
+    pub news: Option<SpreadSeries>,
 }
 
 /// The labels of one point's tags, encoded, split where `__name__` has its place: labels are sorted
@@ -54,8 +73,30 @@ struct Labels {
 }
 
 impl RemoteWrite {
-    pub fn new() -> Self {
-        Self::default()
+    /// `origins` is shared by the encoders of a connector.
+    pub fn new(origins: Arc<Origins>) -> Self {
+        Self {
+            labels: Labels::default(),
+            metric: Vec::new(),
+            order: SeriesOrder::new(origins.seed),
+            origins,
+            origin: None,
+            topic: String::new(),
+            spread: Spread::default(),
+        }
+    }
+
+    /// Says which partition the next points come from.
+    pub fn reads_from(&mut self, topic: &str, number: i32) {
+        self.origin = Some(Origin::new(self.order.hash(&[topic.as_bytes()]), number));
+        if self.topic != topic {
+            topic.clone_into(&mut self.topic);
+        }
+    }
+
+    /// What was noticed since the last time.
+    pub fn take_spread(&mut self) -> Spread {
+        std::mem::take(&mut self.spread)
     }
 
     /// Appends the point's series. After an error the caller takes back what was appended.
@@ -82,11 +123,25 @@ impl RemoteWrite {
             let value = number(field, value)?;
             self.metric.truncate(measurement);
             self.push_field_name(field);
-            self.order.see(tags ^ self.order.hash(&[&self.metric]), timestamp);
+            let series = tags ^ self.order.hash(&[&self.metric]);
+            self.order.see(series, timestamp);
+            let start = batch.bytes.len();
             push_series(&mut batch.bytes, &self.labels, &self.metric, value, timestamp);
             batch.end_item(record);
+            self.see_origin(series, &batch.bytes[start..]);
         }
         Ok(())
+    }
+
+    fn see_origin(&mut self, series: u64, item: &[u8]) {
+        let Some(origin) = self.origin else { return };
+        let Some(before) = self.origins.see(series, origin) else { return };
+        self.spread.samples += 1;
+        if self.origins.is_news()
+            && let Some((labels, _)) = read::sample(item)
+        {
+            self.spread.news = Some(spread::describe(labels, &self.topic, origin, before));
+        }
     }
 
     /// Finishes the batch: every series' samples in ascending time, one for a moment.

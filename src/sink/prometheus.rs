@@ -7,6 +7,7 @@
 mod answers;
 mod samples;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -16,13 +17,14 @@ use super::http::{Http, parse_url};
 use super::{BuildError, Durability, SinkError};
 use crate::batch::Batch;
 use crate::config;
-use crate::encode::{Encoder, RemoteWrite};
+use crate::encode::{Encoder, Origins, RemoteWrite};
 
 /// A receiver of remote write.
 #[derive(Debug)]
 pub struct Prometheus {
     http: Http,
     headers: HeaderMap,
+    origins: Arc<Origins>,
 }
 
 impl Prometheus {
@@ -37,12 +39,12 @@ impl Prometheus {
         headers.insert(CONTENT_ENCODING, HeaderValue::from_static("snappy"));
         let version = HeaderValue::from_static("0.1.0");
         headers.insert("x-prometheus-remote-write-version", version);
-        Ok(Self { http: Http::new(parse_url(&config.url)?, &config.http, timeout)?, headers })
+        let http = Http::new(parse_url(&config.url)?, &config.http, timeout)?;
+        Ok(Self { http, headers, origins: Arc::default() })
     }
 
-    #[expect(clippy::unused_self, reason = "every sink has this method")]
     pub fn encoder(&self) -> Encoder {
-        Encoder::RemoteWrite(RemoteWrite::new())
+        Encoder::RemoteWrite(RemoteWrite::new(Arc::clone(&self.origins)))
     }
 
     /// One attempt.

@@ -9,7 +9,7 @@ use crate::batch::{Batch, OpenBatch, RecordIndex};
 use crate::config::BatchLimits;
 use crate::dead_letter::{Reject, Stage};
 use crate::decode::Decoder;
-use crate::encode::Encoder;
+use crate::encode::{Encoder, Spread};
 use crate::map::{Plan, Scratch};
 use crate::point::Timestamp;
 use crate::record::Record;
@@ -94,6 +94,7 @@ impl<R: Record> Intake<R> {
             .point(record, &slots, &mut self.scratch)
             .map_err(|error| Reject { stage: Stage::Map, reason: error.to_string() })?;
         let timestamp = point.timestamp;
+        encoder.reads_from(record.topic(), record.partition());
         let encoded = encoder.encode(&point, index, &mut self.open);
         self.scratch.reclaim(point);
         self.scratch.reclaim_slots(slots);
@@ -146,6 +147,11 @@ impl<R: Record> Intake<R> {
     /// The time until the open batch is due. `None` when there is none.
     pub(super) fn linger_left(&self) -> Option<Duration> {
         self.opened_at.map(|opened| self.limits.linger.saturating_sub(opened.elapsed()))
+    }
+
+    /// What was noticed, since the last time, of series that come from several partitions.
+    pub(super) fn take_spread(&mut self) -> Spread {
+        self.transform.encoder.take_spread()
     }
 
     /// Closes the open batch and begins the next.

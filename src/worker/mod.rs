@@ -305,6 +305,7 @@ impl<'c, C: Consumer, D: DeadLetterTopic, W: Write> Worker<'c, C, D, W> {
         #[cfg(feature = "commit-before-write")]
         self.report(self.consumer.commit(&covers), "a commit too early, as the feature has it");
         let (batch, flight, rejects) = self.intake.close(self.partitions.take_perhaps_repeat());
+        self.tell_spread();
         let to_write = flight.writing;
         let id = self.watermark.push(covers, flight);
         for (record, reject) in rejects {
@@ -315,6 +316,21 @@ impl<'c, C: Consumer, D: DeadLetterTopic, W: Write> Worker<'c, C, D, W> {
         }
         self.end_if_done(id);
         self.count_in_flight();
+    }
+
+    fn tell_spread(&mut self) {
+        let spread = self.intake.take_spread();
+        self.metrics.series_in_several_partitions.inc_by(spread.samples);
+        if let Some(news) = spread.news {
+            warn!(
+                connector = self.settings.connector,
+                series = news.series,
+                partition = news.partition,
+                before = news.before,
+                "a series comes from several partitions, so its samples have no order; produce with a \
+                 key that is the series, or add a tag that tells the partitions apart"
+            );
+        }
     }
 
     fn take_settled(&mut self) {

@@ -19,13 +19,14 @@ declare -A VERSION=(
   [kafka]=4.3.1
   [victoria-metrics]=1.150.0
   [prometheus]=2.42
+  [influxdb1]=1.8.10
   [influxdb2]=2.7.12
   [cargo-nextest]=0.9.148
   [cargo-deny]=0.20.2
 )
 declare -A GROUP=(
   [quick]="kafka victoria-metrics prometheus"
-  [matrix]="kafka victoria-metrics prometheus influxdb2"
+  [matrix]="kafka victoria-metrics prometheus influxdb1 influxdb2"
 )
 
 say() { printf 'stack: %s\n' "$*" >&2; }
@@ -149,6 +150,12 @@ recipe_prometheus() {
   mv "$1/deb/root/usr/bin/prometheus" "$1/deb/root/usr/bin/promtool" "$1/bin/"
   rm -r "$1/deb"
   "$1/bin/prometheus" --version && "$1/bin/promtool" --version
+}
+
+# From bare: 80 s.
+recipe_influxdb1() {
+  need_go 1.23.0
+  GOBIN="$1/bin" go install "github.com/influxdata/influxdb/cmd/influxd@v${VERSION[influxdb1]}"
 }
 
 # From bare: 6 minutes of CPU time, so 3 to 6 minutes; its modules are 2 GB in the Go module cache. Without its web page, which needs a node build; the API is whole.

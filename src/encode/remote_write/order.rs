@@ -6,7 +6,7 @@
 //! for two values at one time). So the order within a batch is made here.
 
 use std::collections::HashMap;
-use std::hash::{BuildHasher, BuildHasherDefault, Hasher, RandomState};
+use std::hash::{BuildHasherDefault, Hasher};
 
 use super::read;
 use crate::batch::{Item, OpenBatch};
@@ -19,18 +19,14 @@ use crate::batch::{Item, OpenBatch};
 pub(super) struct SeriesOrder {
     last: HashMap<u64, i64, BuildHasherDefault<HashedAlready>>,
     broken: bool,
-    /// Random, so that nobody can choose labels that make the map slow.
     seed: u64,
 }
 
-impl Default for SeriesOrder {
-    fn default() -> Self {
-        let seed = RandomState::new().hash_one(0);
+impl SeriesOrder {
+    pub(super) fn new(seed: u64) -> Self {
         Self { last: HashMap::default(), broken: false, seed }
     }
-}
 
-impl SeriesOrder {
     /// Forgets the batch; keeps the memory.
     pub(super) fn clear(&mut self) {
         self.last.clear();

@@ -1,4 +1,5 @@
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use proptest::prelude::*;
 use prost::Message;
@@ -61,11 +62,11 @@ fn encode_all(encoder: &mut Encoder, points: &[Point<'_>]) -> Result<Batch, Enco
 }
 
 fn batch(points: &[Point<'_>]) -> Batch {
-    encode_all(&mut Encoder::RemoteWrite(RemoteWrite::new()), points).unwrap()
+    encode_all(&mut Encoder::RemoteWrite(RemoteWrite::new(Arc::default())), points).unwrap()
 }
 
 fn refusal(point: Point<'_>) -> String {
-    encode_all(&mut Encoder::RemoteWrite(RemoteWrite::new()), &[point]).unwrap_err().0
+    encode_all(&mut Encoder::RemoteWrite(RemoteWrite::new(Arc::default())), &[point]).unwrap_err().0
 }
 
 fn decode(batch: &Batch) -> Vec<TimeSeries> {
@@ -205,7 +206,7 @@ fn of_equal_moments_of_a_series_the_last_record_stays() {
 
 #[test]
 fn a_batch_knows_nothing_of_the_one_before_it() {
-    let mut encoder = Encoder::RemoteWrite(RemoteWrite::new());
+    let mut encoder = Encoder::RemoteWrite(RemoteWrite::new(Arc::default()));
     let of = |value, millis| point("m", &[], &[("f", value)], millis);
     encode_all(&mut encoder, &[of(1.0, 9), of(2.0, 8)]).unwrap();
     // One that was given up without being closed, such as on a revoked partition.
@@ -218,7 +219,7 @@ fn a_batch_knows_nothing_of_the_one_before_it() {
 
 #[test]
 fn a_refused_point_leaves_nothing_of_itself() {
-    let mut encoder = Encoder::RemoteWrite(RemoteWrite::new());
+    let mut encoder = Encoder::RemoteWrite(RemoteWrite::new(Arc::default()));
     let mut open = OpenBatch::default();
     encoder.encode(&point("m", &[], &[("f", 1.0)], 2), RecordIndex(0), &mut open).unwrap();
     let mut bad = point("m", &[], &[("f", 9.0)], 1);
@@ -272,7 +273,7 @@ proptest! {
         all in proptest::collection::vec(parts(), 1..30),
         cuts in proptest::collection::vec(any::<prop::sample::Index>(), 0..4),
     ) {
-        let mut encoder = Encoder::RemoteWrite(RemoteWrite::new());
+        let mut encoder = Encoder::RemoteWrite(RemoteWrite::new(Arc::default()));
         let mut open = OpenBatch::default();
         let mut expected = BTreeMap::new();
         for (index, parts) in all.iter().enumerate() {
@@ -310,4 +311,32 @@ proptest! {
         }
         prop_assert_eq!(found, expected);
     }
+}
+
+#[test]
+fn a_series_from_two_partitions_is_noticed_by_encoders_that_share_their_origins() {
+    let origins = Arc::<Origins>::default();
+    let point = |tag: &'static str, time| Point {
+        measurement: "m".into(),
+        tags: vec![("t", tag.into())],
+        fields: vec![("v", Value::Integer(1)), ("w", Value::Integer(2))],
+        timestamp: Timestamp::from_nanos(time).unwrap(),
+    };
+    let mut open = OpenBatch::default();
+    let mut encode = |encoder: &mut RemoteWrite, number, tag| {
+        encoder.reads_from("topic", number);
+        encoder.encode(&point(tag, 0), RecordIndex(0), &mut open).unwrap();
+        encoder.take_spread()
+    };
+    let mut one = RemoteWrite::new(Arc::clone(&origins));
+    let mut two = RemoteWrite::new(origins);
+    assert_eq!(encode(&mut one, 3, "a"), Spread::default());
+    assert_eq!(encode(&mut two, 4, "b"), Spread::default());
+    let spread = encode(&mut two, 4, "a");
+    assert_eq!(spread.samples, 2);
+    let news = spread.news.unwrap();
+    assert_eq!(news.series, r#"{__name__="m_v", t="a"}"#);
+    assert_eq!((news.partition.as_str(), news.before.as_str()), ("topic [4]", "[3]"));
+    // Told once, counted always.
+    assert_eq!(encode(&mut one, 3, "b"), Spread { samples: 2, news: None });
 }

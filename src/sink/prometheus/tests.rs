@@ -6,7 +6,7 @@ use crate::point::{Point, Timestamp, Value};
 
 /// Samples of `m_v` with the tag `t`, at these milliseconds.
 pub(super) fn batch(samples: &[(&str, i64)]) -> Batch {
-    let (mut encoder, mut open) = (RemoteWrite::new(), OpenBatch::default());
+    let (mut encoder, mut open) = (RemoteWrite::new(Arc::default()), OpenBatch::default());
     for (record, &(tag, millis)) in (0..).zip(samples) {
         let point = Point {
             measurement: "m".into(),
