@@ -268,8 +268,10 @@ fn a_series_that_comes_from_two_partitions_is_warned_of_once() {
     let (kafka, database) = (shared_kafka(), shared_victoria_metrics());
     let sink = format!("prometheus: {{ url: '{}/api/v1/write' }}", database.url());
     let pipeline = Pipeline::new(&kafka, 2, &sink, "", "workers: 2");
-    let numbers = || (0..20).zip([0, 1].into_iter().cycle());
-    pipeline.topic.produce(numbers().map(|(n, number)| only_partition(n).in_partition(number)));
+    // Every series' first sample is in partition 0, its second in partition 1.
+    let (first, second) = (0..SERIES, SERIES..2 * SERIES);
+    pipeline.topic.produce(first.map(|n| reading(n).in_partition(0)));
+    pipeline.topic.produce(second.map(|n| reading(n).in_partition(1)));
 
     let mut tidegate = pipeline.run();
     pipeline.until_committed(&mut tidegate);
@@ -278,7 +280,7 @@ fn a_series_that_comes_from_two_partitions_is_warned_of_once() {
     let log = tidegate.log();
     assert_eq!(log.matches("a series comes from several partitions").count(), 1, "{log}");
     assert!(log.contains(&format!("{}_v", pipeline.topic.name)), "{log}");
-    pipeline.assert_stored(&database, 0..20);
+    pipeline.assert_stored(&database, 0..2 * SERIES);
 }
 
 #[test]
