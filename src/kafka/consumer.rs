@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use rdkafka::client::ClientContext;
@@ -18,6 +18,8 @@ use rdkafka::types::{RDKafkaErrorCode, RDKafkaRespErr};
 use serde::Deserialize;
 use tracing::debug;
 
+use super::commits::Commits;
+use super::trouble;
 use super::{Consumer, Event, Extent, KafkaError, PartitionEnd, Place, Properties};
 use crate::config::Topics;
 use crate::record::{Offset, Record, TopicPartition};
@@ -49,9 +51,15 @@ const INSTANCE_ID: &str = "group.instance.id";
 /// The longest that one question of a look-up may take, and when it begins with no further one.
 const LOOK_UP: Duration = Duration::from_secs(1);
 
+/// How long a commit may hold up the worker. Kafka answers in milliseconds, unless the group's
+/// coordinator is away.
+const COMMITTED_WITHIN: Duration = Duration::from_secs(3);
+
 /// One member of a consumer group.
 pub struct KafkaConsumer {
-    consumer: BaseConsumer<Context>,
+    // Before `commits`, whose end waits until the client is closed.
+    consumer: Arc<BaseConsumer<Context>>,
+    commits: Commits,
 }
 
 impl KafkaConsumer {
@@ -79,14 +87,27 @@ impl KafkaConsumer {
             config.set(INSTANCE_ID, id);
         }
         config.set("group.id", group).set_log_level(RDKafkaLogLevel::Info);
-        let consumer: BaseConsumer<Context> = config.create_with_context(Context::default())?;
+        let consumer: Arc<BaseConsumer<Context>> =
+            Arc::new(config.create_with_context(Context::default()).map_err(|error| {
+                let KafkaError { reason, fatal } = error.into();
+                KafkaError { reason: trouble::explained(&reason), fatal }
+            })?);
         match topics {
             Topics::List(topics) => {
                 consumer.subscribe(&topics.iter().map(String::as_str).collect::<Vec<_>>())?;
             }
             Topics::Pattern(pattern) => consumer.subscribe(&[pattern])?,
         }
-        Ok(Self { consumer })
+        let (client, told) = (Arc::clone(&consumer), Arc::clone(&consumer));
+        let commits = Commits::start(
+            move |offsets| Ok(client.commit(&offset_list(offsets)?, CommitMode::Sync)?),
+            move |result| told.context().push(Pending::Committed(result)),
+        )
+        .map_err(|error| KafkaError {
+            reason: format!("can't start a thread: {error}"),
+            fatal: true,
+        })?;
+        Ok(Self { consumer, commits })
     }
 
     fn context(&self) -> &Context {
@@ -126,6 +147,7 @@ impl Consumer for KafkaConsumer {
     }
 
     fn unassign(&self, partitions: &[TopicPartition]) -> Result<(), KafkaError> {
+        self.commits.forget(partitions);
         match self.consumer.rebalance_protocol() {
             RebalanceProtocol::Cooperative => {
                 self.consumer.incremental_unassign(&partition_list(partitions))?;
@@ -190,11 +212,12 @@ impl Consumer for KafkaConsumer {
     }
 
     fn commit(&self, offsets: &Covers) -> Result<(), KafkaError> {
-        Ok(self.consumer.commit(&offset_list(offsets)?, CommitMode::Async)?)
+        self.commits.begin(offsets);
+        Ok(())
     }
 
     fn commit_and_wait(&self, offsets: &Covers) -> Result<(), KafkaError> {
-        Ok(self.consumer.commit(&offset_list(offsets)?, CommitMode::Sync)?)
+        self.commits.wait(offsets, COMMITTED_WITHIN)
     }
 }
 
@@ -245,6 +268,9 @@ struct Context {
     any: AtomicBool,
     /// What librdkafka says of the error that the poll at hand is about to return.
     reason: Mutex<Option<String>>,
+    /// What librdkafka's log says of the last connection that failed: some failures come nowhere
+    /// else.
+    connection_failure: Mutex<Option<String>>,
 }
 
 /// The events that carry no record.
@@ -278,6 +304,10 @@ impl Context {
         })
     }
 
+    fn lock_failure(&self) -> MutexGuard<'_, Option<String>> {
+        self.connection_failure.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn failed<R>(&self, error: &rdkafka::error::KafkaError) -> Event<R> {
         let reason = self.reason.lock().unwrap_or_else(PoisonError::into_inner).take();
         let code = error.rdkafka_error_code();
@@ -288,13 +318,20 @@ impl Context {
         // A consumer's fatal errors have this code, but not librdkafka's mark of a fatal error.
         let fatal = matches!(error, rdkafka::error::KafkaError::MessageConsumptionFatal(_))
             || code == Some(RDKafkaErrorCode::Fatal);
-        let reason = reason.filter(|reason| !reason.is_empty());
-        Event::Failed(KafkaError { reason: reason.unwrap_or_else(|| error.to_string()), fatal })
+        // That all brokers are down says nothing of why; the last connection's failure does.
+        let down = code == Some(RDKafkaErrorCode::AllBrokersDown);
+        let failure = if down { self.lock_failure().clone() } else { None };
+        let words = failure.or(reason).filter(|words| !words.is_empty());
+        let words = words.unwrap_or_else(|| error.to_string());
+        Event::Failed(KafkaError { reason: trouble::explained(&words), fatal })
     }
 }
 
 impl ClientContext for Context {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        if facility == "FAIL" {
+            *self.lock_failure() = Some(trouble::of_log_line(message).to_owned());
+        }
         super::pass_on_log(level, facility, message);
     }
 
@@ -346,19 +383,6 @@ impl ConsumerContext for Context {
         } else {
             Pending::Revoked { partitions: named, lost: consumer.assignment_lost() }
         });
-    }
-
-    fn commit_callback(
-        &self,
-        result: Result<(), rdkafka::error::KafkaError>,
-        list: &TopicPartitionList,
-    ) {
-        // The request may succeed while single partitions in it are refused.
-        let refused = list.elements().iter().find_map(|element| element.error().err());
-        self.push(Pending::Committed(match (result, refused) {
-            (Err(error), _) | (Ok(()), Some(error)) => Err(error.into()),
-            (Ok(()), None) => Ok(()),
-        }));
     }
 
     /// The events that wait are served at least this often, also in a longer poll.
@@ -422,7 +446,14 @@ impl Statistics {
 impl From<rdkafka::error::KafkaError> for KafkaError {
     fn from(error: rdkafka::error::KafkaError) -> Self {
         let fatal = matches!(error, rdkafka::error::KafkaError::MessageConsumptionFatal(_));
-        Self { reason: error.to_string(), fatal }
+        let reason = match error {
+            // Not the value: it may be a password or a key.
+            rdkafka::error::KafkaError::ClientConfig(_, reason, property, _) => {
+                format!("{property}: {reason}")
+            }
+            error => error.to_string(),
+        };
+        Self { reason, fatal }
     }
 }
 

@@ -19,6 +19,8 @@ use rdkafka::mocking::MockCluster;
 use rdkafka::producer::{
     BaseRecord, DefaultProducerContext, Producer as _, ProducerContext, ThreadedProducer,
 };
+#[cfg(test)]
+use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 use rdkafka::{Offset, TopicPartitionList};
 
 /// A cluster of one mock broker. Dropping it ends it.
@@ -39,6 +41,19 @@ impl MockKafka {
     /// What clients take as `bootstrap.servers`.
     pub fn bootstrap_servers(&self) -> String {
         self.cluster.bootstrap_servers()
+    }
+
+    /// Refuses the next commits, in a way that the client library doesn't repeat by itself.
+    #[cfg(test)]
+    pub(crate) fn refuse_commits(&self, times: usize) {
+        let error = RDKafkaRespErr::RD_KAFKA_RESP_ERR_OFFSET_METADATA_TOO_LARGE;
+        self.cluster.request_errors(RDKafkaApiKey::OffsetCommit, &vec![error; times]);
+    }
+
+    /// Answers every request so much later.
+    #[cfg(test)]
+    pub(crate) fn answer_after(&self, delay: Duration) {
+        self.cluster.broker_round_trip_time(1, delay).unwrap();
     }
 
     /// A producer to this cluster.

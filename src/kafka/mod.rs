@@ -3,10 +3,14 @@
 //! [`Consumer`] and [`DeadLetterTopic`] are what the worker's loop sees of Kafka, so that it can be
 //! tested without a broker and with paused time.
 
+mod commits;
 mod consumer;
+#[cfg(test)]
+mod consumer_tests;
 pub mod mock;
 mod producer;
 pub mod range;
+mod trouble;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -58,7 +62,8 @@ pub trait Consumer {
     /// Begins to commit; [`Event::Committed`] says how it ended.
     fn commit(&self, offsets: &Covers) -> Result<(), KafkaError>;
 
-    /// Commits and waits for the answer.
+    /// Commits, also what was begun before, and waits for the answer: a few seconds at most, so that
+    /// a coordinator that is away holds up neither polls nor a stop.
     fn commit_and_wait(&self, offsets: &Covers) -> Result<(), KafkaError>;
 }
 

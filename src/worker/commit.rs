@@ -31,9 +31,10 @@ impl<C: Consumer, D: DeadLetterTopic, W: Write> Worker<'_, C, D, W> {
 
     pub(super) fn commit_and_wait(&mut self) {
         let offsets = self.watermark.take_committable();
-        if !offsets.is_empty() {
-            self.partitions.durable(&offsets);
-            let result = self.consumer.commit_and_wait(&offsets);
+        self.partitions.durable(&offsets);
+        // Also without new ones: a commit that was begun before may be under way.
+        let result = self.consumer.commit_and_wait(&offsets);
+        if !offsets.is_empty() || result.is_err() {
             self.committed(result);
         }
     }
@@ -47,10 +48,12 @@ impl<C: Consumer, D: DeadLetterTopic, W: Write> Worker<'_, C, D, W> {
         self.metrics.commit_failures.inc();
         self.next_commit = Instant::now() + COMMIT_INTERVAL;
         self.watermark.put_back(self.partitions.durable_offsets());
-        warn!(
-            connector = self.settings.connector,
-            reason = error.reason,
-            "a commit failed; the next one covers it"
-        );
+        if self.told.is_news(&error.reason) {
+            warn!(
+                connector = self.settings.connector,
+                reason = error.reason,
+                "a commit failed; the next one covers it"
+            );
+        }
     }
 }

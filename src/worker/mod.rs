@@ -12,6 +12,7 @@ mod place;
 mod pressure;
 #[cfg(test)]
 mod tests;
+mod told;
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -36,6 +37,7 @@ use flight::{Flight, Letter};
 use intake::{Intake, Taken};
 use partitions::Partitions;
 use place::LookUp;
+use told::Told;
 
 pub use intake::Transform;
 pub use place::LostPlace;
@@ -111,6 +113,7 @@ pub struct Worker<'c, C: Consumer, D, W> {
     /// Since when this member has waited for its first partitions; `None` once the log has it, or
     /// they have come.
     waiting_since: Option<Instant>,
+    told: Told,
     failure: Option<Failure>,
 }
 
@@ -157,6 +160,7 @@ impl<'c, C: Consumer, D: DeadLetterTopic, W: Write> Worker<'c, C, D, W> {
             next_commit: Instant::now(),
             look_up: LookUp::default(),
             waiting_since: Some(Instant::now()),
+            told: Told::default(),
             failure: None,
         }
     }
@@ -288,8 +292,12 @@ impl<'c, C: Consumer, D: DeadLetterTopic, W: Write> Worker<'c, C, D, W> {
     fn kafka_failed(&mut self, error: KafkaError) {
         if error.fatal {
             self.failure = Some(Failure::Kafka(error.reason));
-        } else {
-            warn!(connector = self.settings.connector, reason = error.reason, "Kafka");
+        } else if self.told.is_news(&error.reason) {
+            warn!(
+                connector = self.settings.connector,
+                reason = error.reason,
+                "Kafka; trying again"
+            );
         }
     }
 

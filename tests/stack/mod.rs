@@ -25,6 +25,7 @@
 pub mod cluster;
 mod http;
 mod process;
+pub mod secured;
 
 use std::collections::BTreeMap;
 use std::net::TcpStream;

@@ -4,6 +4,7 @@
 mod http;
 mod kafka;
 mod point;
+mod security;
 mod sink;
 mod template;
 mod units;
@@ -152,6 +153,7 @@ pub(super) fn connector(
     let delivery = delivery(&raw.delivery, checker, sink.as_ref());
     kafka::drain(checker, &raw.delivery.drain, &kafka);
     kafka::membership(checker, &kafka);
+    security::oauthbearer(checker, &kafka);
     let start = kafka::start(checker, &kafka);
     if !checker.findings.is_empty() {
         return None;

@@ -1,0 +1,79 @@
+//! What goes wrong between here and the brokers, in librdkafka's and the brokers' own words, and
+//! where to look.
+
+/// Texts of librdkafka and the brokers (seen with Kafka 4.3), and what to look at then. The first
+/// that is found counts.
+const ADVICE: &[(&str, &str)] = &[
+    (".location failed", "can this process read the file, and is it PEM?"),
+    // These say themselves which property it is.
+    ("security.protocol", ""),
+    ("ssl.ca.location", ""),
+    ("PLAINTEXT broker listener", "look at security.protocol"),
+    ("certificate verify failed", "look at ssl.ca.location"),
+    ("bad certificate", CLIENT_CERTIFICATE),
+    ("certificate required", CLIENT_CERTIFICATE),
+    ("unknown ca", CLIENT_CERTIFICATE),
+    ("SASL authentication error", "look at sasl.mechanism, sasl.username and sasl.password"),
+    ("mechanism", "look at sasl.mechanism"),
+    ("resolve", "look at bootstrap.servers"),
+    ("Connection refused", "look at bootstrap.servers"),
+    (
+        "Disconnected",
+        "if it was never connected, look at security.protocol: this port may want TLS or SASL",
+    ),
+];
+const CLIENT_CERTIFICATE: &str = "the broker doesn't accept this client's certificate: look at ssl.certificate.location and \
+     ssl.key.location";
+
+/// A line for the log from librdkafka's text of an error.
+pub(super) fn explained(words: &str) -> String {
+    let words = without_history(words);
+    match ADVICE.iter().find(|(text, _)| words.contains(text)) {
+        Some((_, advice)) if !advice.is_empty() => format!("{words}; {advice}"),
+        _ => words.to_owned(),
+    }
+}
+
+/// librdkafka's log line of a failed connection, without the name of its thread.
+pub(super) fn of_log_line(line: &str) -> &str {
+    match line.strip_prefix("[thrd:").and_then(|rest| rest.split_once("]: ")) {
+        Some((_, words)) => words,
+        None => line,
+    }
+}
+
+/// `… (after 3ms in state SSL_HANDSHAKE, 7 identical error(s) suppressed)`
+fn without_history(words: &str) -> &str {
+    words.rsplit_once(" (after ").map_or(words, |(words, _)| words)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn says_where_to_look() {
+        let refused = "sasl_plaintext://k:9092/bootstrap: SASL authentication error: Authentication failed: Invalid \
+                       username or password (after 302ms in state AUTH_REQ, 1 identical error(s) suppressed)";
+        assert_eq!(
+            explained(refused),
+            "sasl_plaintext://k:9092/bootstrap: SASL authentication error: Authentication failed: Invalid username or \
+             password; look at sasl.mechanism, sasl.username and sasl.password"
+        );
+        assert_eq!(
+            explained("ssl://k:9093/1: certificate verify failed (after 3ms in state X)"),
+            "ssl://k:9093/1: certificate verify failed; look at ssl.ca.location"
+        );
+        let known =
+            "certificate verify failed: verify that ssl.ca.location is correctly configured";
+        assert_eq!(explained(known), known);
+        assert_eq!(explained("3/3 brokers are down"), "3/3 brokers are down");
+    }
+
+    #[test]
+    fn a_log_line_is_told_without_its_thread() {
+        let line = "[thrd:127.0.0.1:9093/bootstrap]: 127.0.0.1:9093/bootstrap: Disconnected";
+        assert_eq!(of_log_line(line), "127.0.0.1:9093/bootstrap: Disconnected");
+        assert_eq!(of_log_line("anything"), "anything");
+    }
+}
