@@ -32,6 +32,7 @@ pub mod encode;
 pub mod deliver;
 pub mod sink;
 
+pub mod audit;
 pub mod dead_letter;
 pub mod watermark;
 

@@ -1,5 +1,6 @@
 //! The command line: one file a command.
 
+mod audit;
 mod demo;
 mod run;
 mod validate;
@@ -24,8 +25,9 @@ pub struct Arguments {
 /// The meaning of exit codes, also in docs/operations.md.
 const EXIT_CODES: &str = "Exit codes:
   0  done, or stopped as asked
-  1  a connector has failed, or could not be started
+  1  a connector has failed, or could not be started; an audit found something missing
   2  wrong arguments or configuration
+  3  an audit could not be finished: Kafka or the database can't be read
   130  stopped at once by a second signal; what was not committed is read again";
 
 #[derive(Debug, Subcommand)]
@@ -34,6 +36,8 @@ enum Command {
     Run(ConfigurationArguments),
     /// Check configuration files; touches no broker and no database.
     Validate(ConfigurationArguments),
+    /// Compare what the database holds with what a range of the topics stands for.
+    Audit(audit::AuditArguments),
     /// Show the main job at work on embedded defaults: no broker, no database, nothing to install.
     Demo(demo::DemoArguments),
     /// Print the JSON Schema of a connector file, or of tidegate.yaml.
@@ -60,13 +64,19 @@ struct ConfigurationArguments {
 
 const FAILED: u8 = 1;
 const BAD_CONFIGURATION: u8 = 2;
+const UNFINISHED: u8 = 3;
 const STOPPED_AT_ONCE: i32 = 130;
 
 /// Runs a command to its end.
 pub fn run(arguments: Arguments) -> ExitCode {
     match arguments.command {
-        Command::Run(files) => run::run(files.process_file().as_deref(), &files.paths),
-        Command::Validate(files) => validate::run(files.process_file().as_deref(), &files.paths),
+        Command::Run(files) => run::run(process_file(files.config).as_deref(), &files.paths),
+        Command::Validate(files) => {
+            validate::run(process_file(files.config).as_deref(), &files.paths)
+        }
+        Command::Audit(arguments) => {
+            audit::run(process_file(arguments.config.clone()).as_deref(), arguments)
+        }
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Schema { process, reference } => {
             let text = match (process, reference) {
@@ -80,9 +90,6 @@ pub fn run(arguments: Arguments) -> ExitCode {
     }
 }
 
-impl ConfigurationArguments {
-    fn process_file(&self) -> Option<PathBuf> {
-        let default = || Some(PathBuf::from("tidegate.yaml")).filter(|file| file.is_file());
-        self.config.clone().or_else(default)
-    }
+fn process_file(given: Option<PathBuf>) -> Option<PathBuf> {
+    given.or_else(|| Some(PathBuf::from("tidegate.yaml")).filter(|file| file.is_file()))
 }

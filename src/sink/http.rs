@@ -235,7 +235,7 @@ impl fmt::Debug for Http {
 }
 
 /// An address from the configuration; the error has nothing of it, which may hold a password.
-pub(super) fn parse_url(url: &str) -> Result<Url, BuildError> {
+pub(crate) fn parse_url(url: &str) -> Result<Url, BuildError> {
     let url = Url::parse(url).map_err(|error| BuildError(format!("the sink's url: {error}")))?;
     if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
         return Err(BuildError("the sink's url is not an http or https address".into()));
@@ -354,13 +354,13 @@ fn place(location: &str) -> String {
     )
 }
 
-fn host(url: &Url) -> String {
+pub(crate) fn host(url: &Url) -> String {
     let host = url.host_str().unwrap_or_default();
     url.port_or_known_default().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
 }
 
 /// The cause at the bottom: the layers above it repeat each other, and one has the address.
-fn deepest(error: &dyn std::error::Error) -> String {
+pub(crate) fn deepest(error: &dyn std::error::Error) -> String {
     let mut cause = error;
     while let Some(source) = cause.source() {
         cause = source;

@@ -13,6 +13,8 @@ use std::fmt;
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
+pub(crate) use http::{deepest, host, parse_url};
+
 use crate::batch::Batch;
 use crate::config;
 use crate::encode::Encoder;

@@ -22,6 +22,39 @@ pub struct Transform {
     pub encoder: Encoder,
 }
 
+impl Transform {
+    /// Appends what is to be written of a record, and gives its point's time. `None` when there is
+    /// nothing to write, by the configuration; on an error the batch is as it was before.
+    pub fn apply<R: Record>(
+        &mut self,
+        record: &R,
+        index: RecordIndex,
+        scratch: &mut Scratch,
+        open: &mut OpenBatch,
+    ) -> Result<Option<Timestamp>, Reject> {
+        // Both a tombstone and an empty value say that there is nothing to say.
+        let Some(payload) = record.value().filter(|value| !value.is_empty()) else {
+            return Ok(None);
+        };
+        let mut slots = scratch.slots(&self.plan);
+        self.decoder
+            .decode(payload, self.plan.paths(), &mut slots)
+            .map_err(|error| Reject { stage: Stage::Decode, reason: error.to_string() })?;
+        let point = self
+            .plan
+            .point(record, &slots, scratch)
+            .map_err(|error| Reject { stage: Stage::Map, reason: error.to_string() })?;
+        let timestamp = point.timestamp;
+        self.encoder.reads_from(record.topic(), record.partition());
+        let encoded = self.encoder.encode(&point, index, open);
+        scratch.reclaim(point);
+        scratch.reclaim_slots(slots);
+        encoded
+            .map(|()| Some(timestamp))
+            .map_err(|error| Reject { stage: Stage::Encode, reason: error.to_string() })
+    }
+}
+
 /// The open batch, and what its records are and hold.
 pub(super) struct Intake<R> {
     transform: Transform,
@@ -62,45 +95,19 @@ impl<R: Record> Intake<R> {
     }
 
     pub(super) fn take(&mut self, record: R) -> Taken<R> {
-        // Both a tombstone and an empty value say that there is nothing to say.
-        let Some(payload) = record.value().filter(|value| !value.is_empty()) else {
-            self.count();
-            return Taken::Excluded;
-        };
         let index = self.next_index();
-        match self.encode(&record, payload, index) {
-            Ok(timestamp) => {
+        match self.transform.apply(&record, index, &mut self.scratch, &mut self.open) {
+            Ok(Some(timestamp)) => {
                 self.newest = self.newest.max(Some(timestamp));
                 self.keep(record);
                 self.count();
                 Taken::Point
             }
+            Ok(None) => {
+                self.count();
+                Taken::Excluded
+            }
             Err(reject) => Taken::Rejected(record, reject),
-        }
-    }
-
-    fn encode(
-        &mut self,
-        record: &R,
-        payload: &[u8],
-        index: RecordIndex,
-    ) -> Result<Timestamp, Reject> {
-        let Transform { decoder, plan, encoder } = &mut self.transform;
-        let mut slots = self.scratch.slots(plan);
-        decoder
-            .decode(payload, plan.paths(), &mut slots)
-            .map_err(|error| Reject { stage: Stage::Decode, reason: error.to_string() })?;
-        let point = plan
-            .point(record, &slots, &mut self.scratch)
-            .map_err(|error| Reject { stage: Stage::Map, reason: error.to_string() })?;
-        let timestamp = point.timestamp;
-        encoder.reads_from(record.topic(), record.partition());
-        let encoded = encoder.encode(&point, index, &mut self.open);
-        self.scratch.reclaim(point);
-        self.scratch.reclaim_slots(slots);
-        match encoded {
-            Ok(()) => Ok(timestamp),
-            Err(error) => Err(Reject { stage: Stage::Encode, reason: error.to_string() }),
         }
     }
 

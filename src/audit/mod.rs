@@ -1,0 +1,367 @@
+//! The audit: whether a database holds what a range of a connector's topics stands for.
+//!
+//! ```text
+//!  topics ──read──▶ decode, map, encode ──▶ expected values ─┐ sorted by series and time
+//!                        └ rejected ─┐                       ▼
+//!  dead letters ──read──▶ letters ───┤        groups ──ask──▶ database ──▶ missing, different, extra
+//!                                    ▼ sorted by record                         │
+//!                                 remarks ◀─────────────────────────────────────┘
+//!                                    └──▶ settle: a record with a letter is explained ──▶ report
+//! ```
+//!
+//! Nothing is joined, committed or written, so a running connector is not disturbed. Both sorts
+//! [spill](spill) to disk, so the memory needed does not depend on the range.
+
+mod compare;
+mod entry;
+pub mod read;
+mod report;
+mod sent;
+mod settle;
+mod spill;
+mod value;
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use crate::batch::{OpenBatch, RecordIndex};
+use crate::config::raw::Precision;
+use crate::config::{self, Connector, Topics};
+use crate::decode::Decoder;
+use crate::kafka::KafkaError;
+use crate::kafka::range::{Bound, TopicReader};
+use crate::map::{Plan, Scratch};
+use crate::record::Record;
+use crate::sink::{BuildError, Sink};
+use crate::worker::Transform;
+
+use compare::{CompareError, Findings, Group};
+use entry::{Expected, Place, Remark, RemarkKind};
+use read::{Database, Dialect, ReadError, Store};
+pub use report::{Absent, Counts, Extra, PartitionReport, Rejected, Report, SeriesReport, Totals};
+use sent::Sent;
+use settle::Ledger;
+use spill::Spill;
+use value::{Series, Value};
+
+/// What is audited, and how.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Of records' own timestamps.
+    pub from: Bound,
+    pub to: Bound,
+    /// Where the database is read; `None`: told from where it is written.
+    pub read_url: Option<String>,
+    /// For temporary files.
+    pub folder: PathBuf,
+    /// How many findings of each kind the report shows.
+    pub limit: usize,
+    /// Also values that no record of the range explains make the audit fail.
+    pub strict: bool,
+    /// For each answer of Kafka or the database.
+    pub timeout: Duration,
+}
+
+/// Why there is no report.
+#[derive(Debug, thiserror::Error)]
+pub enum AuditError {
+    #[error("the sink: {0}")]
+    Sink(#[from] BuildError),
+    #[error("Kafka: {0}")]
+    Kafka(#[from] KafkaError),
+    #[error("the database: {0}")]
+    Database(#[from] ReadError),
+    #[error("temporary files: {0} (--temp-dir says where they go)")]
+    Spill(#[from] std::io::Error),
+    #[error("{0}")]
+    Defect(String),
+}
+
+/// How far an audit is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// Offsets of the range.
+    Reading,
+    /// Offsets of the dead-letter topic.
+    Letters,
+    /// Expected values.
+    Comparing,
+}
+
+/// Told of what is done and what there is to do.
+pub type Progress<'a> = &'a mut dyn FnMut(Step, u64, u64);
+
+/// A value written this long ago is shown by its database. `VictoriaMetrics` shows what it has
+/// received after a second or two (its `lib/storage` holds rows back for so long).
+const SHOWN_AFTER: Duration = Duration::from_secs(3);
+/// How often progress is told.
+const TELL: u64 = 1000;
+
+/// Runs an audit to its end.
+///
+/// # Errors
+/// When Kafka or the database can't be read: what is not seen is neither missing nor there.
+pub fn run(
+    connector: &Connector,
+    options: &Options,
+    progress: Progress<'_>,
+) -> Result<Report, AuditError> {
+    // First, because it is the likelier to fail, and reading may take long.
+    let mut database =
+        Database::open(&connector.sink, options.read_url.as_deref(), options.timeout)?;
+    let opened = Instant::now();
+    let mut reader = TopicReader::open(
+        &connector.kafka,
+        &connector.topics,
+        options.from,
+        options.to,
+        options.timeout,
+    )?;
+    let mut ledger = Ledger::new(&reader, options);
+    let mut remarks = Spill::new(&options.folder);
+    let mut expected = Spill::new(&options.folder);
+    let reading = Reading { expected: &mut expected, remarks: &mut remarks, ledger: &mut ledger };
+    reading.read(connector, database.dialect(), &mut reader, progress)?;
+    drop(reader);
+    if let Some(topic) = &connector.dead_letter {
+        letters(connector, topic, options, &ledger, &mut remarks, progress)?;
+    }
+    if database.dialect() == Dialect::VictoriaMetrics {
+        std::thread::sleep(SHOWN_AFTER.saturating_sub(opened.elapsed()));
+    }
+    let total = ledger.expected();
+    ledger.spilled(expected.spilled());
+    compare(expected, total, &mut database, &mut remarks, &mut ledger, progress)?;
+    ledger.spilled(remarks.spilled());
+    let mut remarks = remarks.sorted()?;
+    while let Some(bytes) = remarks.next()? {
+        ledger.settle(Remark::from_bytes(&bytes).ok_or_else(damaged)?);
+    }
+    Ok(ledger.report(connector, database.dialect()))
+}
+
+/// The first step: what each record stands for.
+struct Reading<'a> {
+    expected: &'a mut Spill,
+    remarks: &'a mut Spill,
+    ledger: &'a mut Ledger,
+}
+
+impl Reading<'_> {
+    fn read(
+        mut self,
+        connector: &Connector,
+        dialect: Dialect,
+        reader: &mut TopicReader,
+        progress: Progress<'_>,
+    ) -> Result<(), AuditError> {
+        let sink = Sink::new(&connector.sink, connector.delivery.timeout)?;
+        let mut transform = Transform {
+            decoder: Decoder::new(connector.format),
+            plan: Plan::new(&connector.mapping),
+            encoder: sink.encoder(),
+        };
+        let (mut scratch, mut open) = (Scratch::default(), OpenBatch::default());
+        let total = reader.len();
+        let mut told = 0;
+        loop {
+            let passed = reader.passed();
+            if passed >= told + TELL || passed == total {
+                progress(Step::Reading, passed, total);
+                told = passed;
+            }
+            let Some(record) = reader.next_record()? else {
+                return Ok(());
+            };
+            let place = self.ledger.record(&record)?;
+            open.truncate(0);
+            match transform.apply(&record, RecordIndex(0), &mut scratch, &mut open) {
+                Ok(None) => self.ledger.excluded(place),
+                Ok(Some(_)) => self.expect(&open, place, &connector.sink, dialect)?,
+                Err(reject) => {
+                    self.ledger.rejected(place);
+                    let mut reason = reject.reason;
+                    reason.truncate(reason.floor_char_boundary(MAX_REASON));
+                    let remark = Remark { place, kind: RemarkKind::Rejected(reason) };
+                    self.remarks.push(&remark.to_bytes())?;
+                }
+            }
+        }
+    }
+
+    /// Takes in what the encoder has written of a record.
+    fn expect(
+        &mut self,
+        open: &OpenBatch,
+        place: Place,
+        sink: &config::Sink,
+        dialect: Dialect,
+    ) -> Result<(), AuditError> {
+        let mut start = 0;
+        for item in &open.items {
+            let end = item.end as usize;
+            let bytes = &open.bytes[start..end];
+            start = end;
+            let sent = match sink {
+                config::Sink::InfluxDb(sink) => sent::line(bytes, nanos(sink.precision)),
+                config::Sink::Prometheus(_) => sent::samples(bytes),
+            };
+            for Sent { series, time, value } in sent.ok_or_else(unreadable)? {
+                let (series, time, value) = dialect.holds(series, time, value);
+                let expected = Expected { series, time, place, value };
+                self.ledger.expect(place);
+                self.expected.push(&expected.to_bytes())?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Of a reason that a record is rejected for, the beginning.
+const MAX_REASON: usize = 200;
+
+/// Nanoseconds in a unit.
+fn nanos(precision: Precision) -> i64 {
+    match precision {
+        Precision::Ns => 1,
+        Precision::Us => 1_000,
+        Precision::Ms => 1_000_000,
+        Precision::S => 1_000_000_000,
+    }
+}
+
+impl Dialect {
+    /// What the database makes of a value that it is sent.
+    fn holds(self, series: Series, time: i64, value: Value) -> (Series, i64, Value) {
+        match self {
+            Self::InfluxDb2 | Self::Prometheus => (series, time, value),
+            Self::VictoriaMetrics => {
+                let time = time.div_euclid(1_000_000) * 1_000_000;
+                (series.as_metric(), time, Value::Float(value.to_float()))
+            }
+        }
+    }
+}
+
+/// The second step: which records the dead-letter topic holds. All of the topic is read: a letter
+/// stands behind its record by any time, and may carry the record's old timestamp or a new one.
+fn letters(
+    connector: &Connector,
+    topic: &str,
+    options: &Options,
+    ledger: &Ledger,
+    remarks: &mut Spill,
+    progress: Progress<'_>,
+) -> Result<(), AuditError> {
+    // By a pattern, because a topic that nothing was ever produced to need not exist.
+    let topics = Topics::Pattern(format!("^{}$", regex::escape(topic)));
+    let mut reader = TopicReader::open(
+        &connector.kafka,
+        &topics,
+        Bound::Beginning,
+        Bound::End,
+        options.timeout,
+    )?;
+    let total = reader.len();
+    loop {
+        progress(Step::Letters, reader.passed(), total);
+        let Some(letter) = reader.next_record()? else {
+            return Ok(());
+        };
+        let header = |name: &str| Some(std::str::from_utf8(letter.header(name)?).ok()?.to_owned());
+        // Another connector's letter says nothing about this one's delivery.
+        if header("__connect.errors.connector.name").as_deref() != Some(&connector.name) {
+            continue;
+        }
+        let place = || {
+            let topic = header("__connect.errors.topic")?;
+            let partition = header("__connect.errors.partition")?.parse().ok()?;
+            let offset = header("__connect.errors.offset")?.parse().ok()?;
+            ledger.place(&topic, partition, offset)
+        };
+        if let Some(place) = place() {
+            remarks.push(&Remark { place, kind: RemarkKind::Letter }.to_bytes())?;
+        }
+    }
+}
+
+/// The third step.
+fn compare(
+    expected: Spill,
+    total: u64,
+    store: &mut impl Store,
+    remarks: &mut Spill,
+    ledger: &mut Ledger,
+    progress: Progress<'_>,
+) -> Result<(), AuditError> {
+    let mut expected = expected.sorted()?;
+    let (mut group, mut done) = (Group::default(), 0);
+    progress(Step::Comparing, 0, total);
+    let mut compare = |group: Group| {
+        done += group.len();
+        group.compare(store, &mut Found { remarks, ledger })?;
+        progress(Step::Comparing, done, total);
+        Ok::<_, AuditError>(())
+    };
+    while let Some(bytes) = expected.next()? {
+        let next = Expected::from_bytes(&bytes).ok_or_else(damaged)?;
+        if let Some(next) = group.take(next) {
+            compare(std::mem::take(&mut group))?;
+            // An empty group takes anything.
+            group.take(next);
+        }
+    }
+    if group.is_empty() { Ok(()) } else { compare(group) }
+}
+
+/// Takes what the comparison finds to where it belongs.
+struct Found<'a> {
+    remarks: &'a mut Spill,
+    ledger: &'a mut Ledger,
+}
+
+impl Findings for Found<'_> {
+    fn absent(
+        &mut self,
+        place: Place,
+        series: &Series,
+        time: i64,
+        expected: &Value,
+        found: Option<&Value>,
+    ) -> std::io::Result<()> {
+        let (series, expected, found) = (series.clone(), expected.clone(), found.cloned());
+        let kind = RemarkKind::Absent { series, time, expected, found };
+        self.remarks.push(&Remark { place, kind }.to_bytes())
+    }
+
+    fn extra(&mut self, series: &Series, time: i64, value: &Value) {
+        self.ledger.extra(series, time, value);
+    }
+
+    fn duplicates(&mut self, count: u64) {
+        self.ledger.totals.duplicates += count;
+    }
+
+    fn collisions(&mut self, count: u64) {
+        self.ledger.totals.collisions += count;
+    }
+}
+
+impl From<CompareError> for AuditError {
+    fn from(error: CompareError) -> Self {
+        match error {
+            CompareError::Read(error) => Self::Database(error),
+            CompareError::Spill(error) => Self::Spill(error),
+        }
+    }
+}
+
+fn damaged() -> AuditError {
+    AuditError::Defect("a temporary file does not hold what was written to it".into())
+}
+
+fn unreadable() -> AuditError {
+    AuditError::Defect(
+        "what the encoder has written can't be read back: a defect of Tidegate".into(),
+    )
+}

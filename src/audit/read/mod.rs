@@ -1,0 +1,242 @@
+//! Asking a database what it holds: raw values of some series in a span of time.
+
+mod flux;
+mod http;
+mod promql;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use reqwest::{Method, StatusCode, Url};
+use tokio::runtime::Runtime;
+
+use self::http::Http;
+use super::value::{Series, Value};
+use crate::config;
+
+/// What to ask for: series with labels of these names and values, and nanoseconds since the epoch,
+/// the last included. The answer may have more series in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Selection {
+    pub labels: BTreeMap<String, BTreeSet<String>>,
+    pub from: i64,
+    pub to: i64,
+}
+
+/// A series and its values by time, in no order.
+pub type Held = (Series, Vec<(i64, Value)>);
+
+/// Why there is no answer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ReadError {
+    /// The answer would be too large: ask for less.
+    #[error("the answer is too large: {0}")]
+    TooMuch(String),
+    #[error("{0}")]
+    Failed(String),
+}
+
+/// The edge at which the tests put a store of their own.
+pub trait Store {
+    fn read(&mut self, selection: &Selection) -> Result<Vec<Held>, ReadError>;
+    /// How values are told apart.
+    fn exactness(&self) -> Exactness;
+}
+
+/// How exactly a database gives back what it was given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exactness {
+    /// Types and all digits.
+    Typed,
+    /// An f64, all digits.
+    Floats,
+    /// An f64 of about 12 digits: `VictoriaMetrics` keeps decimal numbers, those of a block with one
+    /// exponent (its `lib/decimal`).
+    Decimals,
+}
+
+/// How a database is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Dialect {
+    InfluxDb2,
+    Prometheus,
+    VictoriaMetrics,
+}
+
+/// A database to be asked.
+pub struct Database {
+    dialect: Dialect,
+    http: Http,
+    runtime: Runtime,
+    /// Of `InfluxDB` only.
+    bucket: String,
+    org: String,
+}
+
+impl Database {
+    /// Finds out what answers behind a sink. `read_url` is where to ask if that can't be told from
+    /// the sink's own address.
+    pub fn open(
+        sink: &config::Sink,
+        read_url: Option<&str>,
+        timeout: Duration,
+    ) -> Result<Self, ReadError> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|error| ReadError::Failed(error.to_string()))?;
+        let (base, token, bucket, org) = match sink {
+            config::Sink::InfluxDb(sink) => {
+                let base = read_url.map_or_else(|| parse(&sink.url), parse)?;
+                (base, sink.token.as_ref(), sink.bucket.clone(), sink.org.clone())
+            }
+            config::Sink::Prometheus(sink) => {
+                let base = read_url.map_or_else(|| beside_write(&sink.url), parse)?;
+                (base, None, String::new(), String::new())
+            }
+        };
+        let http = Http::new(base, token, timeout)?;
+        let mut database = Self { dialect: Dialect::Prometheus, http, runtime, bucket, org };
+        database.dialect = database.recognise(matches!(sink, config::Sink::InfluxDb(_)))?;
+        Ok(database)
+    }
+
+    pub fn dialect(&self) -> Dialect {
+        self.dialect
+    }
+
+    /// `VictoriaMetrics` alone has an export; `InfluxDB` says its name.
+    fn recognise(&self, by_lines: bool) -> Result<Dialect, ReadError> {
+        if by_lines {
+            let (status, body) = self.ask(Method::GET, "health", &[])?;
+            if status.is_success() && body.contains("\"influxdb\"") {
+                return Ok(Dialect::InfluxDb2);
+            }
+        }
+        let nothing =
+            [("match[]", "tidegate_audit_asks_who_is_there"), ("start", "1"), ("end", "2")];
+        let (status, body) = self.ask(Method::GET, "api/v1/export", &nothing)?;
+        // InfluxDB serves a page on addresses that it doesn't know.
+        if status.is_success() && body.trim().is_empty() {
+            return Ok(Dialect::VictoriaMetrics);
+        }
+        if by_lines {
+            return Err(ReadError::Failed(format!(
+                "{} is neither an InfluxDB 2 nor a VictoriaMetrics (its /health and \
+                 /api/v1/export say so); give the address to read from with --read-url",
+                self.http.host()
+            )));
+        }
+        Ok(Dialect::Prometheus)
+    }
+
+    fn ask(
+        &self,
+        method: Method,
+        path: &str,
+        form: &[(&str, &str)],
+    ) -> Result<(StatusCode, String), ReadError> {
+        self.runtime.block_on(self.http.ask(method, path, form))
+    }
+
+    /// The body of a 200.
+    fn answer(&self, path: &str, form: &[(&str, &str)]) -> Result<String, ReadError> {
+        let (status, body) = self.ask(Method::POST, path, form)?;
+        if status == StatusCode::OK {
+            return Ok(body);
+        }
+        // Prometheus and those like it, when a query would load more samples than is allowed.
+        let limits = ["too many samples", "too many points", "limit", "exceeds", "-search.max"];
+        let message = http::summary(status, &body, self.http.host());
+        let too_much = status == StatusCode::UNPROCESSABLE_ENTITY
+            && limits.iter().any(|limit| body.contains(limit));
+        Err(if too_much { ReadError::TooMuch(message) } else { ReadError::Failed(message) })
+    }
+}
+
+impl Store for Database {
+    fn read(&mut self, selection: &Selection) -> Result<Vec<Held>, ReadError> {
+        match self.dialect {
+            Dialect::InfluxDb2 => {
+                let query = flux::query(&self.bucket, selection);
+                let body = self.runtime.block_on(self.http.flux(&self.org, query))?;
+                flux::parse(&body)
+            }
+            Dialect::Prometheus => {
+                let (query, time) = promql::query(selection);
+                let form = [("query", query.as_str()), ("time", time.as_str())];
+                promql::parse(&self.answer("api/v1/query", &form)?)
+            }
+            Dialect::VictoriaMetrics => {
+                let selector = promql::selector(selection);
+                let (start, end) = promql::export_range(selection);
+                let form = [("match[]", selector.as_str()), ("start", &start), ("end", &end)];
+                promql::parse_export(&self.answer("api/v1/export", &form)?)
+            }
+        }
+    }
+
+    fn exactness(&self) -> Exactness {
+        match self.dialect {
+            Dialect::InfluxDb2 => Exactness::Typed,
+            Dialect::Prometheus => Exactness::Floats,
+            Dialect::VictoriaMetrics => Exactness::Decimals,
+        }
+    }
+}
+
+/// The address to read from beside a receiver of remote write.
+fn beside_write(url: &str) -> Result<Url, ReadError> {
+    let mut url = parse(url)?;
+    let path = url.path().trim_end_matches('/').to_owned();
+    let base = if path.contains("/insert/") {
+        None
+    } else if let Some(base) = path.strip_suffix("/api/v1/write") {
+        Some(base.to_owned())
+    } else {
+        // Mimir serves Prometheus' API under this prefix.
+        path.strip_suffix("/api/v1/push").map(|base| format!("{base}/prometheus"))
+    };
+    let base = base.ok_or_else(|| {
+        ReadError::Failed(
+            "the address to read from can't be told from the sink's; give it with --read-url \
+             (what stands before /api/v1/query)"
+                .into(),
+        )
+    })?;
+    url.set_path(&base);
+    Ok(url)
+}
+
+/// The error shows nothing of the address, which may hold a password.
+fn parse(url: &str) -> Result<Url, ReadError> {
+    crate::sink::parse_url(url).map_err(|error| ReadError::Failed(error.to_string()))
+}
+
+impl std::fmt::Display for Dialect {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::InfluxDb2 => "InfluxDB 2",
+            Self::Prometheus => "Prometheus",
+            Self::VictoriaMetrics => "VictoriaMetrics",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_address_to_read_from_stands_beside_the_one_to_write_to() {
+        let base = |url| beside_write(url).map(|url| url.to_string());
+        assert_eq!(base("http://p:9090/api/v1/write").unwrap(), "http://p:9090/");
+        assert_eq!(base("http://p/prom/api/v1/write?key=k").unwrap(), "http://p/prom?key=k");
+        assert_eq!(base("http://mimir/api/v1/push").unwrap(), "http://mimir/prometheus");
+        for unknown in
+            ["http://thanos/api/v1/receive", "http://vm:8480/insert/0/prometheus/api/v1/write"]
+        {
+            assert!(base(unknown).unwrap_err().to_string().contains("--read-url"), "{unknown}");
+        }
+    }
+}
