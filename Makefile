@@ -41,7 +41,7 @@ test-unit: ## The tests that need no server, in seconds
 conformance: ## The same suite over every database (builds InfluxDB 2 once, about 6 minutes)
 	@$(INSTALL) build-deps cargo-nextest matrix
 	@TIDEGATE_STACK="kafka victoria-metrics prometheus influxdb2" $(call with,cargo-nextest) \
-		tests/stack/run.sh cargo nextest run --locked --profile ci -E 'binary(/^conformance_/)'
+		tests/stack/run.sh cargo nextest run --locked --profile ci -E 'binary(/^(conformance_|audit$$)/)'
 
 # First the binary that is wrong on purpose, then the right one, which stays where `cargo build` leaves it.
 chaos: ## Every fault at once, for SECONDS (60); SEED repeats a run's choices (default: another each time)

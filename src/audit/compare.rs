@@ -291,6 +291,8 @@ impl Exactness {
         match self {
             Self::Typed => match (expected, found) {
                 (Value::Float(a), Value::Float(b)) => is_equal(*a, *b),
+                // An answer in CSV has no carriage return.
+                (Value::Text(a), Value::Text(b)) => a.replace('\r', "") == *b,
                 (a, b) => a == b,
             },
             Self::Floats => is_equal(expected.to_float(), found.to_float()),

@@ -91,8 +91,8 @@ pub enum Step {
 /// Told of what is done and what there is to do.
 pub type Progress<'a> = &'a mut dyn FnMut(Step, u64, u64);
 
-/// A value written this long ago is shown by its database. `VictoriaMetrics` shows what it has
-/// received after a second or two (its `lib/storage` holds rows back for so long).
+/// A value written this long ago is shown by `VictoriaMetrics`, which holds rows back for a second
+/// or two (its `lib/storage`).
 const SHOWN_AFTER: Duration = Duration::from_secs(3);
 /// How often progress is told.
 const TELL: u64 = 1000;
@@ -126,7 +126,7 @@ pub fn run(
     if let Some(topic) = &connector.dead_letter {
         letters(connector, topic, options, &ledger, &mut remarks, progress)?;
     }
-    if database.dialect() == Dialect::VictoriaMetrics {
+    if !database.shows_all() {
         std::thread::sleep(SHOWN_AFTER.saturating_sub(opened.elapsed()));
     }
     let total = ledger.expected();

@@ -274,6 +274,21 @@ impl VictoriaMetrics {
         all.into_iter().collect()
     }
 
+    /// Takes whole series out.
+    pub fn delete(&self, selector: &str) {
+        let selector = http::escaped(selector);
+        let path = format!("/api/v1/admin/tsdb/delete_series?match[]={selector}");
+        let (status, body) = request(&self.url, "POST", &path, &[], "").expect("an answer");
+        assert_eq!(status, 204, "{path}: {body}");
+    }
+
+    /// Writes lines of line protocol, with times in milliseconds.
+    pub fn write_lines(&self, lines: &str) {
+        let path = "/api/v2/write?precision=ms";
+        let (status, body) = request(&self.url, "POST", path, &[], lines).expect("an answer");
+        assert_eq!(status, 204, "{lines}: {body}");
+    }
+
     fn is_ready(&self) -> bool {
         request(&self.url, "GET", "/health", &[], "").is_ok_and(|(status, _)| status == 200)
     }
@@ -347,6 +362,19 @@ impl Prometheus {
         instant_query(&self.url, &format!("{selector}[{range}]"), time)
     }
 
+    /// Takes samples out, from and to Unix seconds, both included.
+    pub fn delete(&self, selector: &str, from: f64, to: f64) {
+        let span = [("start", &*from.to_string()), ("end", &*to.to_string())];
+        let query: Vec<String> = [("match[]", selector)]
+            .iter()
+            .chain(&span)
+            .map(|(key, value)| format!("{key}={}", http::escaped(value)))
+            .collect();
+        let path = format!("/api/v1/admin/tsdb/delete_series?{}", query.join("&"));
+        let (status, body) = request(&self.url, "POST", &path, &[], "").expect("an answer");
+        assert_eq!(status, 204, "{path}: {body}");
+    }
+
     fn is_ready(&self) -> bool {
         if let Some(address) = self.url.strip_prefix("https://") {
             // Who it lets in is the test's business; it may answer 503 for a little longer.
@@ -399,6 +427,16 @@ impl InfluxDb2 {
         let path = format!("/api/v2/write?org={}&bucket={}&precision=ns", Self::ORG, Self::BUCKET);
         let (status, body) = self.request("POST", &path, &[], lines);
         assert_eq!(status, 204, "{lines}: {body}");
+    }
+
+    /// Takes points out, by RFC 3339 times and a predicate such as `_measurement="m" AND "t"="a"`.
+    pub fn delete(&self, start: &str, stop: &str, predicate: &str) {
+        let path = format!("/api/v2/delete?org={}&bucket={}", Self::ORG, Self::BUCKET);
+        let predicate = predicate.replace('"', "\\\"");
+        let body = format!(r#"{{"start":"{start}","stop":"{stop}","predicate":"{predicate}"}}"#);
+        let kind = [("Content-Type", "application/json")];
+        let (status, answer) = self.request("POST", &path, &kind, &body);
+        assert_eq!(status, 204, "{body}: {answer}");
     }
 
     /// Runs a query of InfluxDB's other language: CSV with a line for each row, after one with the columns' names.

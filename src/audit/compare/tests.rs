@@ -233,5 +233,6 @@ fn decimals_are_told_apart_by_eleven_digits() {
     assert!(!floats(0.1, 0.1 + f64::EPSILON));
     let typed = |a: Value, b: Value| Exactness::Typed.is_same(&a, &b, 1.0);
     assert!(!typed(Value::Integer(1), Value::Float(1.0)));
-    assert!(typed(Value::Text("a".into()), Value::Text("a".into())));
+    assert!(typed(Value::Text("a\r\nb".into()), Value::Text("a\nb".into())));
+    assert!(!typed(Value::Text("a".into()), Value::Text("b".into())));
 }

@@ -106,7 +106,8 @@ fn typed(kind: &str, text: &str) -> Option<Value> {
         "long" => Value::Integer(text.parse().ok()?),
         "unsignedLong" => Value::Unsigned(text.parse().ok()?),
         "boolean" => Value::Boolean(text.parse().ok()?),
-        "string" => Value::Text(text.to_owned()),
+        // InfluxDB writes a line break as `\r\n`, and leaves out a `\r` that was there.
+        "string" => Value::Text(text.replace("\r\n", "\n")),
         _ => return None,
     })
 }
@@ -143,7 +144,7 @@ mod tests {
 \r
 #datatype,string,long,dateTime:RFC3339,dateTime:RFC3339,dateTime:RFC3339,string,string,string\r
 ,result,table,_start,_stop,_time,_value,_field,_measurement\r
-,_result,1,1970-01-01T00:00:00Z,1970-01-02T00:00:00Z,1970-01-01T00:00:01Z,\"two\nlines\",s,m\r
+,_result,1,1970-01-01T00:00:00Z,1970-01-02T00:00:00Z,1970-01-01T00:00:01Z,\"two\r\nlines\",s,m\r
 \r
 ";
 

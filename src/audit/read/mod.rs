@@ -130,6 +130,15 @@ impl Database {
         Ok(Dialect::Prometheus)
     }
 
+    /// Has `VictoriaMetrics` show what it has received, which else takes it some seconds. Whether
+    /// all is shown now.
+    pub fn shows_all(&self) -> bool {
+        self.dialect != Dialect::VictoriaMetrics
+            || self
+                .ask(Method::GET, "internal/force_flush", &[])
+                .is_ok_and(|(status, _)| status.is_success())
+    }
+
     fn ask(
         &self,
         method: Method,

@@ -25,10 +25,11 @@ pub(super) fn export_range(selection: &Selection) -> (String, String) {
     (seconds(from), seconds(to))
 }
 
-/// `{label="value", other=~"one|another"}`
+/// `{label="value", other=~"one|another"}`, without labels whose names every version can't spell:
+/// the answer then has more series in it.
 pub(super) fn selector(selection: &Selection) -> String {
     let mut text = String::from("{");
-    for (name, values) in &selection.labels {
+    for (name, values) in selection.labels.iter().filter(|(name, _)| is_legal(name)) {
         if text.len() > 1 {
             text.push(',');
         }
@@ -42,6 +43,11 @@ pub(super) fn selector(selection: &Selection) -> String {
         }
     }
     text + "}"
+}
+
+fn is_legal(name: &str) -> bool {
+    !name.starts_with(|c: char| c.is_ascii_digit())
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
 }
 
 fn alternatives(values: &BTreeSet<String>) -> String {
@@ -161,7 +167,7 @@ mod tests {
     fn one_value_is_asked_for_by_equality_and_several_by_a_pattern_that_is_none() {
         let one = selection(&[(METRIC, &["m_v"]), ("path", &["C:\\data \"x\"\n"])]);
         assert_eq!(selector(&one), r#"{__name__="m_v",path="C:\\data \"x\"\n"}"#);
-        let several = selection(&[(METRIC, &["m"]), ("host", &["a.b", "c|d"])]);
+        let several = selection(&[(METRIC, &["m"]), ("a b", &["x"]), ("host", &["a.b", "c|d"])]);
         assert_eq!(selector(&several), r#"{__name__="m",host=~"a\\.b|c\\|d"}"#);
     }
 

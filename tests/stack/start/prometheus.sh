@@ -14,6 +14,6 @@ mkdir -p "$data"
 
 # Test data carries event times of any year, so nothing may expire.
 exec "$bin" --config.file="$data/prometheus.yml" --storage.tsdb.path="$data/tsdb" \
-  --web.listen-address="127.0.0.1:$port" --web.enable-remote-write-receiver \
+  --web.listen-address="127.0.0.1:$port" --web.enable-remote-write-receiver --web.enable-admin-api \
   --storage.tsdb.retention.time=100y --query.lookback-delta=5m --log.level=warn \
   ${web:+--web.config.file="$web"}
