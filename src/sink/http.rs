@@ -15,7 +15,7 @@ use reqwest::header::{
     AUTHORIZATION, DATE, HeaderMap, HeaderName, HeaderValue, LOCATION, RETRY_AFTER,
 };
 use reqwest::redirect::Policy;
-use reqwest::{Client, Proxy, Response, StatusCode, Url};
+use reqwest::{Client, Proxy, RequestBuilder, Response, StatusCode, Url};
 
 use self::files::FromFiles;
 use self::login::Login;
@@ -42,7 +42,7 @@ const SHORTEST_SECRET: usize = 4;
 const PROXY_REFUSES: &str = "proxy authorization required";
 
 /// A client for one address.
-pub(super) struct Http {
+pub(crate) struct Http {
     client: FromFiles<Client>,
     login: Option<FromFiles<Login>>,
     url: Url,
@@ -68,7 +68,7 @@ pub(super) struct Answer {
 
 impl Http {
     /// `timeout` is for one request, with its answer.
-    pub(super) fn new(
+    pub(crate) fn new(
         url: Url,
         config: &config::Http,
         timeout: Duration,
@@ -114,25 +114,60 @@ impl Http {
         login: Option<&Login>,
         body: Bytes,
     ) -> Result<Answer, SinkError> {
-        let client = self.client.get().map_err(misconfigured)?;
-        let mut request = client.post(self.url.clone()).headers(headers).body(body);
+        let post = |client: &Client| {
+            client.post(self.url.clone()).headers(headers.clone()).body(body.clone())
+        };
+        let response = self.exchange(&post, login).await?;
+        let (status, headers) = (response.status(), response.headers().clone());
+        let (body, tail) = read(response).await;
+        let (body, tail) = (self.masked(body, login), self.masked(tail, login));
+        Ok(Answer { status, headers, body, tail })
+    }
+
+    /// Any other request, with the same login, certificates, headers and proxy. What a message shows
+    /// of its answer must have gone through [`Http::without_secrets`].
+    pub(crate) async fn request(
+        &self,
+        build: impl Fn(&Client) -> RequestBuilder,
+    ) -> Result<Response, SinkError> {
+        let Some(login) = &self.login else {
+            return self.exchange(&build, None).await;
+        };
+        let sent = login.get().map_err(misconfigured)?;
+        let response = self.exchange(&build, Some(&sent)).await?;
+        if response.status() != StatusCode::UNAUTHORIZED {
+            return Ok(response);
+        }
+        let new = login.get_anew().map_err(misconfigured)?;
+        if new == sent { Ok(response) } else { self.exchange(&build, Some(&new)).await }
+    }
+
+    async fn exchange(
+        &self,
+        build: &impl Fn(&Client) -> RequestBuilder,
+        login: Option<&Login>,
+    ) -> Result<Response, SinkError> {
+        let mut request = build(&self.client.get().map_err(misconfigured)?);
         if let Some(login) = login {
             request = request.header(AUTHORIZATION, login.header.clone());
         }
-        let response = request.send().await.map_err(|error| self.failed(&error))?;
-        let (status, headers) = (response.status(), response.headers().clone());
-        let (body, tail) = read(response).await;
-        // A server may send back what it was sent.
-        let secrets = || self.secrets.iter().chain(login.iter().flat_map(|login| &login.secrets));
-        let masked = |mut text: String| {
-            for secret in secrets().filter(|secret| secret.len() >= SHORTEST_SECRET) {
-                if text.contains(secret) {
-                    text = text.replace(secret, "***");
-                }
+        request.send().await.map_err(|error| self.failed(&error))
+    }
+
+    /// A server may send back what it was sent.
+    pub(crate) fn without_secrets(&self, text: String) -> String {
+        let login = self.login.as_ref().and_then(|login| login.get().ok());
+        self.masked(text, login.as_ref())
+    }
+
+    fn masked(&self, mut text: String, login: Option<&Login>) -> String {
+        let secrets = self.secrets.iter().chain(login.iter().flat_map(|login| &login.secrets));
+        for secret in secrets.filter(|secret| secret.len() >= SHORTEST_SECRET) {
+            if text.contains(secret) {
+                text = text.replace(secret, "***");
             }
-            text
-        };
-        Ok(Answer { status, headers, body: masked(body), tail: masked(tail) })
+        }
+        text
     }
 
     /// Never has the address in it, which may hold a password.
@@ -360,7 +395,7 @@ pub(crate) fn host(url: &Url) -> String {
 }
 
 /// The cause at the bottom: the layers above it repeat each other, and one has the address.
-pub(crate) fn deepest(error: &dyn std::error::Error) -> String {
+fn deepest(error: &dyn std::error::Error) -> String {
     let mut cause = error;
     while let Some(source) = cause.source() {
         cause = source;

@@ -13,7 +13,7 @@ use std::fmt;
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
-pub(crate) use http::{deepest, host, parse_url};
+pub(crate) use http::{Http, host, parse_url};
 
 use crate::batch::Batch;
 use crate::config;

@@ -2,13 +2,11 @@
 
 use std::time::Duration;
 
-use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
-use reqwest::redirect::Policy;
 use reqwest::{Client, Method, RequestBuilder, StatusCode, Url};
 
 use super::ReadError;
-use crate::config::Secret;
-use crate::sink::{deepest, host};
+use crate::config;
+use crate::sink::{Http, SinkError, host};
 
 /// An answer beyond this is asked for in smaller parts.
 const MAX_BODY: usize = 32 << 20;
@@ -18,38 +16,24 @@ const PAUSES: [Duration; 3] =
 /// How much of an answer a message shows.
 const SHOWN: usize = 300;
 
-/// A client for the paths below one address.
-pub(super) struct Http {
-    client: Client,
+/// The paths below one address.
+pub(super) struct Reader {
+    http: Http,
     base: Url,
-    headers: HeaderMap,
     host: String,
 }
 
-impl Http {
+impl Reader {
+    /// With the login, certificates, headers and proxy that the sink writes with.
     pub(super) fn new(
         base: Url,
-        token: Option<&Secret>,
+        config: &config::Http,
         timeout: Duration,
     ) -> Result<Self, ReadError> {
-        // Fails when there is one already, which serves as well.
-        _ = rustls::crypto::ring::default_provider().install_default();
-        let client = Client::builder()
-            .user_agent(concat!("tidegate/", env!("CARGO_PKG_VERSION")))
-            .timeout(timeout)
-            .redirect(Policy::none())
-            .build()
-            .map_err(|error| ReadError::Failed(format!("no HTTP client: {}", deepest(&error))))?;
-        let mut headers = HeaderMap::new();
-        if let Some(token) = token {
-            // The configuration has checked that a header can carry it.
-            if let Ok(mut value) = HeaderValue::from_str(&format!("Token {}", token.expose())) {
-                value.set_sensitive(true);
-                headers.insert(AUTHORIZATION, value);
-            }
-        }
+        let http = Http::new(base.clone(), config, timeout)
+            .map_err(|error| ReadError::Failed(error.to_string()))?;
         let host = host(&base);
-        Ok(Self { client, base, headers, host })
+        Ok(Self { http, base, host })
     }
 
     /// The server's name and port, for messages.
@@ -66,18 +50,18 @@ impl Http {
         parameters: &[(&str, &str)],
     ) -> Result<(StatusCode, String), ReadError> {
         let mut url = self.url(path);
-        let request = if method == Method::GET {
+        if method == Method::GET {
             url.query_pairs_mut().extend_pairs(parameters);
-            self.client.get(url)
-        } else {
-            let mut form = Url::parse("form:").unwrap_or_else(|_| url.clone());
-            form.query_pairs_mut().clear().extend_pairs(parameters);
-            self.client
-                .post(url)
-                .header("content-type", "application/x-www-form-urlencoded")
-                .body(form.query().unwrap_or_default().to_owned())
-        };
-        self.send(request).await
+            return self.send(|client| client.get(url.clone())).await;
+        }
+        let mut form = Url::parse("form:").unwrap_or_else(|_| url.clone());
+        form.query_pairs_mut().clear().extend_pairs(parameters);
+        let body = form.query().unwrap_or_default();
+        let kind = "application/x-www-form-urlencoded";
+        self.send(|client| {
+            client.post(url.clone()).header("content-type", kind).body(body.to_owned())
+        })
+        .await
     }
 
     /// A Flux query; its answer is annotated CSV.
@@ -89,15 +73,17 @@ impl Http {
             "type": "flux",
             "dialect": { "header": true, "annotations": ["datatype"] },
         });
-        let request = self
-            .client
-            .post(url)
-            .header("content-type", "application/json")
-            .header("accept", "application/csv")
-            .body(body.to_string());
-        match self.send(request).await? {
+        let body = body.to_string();
+        let post = |client: &Client| {
+            client
+                .post(url.clone())
+                .header("content-type", "application/json")
+                .header("accept", "application/csv")
+                .body(body.clone())
+        };
+        match self.send(post).await? {
             (StatusCode::OK, body) => Ok(body),
-            (status, body) => Err(ReadError::Failed(summary(status, &body, &self.host))),
+            (status, body) => Err(ReadError::Failed(self.summary(status, &body))),
         }
     }
 
@@ -109,56 +95,83 @@ impl Http {
     }
 
     /// Repeats what got no answer, or one that says that the server can't now.
-    async fn send(&self, request: RequestBuilder) -> Result<(StatusCode, String), ReadError> {
-        let request = request.headers(self.headers.clone());
+    async fn send(
+        &self,
+        build: impl Fn(&Client) -> RequestBuilder,
+    ) -> Result<(StatusCode, String), ReadError> {
         let mut pauses = PAUSES.into_iter();
         loop {
-            let attempt = request.try_clone().map(|request| self.attempt(request));
-            let answer = match attempt {
-                Some(attempt) => attempt.await,
-                None => return Err(ReadError::Failed("a request that can't be repeated".into())),
-            };
+            let answer = self.attempt(&build).await;
             let again = match &answer {
                 Ok((status, _)) => {
                     status.is_server_error() || *status == StatusCode::TOO_MANY_REQUESTS
                 }
-                Err(ReadError::Failed(_)) => true,
-                Err(ReadError::TooMuch(_)) => false,
+                Err(error) => matches!(error, Failure::Silent(_)),
             };
             match pauses.next() {
                 Some(pause) if again => tokio::time::sleep(pause).await,
-                _ => return answer,
+                _ => return Ok(answer?),
             }
         }
     }
 
-    async fn attempt(&self, request: RequestBuilder) -> Result<(StatusCode, String), ReadError> {
-        let failed = |error: reqwest::Error| {
-            let what = if error.is_connect() { "can't be reached" } else { "has not answered" };
-            ReadError::Failed(format!("{} {what}: {}", self.host, deepest(&error)))
-        };
-        let mut response = request.send().await.map_err(failed)?;
+    async fn attempt(
+        &self,
+        build: &impl Fn(&Client) -> RequestBuilder,
+    ) -> Result<(StatusCode, String), Failure> {
+        let mut response = self.http.request(build).await?;
         let status = response.status();
         let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(failed)? {
+        let broken = |_| Failure::Silent(format!("{} broke off its answer", self.host));
+        while let Some(chunk) = response.chunk().await.map_err(broken)? {
             if body.len() + chunk.len() > MAX_BODY {
-                return Err(ReadError::TooMuch(format!("{} sends over 32 MiB", self.host)));
+                return Err(Failure::Final(ReadError::TooMuch(format!(
+                    "{} sends over 32 MiB",
+                    self.host
+                ))));
             }
             body.extend_from_slice(&chunk);
         }
         Ok((status, String::from_utf8_lossy(&body).into_owned()))
     }
+
+    /// What a server said instead of an answer, in a line.
+    pub(super) fn summary(&self, status: StatusCode, body: &str) -> String {
+        let text = body.split_whitespace().collect::<Vec<_>>().join(" ");
+        let text = self.http.without_secrets(text);
+        let hint = match status {
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
+                " (the audit reads with the connector's credentials: may they read?)"
+            }
+            StatusCode::NOT_FOUND => " (is this where it is read from? --read-url says where)",
+            _ => "",
+        };
+        let text = &text[..text.floor_char_boundary(SHOWN)];
+        format!("{} answered {status}: {text}{hint}", self.host)
+    }
 }
 
-/// What a server said instead of an answer, in a line.
-pub(super) fn summary(status: StatusCode, body: &str, host: &str) -> String {
-    let text = body.split_whitespace().collect::<Vec<_>>().join(" ");
-    let hint = match status {
-        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
-            " (reading takes a credential that may read; the audit uses the connector's)"
+/// Why there is no answer to one request.
+enum Failure {
+    /// There may be one the next time.
+    Silent(String),
+    Final(ReadError),
+}
+
+impl From<SinkError> for Failure {
+    fn from(error: SinkError) -> Self {
+        match error {
+            SinkError::Unavailable { reason, .. } => Self::Silent(reason),
+            other => Self::Final(ReadError::Failed(other.to_string())),
         }
-        StatusCode::NOT_FOUND => " (is this where it is read from? --read-url says where)",
-        _ => "",
-    };
-    format!("{host} answered {status}: {}{hint}", &text[..text.floor_char_boundary(SHOWN)])
+    }
+}
+
+impl From<Failure> for ReadError {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Silent(reason) => Self::Failed(reason),
+            Failure::Final(error) => error,
+        }
+    }
 }

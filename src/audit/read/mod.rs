@@ -10,7 +10,7 @@ use std::time::Duration;
 use reqwest::{Method, StatusCode, Url};
 use tokio::runtime::Runtime;
 
-use self::http::Http;
+use self::http::Reader;
 use super::value::{Series, Value};
 use crate::config;
 
@@ -66,7 +66,7 @@ pub enum Dialect {
 /// A database to be asked.
 pub struct Database {
     dialect: Dialect,
-    http: Http,
+    http: Reader,
     runtime: Runtime,
     /// Of `InfluxDB` only.
     bucket: String,
@@ -85,17 +85,17 @@ impl Database {
             .enable_all()
             .build()
             .map_err(|error| ReadError::Failed(error.to_string()))?;
-        let (base, token, bucket, org) = match sink {
+        let (base, http, bucket, org) = match sink {
             config::Sink::InfluxDb(sink) => {
                 let base = read_url.map_or_else(|| parse(&sink.url), parse)?;
-                (base, sink.token.as_ref(), sink.bucket.clone(), sink.org.clone())
+                (base, &sink.http, sink.bucket.clone(), sink.org.clone())
             }
             config::Sink::Prometheus(sink) => {
                 let base = read_url.map_or_else(|| beside_write(&sink.url), parse)?;
-                (base, None, String::new(), String::new())
+                (base, &sink.http, String::new(), String::new())
             }
         };
-        let http = Http::new(base, token, timeout)?;
+        let http = Reader::new(base, http, timeout)?;
         let mut database = Self { dialect: Dialect::Prometheus, http, runtime, bucket, org };
         database.dialect = database.recognise(matches!(sink, config::Sink::InfluxDb(_)))?;
         Ok(database)
@@ -156,7 +156,7 @@ impl Database {
         }
         // Prometheus and those like it, when a query would load more samples than is allowed.
         let limits = ["too many samples", "too many points", "limit", "exceeds", "-search.max"];
-        let message = http::summary(status, &body, self.http.host());
+        let message = self.http.summary(status, &body);
         let too_much = status == StatusCode::UNPROCESSABLE_ENTITY
             && limits.iter().any(|limit| body.contains(limit));
         Err(if too_much { ReadError::TooMuch(message) } else { ReadError::Failed(message) })
