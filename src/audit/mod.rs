@@ -237,7 +237,7 @@ impl Dialect {
             Self::InfluxDb2 | Self::Prometheus => (series, time, value),
             Self::VictoriaMetrics => {
                 let time = time.div_euclid(1_000_000) * 1_000_000;
-                (series.as_metric(), time, Value::Float(value.to_float()))
+                (series.into_metric(), time, Value::Float(value.to_float()))
             }
         }
     }

@@ -27,19 +27,15 @@ pub(super) fn line(item: &[u8], unit: i64) -> Option<Vec<Sent>> {
         rest = after;
     }
     let mut fields = Vec::new();
-    rest = rest.strip_prefix(' ')?;
-    loop {
-        let (key, after) = name(rest, &['=']);
+    let mut next = rest.strip_prefix(' ');
+    while let Some(field) = next {
+        let (key, after) = name(field, &['=']);
         let (value, after) = value(after.strip_prefix('=')?)?;
         fields.push((key, value));
-        match after.strip_prefix(',') {
-            Some(next) => rest = next,
-            None => {
-                rest = after.strip_prefix(' ')?;
-                break;
-            }
-        }
+        next = after.strip_prefix(',');
+        rest = after;
     }
+    let rest = rest.strip_prefix(' ')?;
     let time = rest.parse::<i64>().ok()?.checked_mul(unit)?;
     let sent = |(field, value)| {
         let labels = labels.iter().cloned().chain([(FIELD.to_owned(), field)]);

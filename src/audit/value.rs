@@ -40,7 +40,7 @@ impl Series {
     }
 
     /// The series that `VictoriaMetrics` makes of a measurement's field: `{measurement}_{field}`.
-    pub fn as_metric(self) -> Self {
+    pub fn into_metric(self) -> Self {
         let (Some(measurement), Some(field)) = (self.label(MEASUREMENT), self.label(FIELD)) else {
             return self;
         };
