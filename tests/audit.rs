@@ -302,7 +302,7 @@ fn what_influxdb2_lacks_is_named() {
     // START is 22:13:20.
     database.delete("2023-11-14T22:14:00Z", "2023-11-14T22:15:00Z", &predicate);
     database.write(&format!(
-        r#"{name},odd\,\ name=a\,\ b\="c"\ ${{d}},series=s1 n=7i,note="other" {}"#,
+        r#"{name},odd\,\ name=a\,\ b\="c"\ ${{d}},series=s1 n=7i,note="other" {}000000"#,
         START + 9000
     ));
     let missing = values(&places, &["n", "note", "ok", "v"], |number| {
