@@ -38,7 +38,7 @@ test-unit: ## The tests that need no server, in seconds
 	then $(call with,cargo-nextest) cargo nextest run --locked --lib --bins; \
 	else cargo test --locked --lib --bins; fi
 
-conformance: ## The same suite over every database (builds InfluxDB 2 once, about 6 minutes)
+conformance: ## The same suite over every database (builds InfluxDB 1 and 2 once, about 8 minutes)
 	@$(INSTALL) build-deps cargo-nextest matrix
 	@TIDEGATE_STACK="kafka victoria-metrics prometheus influxdb2" $(call with,cargo-nextest) \
 		tests/stack/run.sh cargo nextest run --locked --profile ci -E 'binary(/^(conformance_|audit$$)/)'

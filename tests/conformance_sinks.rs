@@ -9,8 +9,9 @@ mod conformance;
 mod stack;
 
 use conformance::database::Row;
-use conformance::{answers, data};
+use conformance::{answers, data, isolation};
 
+const INFLUX1: Row = Row::InfluxDb1;
 const INFLUX: Row = Row::InfluxDb2;
 const VICTORIA_LINES: Row = Row::VictoriaMetricsByLines;
 const VICTORIA_WRITE: Row = Row::VictoriaMetricsByRemoteWrite;
@@ -19,6 +20,11 @@ const PROMETHEUS: Row = Row::Prometheus;
 #[test]
 fn every_field_type_on_influxdb2() {
     data::every_field_type(INFLUX);
+}
+
+#[test]
+fn every_field_type_on_influxdb1() {
+    data::every_field_type(INFLUX1);
 }
 
 #[test]
@@ -42,6 +48,11 @@ fn extremes_of_numbers_on_influxdb2() {
 }
 
 #[test]
+fn extremes_of_numbers_on_influxdb1() {
+    data::extremes_of_numbers(INFLUX1);
+}
+
+#[test]
 fn extremes_of_numbers_on_victoria_metrics_by_lines() {
     data::extremes_of_numbers(VICTORIA_LINES);
 }
@@ -59,6 +70,11 @@ fn extremes_of_numbers_on_prometheus() {
 #[test]
 fn unicode_and_escapes_on_influxdb2() {
     data::unicode_and_escapes(INFLUX);
+}
+
+#[test]
+fn unicode_and_escapes_on_influxdb1() {
+    data::unicode_and_escapes(INFLUX1);
 }
 
 #[test]
@@ -82,6 +98,11 @@ fn newline_injection_on_influxdb2() {
 }
 
 #[test]
+fn newline_injection_on_influxdb1() {
+    data::newline_injection(INFLUX1);
+}
+
+#[test]
 fn newline_injection_on_victoria_metrics_by_lines() {
     data::newline_injection(VICTORIA_LINES);
 }
@@ -102,6 +123,11 @@ fn newline_in_a_string_on_influxdb2() {
 }
 
 #[test]
+fn newline_in_a_string_on_influxdb1() {
+    data::newline_in_a_string(INFLUX1);
+}
+
+#[test]
 fn newline_in_a_string_on_victoria_metrics_by_lines() {
     data::newline_in_a_string(VICTORIA_LINES);
 }
@@ -112,6 +138,11 @@ fn the_longest_texts_on_influxdb2() {
 }
 
 #[test]
+fn the_longest_texts_on_influxdb1() {
+    data::the_longest_texts(INFLUX1);
+}
+
+#[test]
 fn the_first_and_the_last_moment_on_influxdb2() {
     data::the_first_and_the_last_moment(INFLUX);
 }
@@ -119,6 +150,11 @@ fn the_first_and_the_last_moment_on_influxdb2() {
 #[test]
 fn an_empty_tag_on_influxdb2() {
     data::an_empty_tag(INFLUX);
+}
+
+#[test]
+fn an_empty_tag_on_influxdb1() {
+    data::an_empty_tag(INFLUX1);
 }
 
 #[test]
@@ -142,6 +178,11 @@ fn every_precision_on_influxdb2() {
 }
 
 #[test]
+fn every_precision_on_influxdb1() {
+    data::every_precision(INFLUX1);
+}
+
+#[test]
 fn every_precision_on_victoria_metrics_by_lines() {
     data::every_precision(VICTORIA_LINES);
 }
@@ -152,6 +193,11 @@ fn ten_thousand_points_gzip_on_influxdb2() {
 }
 
 #[test]
+fn ten_thousand_points_gzip_on_influxdb1() {
+    data::ten_thousand_points("ten_thousand_points_gzip", INFLUX1, true);
+}
+
+#[test]
 fn ten_thousand_points_gzip_on_victoria_metrics_by_lines() {
     data::ten_thousand_points("ten_thousand_points_gzip", VICTORIA_LINES, true);
 }
@@ -159,6 +205,11 @@ fn ten_thousand_points_gzip_on_victoria_metrics_by_lines() {
 #[test]
 fn ten_thousand_points_plain_on_influxdb2() {
     data::ten_thousand_points("ten_thousand_points_plain", INFLUX, false);
+}
+
+#[test]
+fn ten_thousand_points_plain_on_influxdb1() {
+    data::ten_thousand_points("ten_thousand_points_plain", INFLUX1, false);
 }
 
 #[test]
@@ -182,6 +233,11 @@ fn the_same_batch_twice_on_influxdb2() {
 }
 
 #[test]
+fn the_same_batch_twice_on_influxdb1() {
+    data::the_same_batch_twice(INFLUX1);
+}
+
+#[test]
 fn the_same_batch_twice_on_victoria_metrics_by_lines() {
     data::the_same_batch_twice(VICTORIA_LINES);
 }
@@ -199,6 +255,11 @@ fn the_same_batch_twice_on_prometheus() {
 #[test]
 fn a_history_twice_on_influxdb2() {
     data::a_history_twice(INFLUX);
+}
+
+#[test]
+fn a_history_twice_on_influxdb1() {
+    data::a_history_twice(INFLUX1);
 }
 
 #[test]
@@ -222,6 +283,11 @@ fn another_value_at_the_same_time_on_influxdb2() {
 }
 
 #[test]
+fn another_value_at_the_same_time_on_influxdb1() {
+    data::another_value_at_the_same_time(INFLUX1);
+}
+
+#[test]
 fn another_value_at_the_same_time_on_victoria_metrics_by_lines() {
     data::another_value_at_the_same_time(VICTORIA_LINES);
 }
@@ -239,6 +305,11 @@ fn another_value_at_the_same_time_on_prometheus() {
 #[test]
 fn two_values_in_one_batch_on_influxdb2() {
     data::two_values_in_one_batch(INFLUX);
+}
+
+#[test]
+fn two_values_in_one_batch_on_influxdb1() {
+    data::two_values_in_one_batch(INFLUX1);
 }
 
 #[test]
@@ -262,8 +333,18 @@ fn fields_of_two_writes_on_influxdb2() {
 }
 
 #[test]
+fn fields_of_two_writes_on_influxdb1() {
+    data::fields_of_two_writes(INFLUX1);
+}
+
+#[test]
 fn an_unsorted_batch_on_influxdb2() {
     data::an_unsorted_batch(INFLUX);
+}
+
+#[test]
+fn an_unsorted_batch_on_influxdb1() {
+    data::an_unsorted_batch(INFLUX1);
 }
 
 #[test]
@@ -284,6 +365,11 @@ fn an_unsorted_batch_on_prometheus() {
 #[test]
 fn out_of_order_on_influxdb2() {
     data::out_of_order(INFLUX);
+}
+
+#[test]
+fn out_of_order_on_influxdb1() {
+    data::out_of_order(INFLUX1);
 }
 
 #[test]
@@ -312,13 +398,28 @@ fn partial_rejection_on_influxdb2() {
 }
 
 #[test]
+fn partial_rejection_on_influxdb1() {
+    answers::partial_rejection(INFLUX1);
+}
+
+#[test]
 fn a_wrong_token_on_influxdb2() {
     answers::a_wrong_token(INFLUX);
 }
 
 #[test]
+fn a_wrong_token_on_influxdb1() {
+    answers::a_wrong_token(INFLUX1);
+}
+
+#[test]
 fn a_missing_bucket_on_influxdb2() {
     answers::a_missing_bucket(INFLUX);
+}
+
+#[test]
+fn a_missing_bucket_on_influxdb1() {
+    answers::a_missing_bucket(INFLUX1);
 }
 
 #[test]
@@ -329,6 +430,11 @@ fn a_missing_organisation_on_influxdb2() {
 #[test]
 fn a_wrong_path_on_influxdb2() {
     answers::a_wrong_path(INFLUX);
+}
+
+#[test]
+fn a_wrong_path_on_influxdb1() {
+    answers::a_wrong_path(INFLUX1);
 }
 
 #[test]
@@ -352,6 +458,11 @@ fn a_killed_server_on_influxdb2() {
 }
 
 #[test]
+fn a_killed_server_on_influxdb1() {
+    answers::a_killed_server(INFLUX1);
+}
+
+#[test]
 fn a_killed_server_on_victoria_metrics_by_lines() {
     answers::a_killed_server(VICTORIA_LINES);
 }
@@ -372,6 +483,11 @@ fn a_frozen_server_on_influxdb2() {
 }
 
 #[test]
+fn a_frozen_server_on_influxdb1() {
+    answers::a_frozen_server(INFLUX1);
+}
+
+#[test]
 fn a_frozen_server_on_victoria_metrics_by_lines() {
     answers::a_frozen_server(VICTORIA_LINES);
 }
@@ -384,4 +500,44 @@ fn a_frozen_server_on_victoria_metrics_by_remote_write() {
 #[test]
 fn a_frozen_server_on_prometheus() {
     answers::a_frozen_server(PROMETHEUS);
+}
+
+#[test]
+fn conflicting_types_on_influxdb1() {
+    isolation::conflicting_types(INFLUX1);
+}
+
+#[test]
+fn conflicting_types_on_influxdb2() {
+    isolation::conflicting_types(INFLUX);
+}
+
+#[test]
+fn outside_the_retention_on_influxdb1() {
+    isolation::outside_the_retention(INFLUX1);
+}
+
+#[test]
+fn outside_the_retention_on_influxdb2() {
+    isolation::outside_the_retention(INFLUX);
+}
+
+#[test]
+fn broken_lines_on_influxdb1() {
+    isolation::broken_lines(INFLUX1);
+}
+
+#[test]
+fn broken_lines_on_influxdb2() {
+    isolation::broken_lines(INFLUX);
+}
+
+#[test]
+fn broken_lines_on_victoria_metrics_by_lines() {
+    isolation::broken_lines(VICTORIA_LINES);
+}
+
+#[test]
+fn superseded_samples_on_prometheus() {
+    isolation::superseded_samples();
 }

@@ -142,21 +142,28 @@ pub enum Sink {
     Prometheus(Prometheus),
 }
 
-/// InfluxDB 2 and what speaks its line protocol.
+/// InfluxDB and what speaks its line protocol.
 #[derive(Debug, Clone)]
 pub struct InfluxDb {
     /// Has a scheme and a host, no query, no trailing slash.
     pub url: String,
-    /// Not empty.
-    pub org: String,
-    /// Not empty.
-    pub bucket: String,
+    /// Where in it the points go.
+    pub api: InfluxApi,
     /// Whether request bodies are compressed.
     pub gzip: bool,
     /// The precision of the timestamps sent.
     pub precision: raw::Precision,
     /// Its authorization may be InfluxDB's own `Token`.
     pub http: Http,
+}
+
+/// A version of InfluxDB's API, with what it needs to know. No text is empty.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(missing_docs, reason = "named as in the API; raw.rs describes them")]
+pub enum InfluxApi {
+    V1 { database: String, retention_policy: Option<String>, consistency: Option<raw::Consistency> },
+    V2 { org: String, bucket: String },
+    V3 { database: String, no_sync: bool },
 }
 
 /// A receiver of remote write.

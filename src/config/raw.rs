@@ -283,19 +283,31 @@ pub struct SinkChoice {
     pub prometheus: Option<Prometheus>,
 }
 
-/// InfluxDB 2.x by line protocol (`POST /api/v2/write`); VictoriaMetrics takes the same.
+/// InfluxDB 1, 2 or 3 by line protocol; VictoriaMetrics takes what 1 and 2 take.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct InfluxDb {
-    /// The major version of its API.
+    /// The major version of its API: 1 (`/write`), 2 (`/api/v2/write`) or 3 (`/api/v3/write_lp`).
     #[serde(default = "default_influxdb_version")]
+    #[schemars(range(min = 1, max = 3))]
     pub version: u32,
     /// The server's address, such as `http://localhost:8086`.
     pub url: String,
-    /// The organisation.
-    pub org: String,
-    /// The bucket.
-    pub bucket: String,
+    /// The organisation. Version 2 needs it.
+    pub org: Option<String>,
+    /// The bucket. Version 2 needs it.
+    pub bucket: Option<String>,
+    /// The database. Versions 1 and 3 need it.
+    pub database: Option<String>,
+    /// The retention policy, for version 1. Default: the database's own default.
+    pub retention_policy: Option<String>,
+    /// How many nodes of a cluster must have stored a point, for InfluxDB Enterprise 1. Default: the
+    /// server's.
+    pub consistency: Option<Consistency>,
+    /// Let version 3 acknowledge from memory, before its write-ahead log is stored: writes don't wait
+    /// for up to a second, and a crash of the server loses what was acknowledged in that time.
+    #[serde(default)]
+    pub no_sync: bool,
     /// The API token; `${file:/run/secrets/token}` keeps it out of this file.
     pub token: Option<String>,
     /// The absolute path of a file with the API token, which is read again when it changes, and when
@@ -313,6 +325,20 @@ pub struct InfluxDb {
 
 fn default_influxdb_version() -> u32 {
     2
+}
+
+/// How many nodes of a cluster must have stored a point.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Consistency {
+    /// One, or the queue of hinted handoff.
+    Any,
+    /// One.
+    One,
+    /// More than half.
+    Quorum,
+    /// All.
+    All,
 }
 
 /// How request bodies of line protocol are compressed.

@@ -1,6 +1,7 @@
-//! InfluxDB 2 (`POST /api/v2/write`); VictoriaMetrics takes writes on the same route.
+//! Line protocol: InfluxDB 1, 2 and 3, each by its own route. VictoriaMetrics takes writes on those of
+//! 1 and 2.
 //!
-//! The answers are those of docs/sinks.md ("InfluxDB 2", "VictoriaMetrics").
+//! The answers are those of docs/sinks.md.
 
 mod answers;
 mod lines;
@@ -11,44 +12,40 @@ use std::time::Duration;
 use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use reqwest::Url;
 use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue};
 
 use super::http::{Http, parse_url};
 use super::{BuildError, Durability, SinkError};
 use crate::batch::Batch;
-use crate::config;
-use crate::config::raw::Precision;
+use crate::config::raw::{Consistency, Precision};
+use crate::config::{self, InfluxApi};
 use crate::encode::{Encoder, LineProtocol};
 
-/// A bucket of an InfluxDB 2.
+/// Where the points go: a database or a bucket.
 #[derive(Debug)]
 pub struct InfluxDb {
     http: Http,
     headers: HeaderMap,
     gzip: bool,
     precision: Precision,
+    durability: Durability,
 }
 
 impl InfluxDb {
-    /// InfluxDB answers 204 after the write-ahead log's fsync (`tsdb/engine/tsm1/wal.go`).
-    /// VictoriaMetrics on the same route answers from memory and is on disk about 5 s later.
-    pub const DURABILITY: Durability = Durability::Synced;
-
     /// Connects nothing yet.
     pub fn new(config: &config::InfluxDb, timeout: Duration) -> Result<Self, BuildError> {
-        let mut url = parse_url(&config.url)?;
-        let path = format!("{}/api/v2/write", url.path().trim_end_matches('/'));
-        url.set_path(&path);
-        url.query_pairs_mut()
-            .append_pair("org", &config.org)
-            .append_pair("bucket", &config.bucket)
-            .append_pair("precision", precision(config.precision));
         Ok(Self {
-            http: Http::new(url, &config.http, timeout)?,
+            http: Http::new(address(config)?, &config.http, timeout)?,
             headers: headers(config.gzip),
             gzip: config.gzip,
             precision: config.precision,
+            durability: durability(&config.api),
         })
+    }
+
+    pub fn durability(&self) -> Durability {
+        self.durability
     }
 
     pub fn encoder(&self) -> Encoder {
@@ -62,13 +59,75 @@ impl InfluxDb {
     }
 }
 
-/// The name in the request, which the encoder's timestamps must follow.
-fn precision(precision: Precision) -> &'static str {
-    match precision {
-        Precision::Ns => "ns",
-        Precision::Us => "us",
-        Precision::Ms => "ms",
-        Precision::S => "s",
+/// InfluxDB 1 and 2 answer 204 after the write-ahead log's fsync (`tsdb/engine/tsm1/wal.go`), and 3
+/// after the log is in its object store, unless it is asked not to wait.
+///
+/// VictoriaMetrics on the routes of 1 and 2 answers from memory and is on disk about 5 s later.
+fn durability(api: &InfluxApi) -> Durability {
+    match api {
+        InfluxApi::V3 { no_sync: true, .. } => Durability::Memory,
+        InfluxApi::V1 { .. } | InfluxApi::V2 { .. } | InfluxApi::V3 { .. } => Durability::Synced,
+    }
+}
+
+/// The route of a version for writes, and what goes into its query.
+fn address(config: &config::InfluxDb) -> Result<Url, BuildError> {
+    let mut url = parse_url(&config.url)?;
+    let route = match config.api {
+        InfluxApi::V1 { .. } => "write",
+        InfluxApi::V2 { .. } => "api/v2/write",
+        InfluxApi::V3 { .. } => "api/v3/write_lp",
+    };
+    let path = format!("{}/{route}", url.path().trim_end_matches('/'));
+    url.set_path(&path);
+    let mut query = url.query_pairs_mut();
+    match &config.api {
+        InfluxApi::V1 { database, retention_policy, consistency } => {
+            query.append_pair("db", database);
+            if let Some(policy) = retention_policy {
+                query.append_pair("rp", policy);
+            }
+            if let Some(consistency) = consistency {
+                query.append_pair("consistency", consistency_name(*consistency));
+            }
+        }
+        InfluxApi::V2 { org, bucket } => {
+            query.append_pair("org", org).append_pair("bucket", bucket);
+        }
+        InfluxApi::V3 { database, no_sync } => {
+            // With partial writes it names every bad line, and without only the first.
+            query.append_pair("db", database).append_pair("accept_partial", "true");
+            query.append_pair("no_sync", if *no_sync { "true" } else { "false" });
+        }
+    }
+    query.append_pair("precision", precision(config.precision, &config.api));
+    drop(query);
+    Ok(url)
+}
+
+fn consistency_name(consistency: Consistency) -> &'static str {
+    match consistency {
+        Consistency::Any => "any",
+        Consistency::One => "one",
+        Consistency::Quorum => "quorum",
+        Consistency::All => "all",
+    }
+}
+
+/// The name in the request, which the encoder's timestamps must follow. InfluxDB 1 takes a name that
+/// it doesn't know for nanoseconds (`GetPrecisionMultiplier` in its `models/points.go`), and 3
+/// guesses without one.
+fn precision(precision: Precision, api: &InfluxApi) -> &'static str {
+    let [v1, v2, v3] = match precision {
+        Precision::Ns => ["n", "ns", "nanosecond"],
+        Precision::Us => ["u", "us", "microsecond"],
+        Precision::Ms => ["ms", "ms", "millisecond"],
+        Precision::S => ["s", "s", "second"],
+    };
+    match api {
+        InfluxApi::V1 { .. } => v1,
+        InfluxApi::V2 { .. } => v2,
+        InfluxApi::V3 { .. } => v3,
     }
 }
 

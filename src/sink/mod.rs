@@ -128,7 +128,7 @@ impl Sink {
 
     pub fn durability(&self) -> Durability {
         match self {
-            Self::InfluxDb(_) => influxdb::InfluxDb::DURABILITY,
+            Self::InfluxDb(sink) => sink.durability(),
             Self::Prometheus(_) => prometheus::Prometheus::DURABILITY,
         }
     }

@@ -2,12 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-use tidegate::config;
+use tidegate::config::{self, InfluxApi};
 use tidegate::point::Value;
 use tidegate::sink::SinkError;
 
-use super::database::{Database, Row, with_token};
+use super::database::{Database, Row, with_login, with_token};
 use super::{Case, float};
+use crate::stack::InfluxDb2;
 
 /// One point has another type for its field than the database has: the others are written.
 pub fn partial_rejection(row: Row) {
@@ -40,8 +41,9 @@ pub fn a_wrong_token(row: Row) {
     let mut case = Case::new("a_wrong_token", row);
     let good = case.database.lines();
     let batch = case.one(&[], 1.0, 0);
+    let login = if row == Row::InfluxDb1 { with_login } else { with_token };
     for token in [Some("not-the-token"), None] {
-        let http = token.map(with_token).unwrap_or_default();
+        let http = token.map(login).unwrap_or_default();
         case.use_config(&config::Sink::InfluxDb(config::InfluxDb { http, ..good.clone() }));
         let error = case.write_refused(&batch);
         assert!(matches!(error, SinkError::Misconfigured { .. }), "{error:?}");
@@ -55,12 +57,13 @@ pub fn a_wrong_token(row: Row) {
 
 pub fn a_missing_bucket(row: Row) {
     let mut case = Case::new("a_missing_bucket", row);
-    let config = config::InfluxDb { bucket: case.id.clone(), ..case.database.lines() };
+    let api = case.database.api_of(&case.id);
+    let config = config::InfluxDb { api, ..case.database.lines() };
     case.use_config(&config::Sink::InfluxDb(config));
     let batch = case.one(&[], 1.0, 0);
     let error = case.write_refused(&batch);
     assert!(matches!(error, SinkError::Misconfigured { .. }), "{error:?}");
-    case.database.create_bucket(&case.id);
+    case.database.create_bucket(&case.id, None);
     case.write(&batch);
     let stored = case.database.read_bucket(&case.id, &case.id);
     assert_eq!(stored, [case.sample(&[], 1.0, 0)], "in the new bucket");
@@ -68,7 +71,9 @@ pub fn a_missing_bucket(row: Row) {
 
 pub fn a_missing_organisation(row: Row) {
     let mut case = Case::new("a_missing_organisation", row);
-    let config = config::InfluxDb { org: case.id.clone(), ..case.database.lines() };
+    let (org, bucket) = (case.id.clone(), InfluxDb2::BUCKET.to_owned());
+    let api = InfluxApi::V2 { org, bucket };
+    let config = config::InfluxDb { api, ..case.database.lines() };
     case.use_config(&config::Sink::InfluxDb(config));
     let batch = case.one(&[], 1.0, 0);
     let error = case.write_refused(&batch);
@@ -114,7 +119,7 @@ pub fn a_killed_server(row: Row) {
     case.database.restart();
     case.write(&after);
     let mut expected = vec![case.sample(&[("written", "after")], 2.0, 1000)];
-    if row == Row::InfluxDb2 || row == Row::Prometheus {
+    if row.is_influx() || row == Row::Prometheus {
         expected.push(case.sample(&[("written", "before")], 1.0, 0));
         case.assert_stored(expected);
     } else {

@@ -5,15 +5,16 @@ use std::env;
 use std::process::Command;
 
 use serde_json::Value as Json;
-use tidegate::config;
 use tidegate::config::raw::Precision;
+use tidegate::config::{self, InfluxApi};
 use tidegate::point::Value;
 
-use crate::stack::{self, InfluxDb2, Prometheus, Series, VictoriaMetrics};
+use crate::stack::{self, InfluxDb1, InfluxDb2, Prometheus, Series, VictoriaMetrics};
 
 /// A database by one of its routes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Row {
+    InfluxDb1,
     InfluxDb2,
     VictoriaMetricsByLines,
     VictoriaMetricsByRemoteWrite,
@@ -37,13 +38,14 @@ pub struct Stored {
 impl Row {
     pub fn sink(self) -> &'static str {
         match self {
-            Self::InfluxDb2 | Self::VictoriaMetricsByLines => "influxdb",
+            Self::InfluxDb1 | Self::InfluxDb2 | Self::VictoriaMetricsByLines => "influxdb",
             Self::VictoriaMetricsByRemoteWrite | Self::Prometheus => "prometheus",
         }
     }
 
     pub fn server(self) -> &'static str {
         match self {
+            Self::InfluxDb1 => "influxdb1",
             Self::InfluxDb2 => "influxdb2",
             Self::VictoriaMetricsByLines | Self::VictoriaMetricsByRemoteWrite => "victoria-metrics",
             Self::Prometheus => "prometheus",
@@ -53,6 +55,7 @@ impl Row {
     /// As in the names of the tests.
     pub fn name(self) -> &'static str {
         match self {
+            Self::InfluxDb1 => "influxdb1",
             Self::InfluxDb2 => "influxdb2",
             Self::VictoriaMetricsByLines => "victoria_metrics_by_lines",
             Self::VictoriaMetricsByRemoteWrite => "victoria_metrics_by_remote_write",
@@ -62,6 +65,11 @@ impl Row {
 
     pub fn by_lines(self) -> bool {
         self.sink() == "influxdb"
+    }
+
+    /// Whether it keeps types, and names fields beside measurements.
+    pub fn is_influx(self) -> bool {
+        matches!(self, Self::InfluxDb1 | Self::InfluxDb2)
     }
 
     /// What a field becomes, if its names are legal everywhere; the time is in milliseconds.
@@ -75,7 +83,7 @@ impl Row {
     ) -> Stored {
         let tags = tags.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())).collect();
         let nanos = millis * 1_000_000;
-        if self == Self::InfluxDb2 {
+        if self.is_influx() {
             let (name, field) = (measurement.to_owned(), field.to_owned());
             return Stored { name, tags, field, nanos, value: typed(value) };
         }
@@ -112,6 +120,7 @@ pub fn number(number: f64) -> String {
 }
 
 enum Server {
+    InfluxDb1(InfluxDb1),
     InfluxDb2(InfluxDb2),
     VictoriaMetrics(VictoriaMetrics),
     Prometheus(Prometheus),
@@ -145,6 +154,7 @@ impl Database {
     /// A server to kill and freeze.
     pub fn own(row: Row) -> Self {
         let server = match row {
+            Row::InfluxDb1 => Server::InfluxDb1(InfluxDb1::start()),
             Row::InfluxDb2 => Server::InfluxDb2(InfluxDb2::start()),
             Row::VictoriaMetricsByLines | Row::VictoriaMetricsByRemoteWrite => {
                 Server::VictoriaMetrics(VictoriaMetrics::start())
@@ -162,6 +172,7 @@ impl Database {
 
     pub fn url(&self) -> &str {
         match &self.server {
+            Server::InfluxDb1(server) => server.url(),
             Server::InfluxDb2(server) => server.url(),
             Server::VictoriaMetrics(server) => server.url(),
             Server::Prometheus(server) => server.url(),
@@ -180,19 +191,24 @@ impl Database {
 
     /// The same, to be changed, for a row that is written by lines.
     pub fn lines(&self) -> config::InfluxDb {
-        let influx = self.row == Row::InfluxDb2;
-        config::InfluxDb {
-            url: self.url().to_owned(),
-            org: if influx { InfluxDb2::ORG } else { "unused" }.to_owned(),
-            bucket: if influx { InfluxDb2::BUCKET } else { "unused" }.to_owned(),
-            gzip: true,
-            precision: if influx { Precision::Ns } else { Precision::Ms },
-            http: if influx { with_token(InfluxDb2::TOKEN) } else { config::Http::default() },
-        }
+        let unused = || "unused".to_owned();
+        let (api, http) = match self.row {
+            Row::InfluxDb1 => (v1(InfluxDb1::DATABASE), with_login(InfluxDb1::PASSWORD)),
+            Row::InfluxDb2 => (v2(InfluxDb2::BUCKET), with_token(InfluxDb2::TOKEN)),
+            _ => (InfluxApi::V2 { org: unused(), bucket: unused() }, config::Http::default()),
+        };
+        let precision = if self.row.is_influx() { Precision::Ns } else { Precision::Ms };
+        config::InfluxDb { url: self.url().to_owned(), api, gzip: true, precision, http }
+    }
+
+    /// Where in this InfluxDB another bucket or database is.
+    pub fn api_of(&self, bucket: &str) -> InfluxApi {
+        if self.row == Row::InfluxDb1 { v1(bucket) } else { v2(bucket) }
     }
 
     pub fn kill(&mut self) {
         match &mut self.server {
+            Server::InfluxDb1(server) => server.kill(),
             Server::InfluxDb2(server) => server.kill(),
             Server::VictoriaMetrics(server) => server.kill(),
             Server::Prometheus(server) => server.kill(),
@@ -201,6 +217,7 @@ impl Database {
 
     pub fn restart(&mut self) {
         match &mut self.server {
+            Server::InfluxDb1(server) => server.restart(),
             Server::InfluxDb2(server) => server.restart(),
             Server::VictoriaMetrics(server) => server.restart(),
             Server::Prometheus(server) => server.restart(),
@@ -209,6 +226,7 @@ impl Database {
 
     pub fn freeze(&mut self) {
         match &mut self.server {
+            Server::InfluxDb1(server) => server.freeze(),
             Server::InfluxDb2(server) => server.freeze(),
             Server::VictoriaMetrics(server) => server.freeze(),
             Server::Prometheus(server) => server.freeze(),
@@ -217,6 +235,7 @@ impl Database {
 
     pub fn thaw(&mut self) {
         match &mut self.server {
+            Server::InfluxDb1(server) => server.thaw(),
             Server::InfluxDb2(server) => server.thaw(),
             Server::VictoriaMetrics(server) => server.thaw(),
             Server::Prometheus(server) => server.thaw(),
@@ -226,6 +245,7 @@ impl Database {
     /// All values of the points with this tag `case`, sorted.
     pub fn read(&self, case: &str) -> Vec<Stored> {
         let mut stored = match &self.server {
+            Server::InfluxDb1(server) => read_influx1(server, InfluxDb1::DATABASE, case),
             Server::InfluxDb2(server) => read_influx(server, InfluxDb2::BUCKET, case),
             Server::VictoriaMetrics(server) => {
                 server.flush();
@@ -243,16 +263,24 @@ impl Database {
     /// The same of another bucket of InfluxDB.
     pub fn read_bucket(&self, bucket: &str, case: &str) -> Vec<Stored> {
         match &self.server {
+            Server::InfluxDb1(server) => read_influx1(server, bucket, case),
             Server::InfluxDb2(server) => read_influx(server, bucket, case),
             _ => panic!("{:?} has no buckets", self.row),
         }
     }
 
-    /// Makes a bucket in InfluxDB.
-    pub fn create_bucket(&self, name: &str) {
+    /// Makes a bucket in InfluxDB; it keeps points for `hours`, or for ever.
+    pub fn create_bucket(&self, name: &str, hours: Option<u32>) {
+        if let Server::InfluxDb1(server) = &self.server {
+            let duration = hours.map_or("INF".to_owned(), |hours| format!("{hours}h"));
+            server.query(&format!("CREATE DATABASE \"{name}\" WITH DURATION {duration}"));
+            return;
+        }
         let orgs: Json = serde_json::from_str(&self.influx("/api/v2/orgs", None)).expect("JSON");
         let org = orgs["orgs"][0]["id"].as_str().expect("the organisation of the tests");
-        let body = serde_json::json!({ "orgID": org, "name": name, "retentionRules": [] });
+        let rule = |hours| serde_json::json!({ "type": "expire", "everySeconds": hours * 3600 });
+        let rules: Vec<_> = hours.map(rule).into_iter().collect();
+        let body = serde_json::json!({ "orgID": org, "name": name, "retentionRules": rules });
         self.influx("/api/v2/buckets", Some(body.to_string()));
     }
 
@@ -352,6 +380,55 @@ from(bucket: {bucket:?})
         .collect()
 }
 
+/// The types of InfluxDB 1's fields.
+fn types(server: &InfluxDb1, database: &str) -> BTreeMap<(String, String), String> {
+    let answer = server.query(&format!("SHOW FIELD KEYS ON \"{database}\""));
+    let series = answer["results"][0]["series"].as_array().cloned().unwrap_or_default();
+    let mut types = BTreeMap::new();
+    for series in series {
+        for field in series["values"].as_array().expect("fields") {
+            let text = |json: &Json| json.as_str().expect("a text").to_owned();
+            types.insert((text(&series["name"]), text(&field[0])), text(&field[1]));
+        }
+    }
+    types
+}
+
+fn read_influx1(server: &InfluxDb1, database: &str, case: &str) -> Vec<Stored> {
+    let types = types(server, database);
+    let select = format!("SELECT * FROM /.*/ WHERE \"case\" = '{case}' GROUP BY *");
+    let mut stored = Vec::new();
+    for (series, rows) in server.select(database, &select) {
+        let name = series["name"].as_str().expect("a measurement").to_owned();
+        let columns = series["columns"].as_array().expect("columns");
+        let tags: BTreeMap<_, _> = series["tags"]
+            .as_object()
+            .expect("tags")
+            .iter()
+            .map(|(name, value)| (name.clone(), value.as_str().expect("a tag").to_owned()))
+            // A tag that another series of the measurement has is empty.
+            .filter(|(name, value)| name != "case" && !value.is_empty())
+            .collect();
+        let values = series["values"].as_array().expect("values");
+        for (row, texts) in values.iter().zip(rows) {
+            let nanos = texts[0].parse().expect("nanoseconds");
+            for (at, column) in columns.iter().enumerate().skip(1) {
+                let field = column.as_str().expect("a field").to_owned();
+                let (text, is_there) = (&texts[at], !row[at].is_null());
+                let value = match types[&(name.clone(), field.clone())].as_str() {
+                    "float" if is_there => number(text.parse().expect("a number")),
+                    "integer" => format!("int {text}"),
+                    "boolean" => format!("bool {text}"),
+                    kind => format!("{kind} {text}"),
+                };
+                let (name, tags) = (name.clone(), tags.clone());
+                stored.extend(is_there.then_some(Stored { name, tags, field, nanos, value }));
+            }
+        }
+    }
+    stored
+}
+
 fn samples(all: Vec<Series>) -> Vec<Stored> {
     let mut stored = Vec::new();
     for (mut tags, samples) in all {
@@ -368,7 +445,24 @@ fn samples(all: Vec<Series>) -> Vec<Stored> {
     stored
 }
 
-/// InfluxDB's own kind of login.
+fn v1(database: &str) -> InfluxApi {
+    let database = database.to_owned();
+    InfluxApi::V1 { database, retention_policy: None, consistency: None }
+}
+
+fn v2(bucket: &str) -> InfluxApi {
+    InfluxApi::V2 { org: InfluxDb2::ORG.to_owned(), bucket: bucket.to_owned() }
+}
+
+/// InfluxDB 1's login.
+pub fn with_login(password: &str) -> config::Http {
+    let password = config::Credential::Given(config::Secret::new(password));
+    let username = InfluxDb1::USER.to_owned();
+    let authorization = Some(config::Authorization::Basic { username, password });
+    config::Http { authorization, ..config::Http::default() }
+}
+
+/// InfluxDB 2's own kind of login.
 pub fn with_token(token: &str) -> config::Http {
     let token = config::Credential::Given(config::Secret::new(token));
     let authorization = Some(config::Authorization::Token { kind: "Token".into(), token });

@@ -13,6 +13,7 @@
 pub mod answers;
 pub mod data;
 pub mod database;
+pub mod isolation;
 mod report;
 
 use std::borrow::Cow;

@@ -39,6 +39,7 @@ use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::metadata::MetadataTopic;
 use rdkafka::types::RDKafkaErrorCode;
+use serde_json::Value;
 
 use http::{array, escaped, get, instant_query, json, labels, number, range_query, request};
 use process::{Process, block_on, free_port, process_control, start_script, started};
@@ -80,6 +81,7 @@ pub fn shared_influxdb2() -> InfluxDb2 {
 process_control!(Kafka);
 process_control!(VictoriaMetrics);
 process_control!(Prometheus);
+process_control!(InfluxDb1);
 process_control!(InfluxDb2);
 
 // ---------------------------------------------------------------------------------------------------- Kafka
@@ -381,6 +383,74 @@ impl Prometheus {
             return TcpStream::connect(address).is_ok();
         }
         request(&self.url, "GET", "/-/ready", &[], "").is_ok_and(|(status, _)| status == 200)
+    }
+}
+
+// ---------------------------------------------------------------------------------------------------- InfluxDB 1
+
+/// InfluxDB 1 with a user and a database.
+pub struct InfluxDb1 {
+    url: String,
+    process: Option<Process>,
+}
+
+impl InfluxDb1 {
+    pub const USER: &'static str = "tidegate";
+    pub const PASSWORD: &'static str = "tidegate-tests";
+    pub const DATABASE: &'static str = "tests";
+
+    pub fn start() -> Self {
+        let server = started(|| {
+            let port = free_port();
+            let process = Process::start("influxdb1.sh", &[&port.to_string()]);
+            let mut server =
+                Self { url: format!("http://127.0.0.1:{port}"), process: Some(process) };
+            server.became_ready().map(|()| server)
+        });
+        let (user, password) = (Self::USER, Self::PASSWORD);
+        server.query(&format!("CREATE USER {user} WITH PASSWORD '{password}' WITH ALL PRIVILEGES"));
+        server.query(&format!("CREATE DATABASE {}", Self::DATABASE));
+        server
+    }
+
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// The answer to a query in JSON, times in nanoseconds.
+    pub fn query(&self, influxql: &str) -> Value {
+        json(&self.answer(Self::DATABASE, influxql, "application/json"))
+    }
+
+    /// The series of a SELECT with GROUP BY *: name, tags, columns, and rows of texts as InfluxDB prints them.
+    pub fn select(&self, database: &str, influxql: &str) -> Vec<(Value, Vec<Vec<String>>)> {
+        let answer = json(&self.answer(database, influxql, "application/json"));
+        // Numbers in JSON lose digits in a parser of f64s.
+        let texts = csv(&self.answer(database, influxql, "application/csv"));
+        let is_row = |row: &Vec<String>| row.len() > 2 && row[..2] != ["name", "tags"];
+        let mut texts = texts.into_iter().filter(is_row).map(|row| row[2..].to_vec());
+        let series = answer["results"][0]["series"].as_array().cloned().unwrap_or_default();
+        series
+            .into_iter()
+            .map(|series| {
+                let rows = array(&series["values"]).len();
+                let texts = texts.by_ref().take(rows).collect();
+                (series, texts)
+            })
+            .collect()
+    }
+
+    fn answer(&self, database: &str, influxql: &str, accept: &str) -> String {
+        let (user, password, influxql) = (Self::USER, Self::PASSWORD, escaped(influxql));
+        let path = format!("/query?u={user}&p={password}&db={database}&epoch=ns&q={influxql}");
+        let (status, body) = request(&self.url, "POST", &path, &[("Accept", accept)], "")
+            .unwrap_or_else(|error| panic!("{}: {error}", self.url));
+        assert!(status == 200 && !body.contains("\"error\""), "{influxql}: {status} {body}");
+        body
+    }
+
+    fn is_ready(&self) -> bool {
+        request(&self.url, "GET", "/ping", &[], "").is_ok_and(|(status, _)| status == 204)
     }
 }
 

@@ -3,7 +3,7 @@
 use reqwest::Url;
 
 use super::{At, Checker, http};
-use crate::config::{InfluxDb, Prometheus, Sink, raw};
+use crate::config::{InfluxApi, InfluxDb, Prometheus, Sink, raw};
 
 /// The kind of sink, known even where its details are wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,39 +40,83 @@ pub(super) fn sink(raw: &raw::SinkChoice, checker: &mut Checker<'_>) -> Option<S
 }
 
 fn influxdb(raw: &raw::InfluxDb, checker: &mut Checker<'_>) -> Option<InfluxDb> {
-    if raw.version != 2 {
-        checker.wrong(
-            &["sink", "influxdb", "version"],
-            "version 1 and 3 are not supported yet; only 2 is",
-        );
-    }
+    let api = api(raw, checker);
     let at = &["sink", "influxdb", "url"];
     let url = address(&raw.url, checker, at);
     if let Some(url) = &url {
         if url.query().is_some() {
-            checker.wrong(at, "the address can't have a query (`?…`); use `org` and `bucket`");
+            checker.wrong(
+                at,
+                "the address can't have a query (`?…`); there are keys for what is in it",
+            );
         }
-        if url.path().contains("/api/v2/write")
-            || url.path().trim_end_matches('/').ends_with("/write")
-        {
+        let path = url.path().trim_end_matches('/');
+        if path.ends_with("/write") || path.ends_with("/write_lp") {
             checker.wrong(at, "leave the path of the write API out; Tidegate adds it");
-        }
-    }
-    for (key, value) in [("org", &raw.org), ("bucket", &raw.bucket)] {
-        if value.is_empty() {
-            checker.wrong(&["sink", "influxdb", key], format!("`{key}` is empty"));
         }
     }
     let token = http::InfluxToken { given: raw.token.as_deref(), file: raw.token_file.as_deref() };
     let http = http::http(&raw.http, Some(token), checker, "influxdb", url.as_ref());
     Some(InfluxDb {
         url: url?.as_str().trim_end_matches('/').to_owned(),
-        org: raw.org.clone(),
-        bucket: raw.bucket.clone(),
+        api: api?,
         gzip: raw.compression == raw::InfluxCompression::Gzip,
         precision: raw.precision,
         http,
     })
+}
+
+/// What each version needs, and that nothing of another version is there.
+fn api(raw: &raw::InfluxDb, checker: &mut Checker<'_>) -> Option<InfluxApi> {
+    let texts = [
+        ("org", &raw.org, &[2][..]),
+        ("bucket", &raw.bucket, &[2]),
+        ("database", &raw.database, &[1, 3]),
+        ("retention_policy", &raw.retention_policy, &[1]),
+    ];
+    let others =
+        [("consistency", raw.consistency.is_some(), &[1][..]), ("no_sync", raw.no_sync, &[3])];
+    for (key, value, _) in texts {
+        if value.as_ref().is_some_and(String::is_empty) {
+            checker.wrong(&["sink", "influxdb", key], format!("`{key}` is empty"));
+        }
+    }
+    // Of a version that is none, which has been reported, nothing follows.
+    if checker.node(&["sink", "influxdb", "version"]).is_some_and(|version| version.standin) {
+        return None;
+    }
+    let texts = texts.map(|(key, value, versions)| (key, value.is_some(), versions));
+    for (key, is_there, versions) in texts.into_iter().chain(others) {
+        if is_there && !versions.contains(&raw.version) {
+            let versions = versions.iter().map(u32::to_string).collect::<Vec<_>>().join(" and ");
+            let message = format!("`{key}` is for version {versions} of InfluxDB only");
+            checker.wrong_key(&["sink", "influxdb", key], message);
+        }
+    }
+    let mut needed = |key: &str, value: &Option<String>| {
+        if value.is_none() {
+            let message = format!("`{key}` is missing: version {} needs it", raw.version);
+            checker.missing(&["sink", "influxdb"], message);
+        }
+        value.clone()
+    };
+    match raw.version {
+        1 => Some(InfluxApi::V1 {
+            database: needed("database", &raw.database)?,
+            retention_policy: raw.retention_policy.clone(),
+            consistency: raw.consistency,
+        }),
+        2 => {
+            let (org, bucket) = (needed("org", &raw.org), needed("bucket", &raw.bucket));
+            Some(InfluxApi::V2 { org: org?, bucket: bucket? })
+        }
+        3 => Some(InfluxApi::V3 {
+            database: needed("database", &raw.database)?,
+            no_sync: raw.no_sync,
+        }),
+        // The schema has said it.
+        _ => None,
+    }
 }
 
 fn prometheus(raw: &raw::Prometheus, checker: &mut Checker<'_>) -> Option<Prometheus> {

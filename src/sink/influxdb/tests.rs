@@ -1,3 +1,5 @@
+mod version_3;
+
 use std::io::Read;
 
 use flate2::read::GzDecoder;
@@ -24,8 +26,7 @@ fn with_token(token: &str) -> config::Http {
 fn config(url: &str) -> config::InfluxDb {
     config::InfluxDb {
         url: url.into(),
-        org: "acme & co".into(),
-        bucket: "plant/1".into(),
+        api: InfluxApi::V2 { org: "acme & co".into(), bucket: "plant/1".into() },
         gzip: true,
         precision: Precision::Ms,
         http: with_token("hunter2"),
@@ -58,6 +59,56 @@ async fn a_write_names_its_bucket_precision_and_token_and_is_compressed() {
     let mut text = String::new();
     GzDecoder::new(body.as_slice()).read_to_string(&mut text).unwrap();
     assert_eq!(text, "m f=1 1\n");
+}
+
+#[tokio::test]
+async fn each_version_has_its_route_and_its_names_of_precisions() {
+    let database = || "d 1".to_owned();
+    let (policy, consistency) = (Some("two&weeks".into()), Some(Consistency::Quorum));
+    let v1 = |retention_policy, consistency| InfluxApi::V1 {
+        database: database(),
+        retention_policy,
+        consistency,
+    };
+    let v3 = |no_sync| InfluxApi::V3 { database: database(), no_sync };
+    let table = [
+        (v1(None, None), Precision::Ns, "write?db=d+1&precision=n"),
+        (
+            v1(policy, consistency),
+            Precision::Us,
+            "write?db=d+1&rp=two%26weeks&consistency=quorum&precision=u",
+        ),
+        (
+            v3(false),
+            Precision::Ms,
+            "api/v3/write_lp?db=d+1&accept_partial=true&no_sync=false&precision=millisecond",
+        ),
+        (
+            v3(true),
+            Precision::S,
+            "api/v3/write_lp?db=d+1&accept_partial=true&no_sync=true&precision=second",
+        ),
+    ];
+    for (api, precision, expected) in table {
+        let (head, _) = request_of(|config| {
+            config.api = api;
+            config.precision = precision;
+        })
+        .await;
+        let line = format!("post /base/{expected} http/1.1\r\n");
+        assert!(head.starts_with(&line), "{head}");
+    }
+}
+
+#[test]
+fn only_what_is_not_waited_for_is_acknowledged_from_memory() {
+    let with = |api| {
+        let config = config::InfluxDb { api, ..config("http://localhost:1") };
+        InfluxDb::new(&config, Duration::from_secs(1)).unwrap().durability()
+    };
+    let v3 = |no_sync| InfluxApi::V3 { database: "d".into(), no_sync };
+    assert_eq!(with(v3(true)), Durability::Memory);
+    assert_eq!(with(v3(false)), Durability::Synced);
 }
 
 #[tokio::test]

@@ -1,0 +1,12 @@
+#!/usr/bin/env bash
+# influxdb1.sh DATA PORT: in the foreground, asking for a login. tests/stack/mod.rs makes the user and the database.
+source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
+data="$1" port="$2"
+bin="$(installed influxdb1)/bin/influxd"
+
+mkdir -p "$data"
+export INFLUXDB_REPORTING_DISABLED=true INFLUXDB_MONITOR_STORE_ENABLED=false INFLUXDB_LOGGING_LEVEL=warn
+export INFLUXDB_META_DIR="$data/meta" INFLUXDB_DATA_DIR="$data/data" INFLUXDB_DATA_WAL_DIR="$data/wal"
+export INFLUXDB_HTTP_BIND_ADDRESS="127.0.0.1:$port" INFLUXDB_BIND_ADDRESS="127.0.0.1:0"
+export INFLUXDB_HTTP_AUTH_ENABLED=true INFLUXDB_HTTP_LOG_ENABLED=false
+exec "$bin" -config /dev/null
