@@ -12,7 +12,7 @@ use tokio::runtime::Runtime;
 
 use self::http::Reader;
 use super::value::{Series, Value};
-use crate::config;
+use crate::config::{self, InfluxApi};
 
 /// What to ask for: series with labels of these names and values, and nanoseconds since the epoch,
 /// the last included. The answer may have more series in it.
@@ -88,7 +88,11 @@ impl Database {
         let (base, http, bucket, org) = match sink {
             config::Sink::InfluxDb(sink) => {
                 let base = read_url.map_or_else(|| parse(&sink.url), parse)?;
-                (base, &sink.http, sink.bucket.clone(), sink.org.clone())
+                let (bucket, org) = match &sink.api {
+                    InfluxApi::V2 { org, bucket } => (bucket.clone(), org.clone()),
+                    InfluxApi::V1 { .. } | InfluxApi::V3 { .. } => (String::new(), String::new()),
+                };
+                (base, &sink.http, bucket, org)
             }
             config::Sink::Prometheus(sink) => {
                 let base = read_url.map_or_else(|| beside_write(&sink.url), parse)?;
@@ -98,6 +102,12 @@ impl Database {
         let http = Reader::new(base, http, timeout)?;
         let mut database = Self { dialect: Dialect::Prometheus, http, runtime, bucket, org };
         database.dialect = database.recognise(matches!(sink, config::Sink::InfluxDb(_)))?;
+        if database.dialect == Dialect::InfluxDb2 && database.org.is_empty() {
+            return Err(ReadError::Failed(format!(
+                "{} is an InfluxDB 1 or 3 by its configuration, and an audit reads version 2 only",
+                database.http.host()
+            )));
+        }
         Ok(database)
     }
 
