@@ -409,6 +409,7 @@ struct PartitionStatistics {
     lo_offset: i64,
     ls_offset: i64,
     committed_offset: i64,
+    app_offset: i64,
     fetch_state: String,
 }
 
@@ -435,7 +436,9 @@ impl Statistics {
                 if partition >= 0 && p.ls_offset >= 0 {
                     let partition = TopicPartition { topic: topic.clone(), partition };
                     let committed = Offset(p.committed_offset.max(p.lo_offset).max(0));
-                    ends.push(PartitionEnd { partition, end: Offset(p.ls_offset), committed });
+                    let polled = Offset(p.app_offset.max(0));
+                    let end = Offset(p.ls_offset);
+                    ends.push(PartitionEnd { partition, end, committed, polled });
                 }
             }
         }

@@ -100,6 +100,9 @@ pub struct PartitionEnd {
     pub end: Offset,
     /// What the group has committed, if anything, else where the partition begins.
     pub committed: Offset,
+    /// Behind all that polls have brought so far, and behind what is no record there: the marks with
+    /// which transactions end. 0 where nothing was polled.
+    pub polled: Offset,
 }
 
 /// What the brokers hold of a partition, and what the group has committed of it.

@@ -249,7 +249,12 @@ impl Partitions {
 impl Owned {
     fn lag(&self) -> usize {
         let Some(end) = &self.end else { return 0 };
-        let done = self.durable.map_or(end.committed.0, NextOffset::get);
+        let durable = self.durable.map(NextOffset::get);
+        let mut done = durable.unwrap_or(end.committed.0);
+        // When all records that were taken are done, so is what was polled besides: it is none.
+        if self.position.map(|position| position.0) == durable {
+            done = done.max(end.polled.0);
+        }
         usize::try_from(end.end.0 - done).unwrap_or(0)
     }
 }
