@@ -69,6 +69,11 @@ pub struct Batch {
 }
 
 impl Batch {
+    /// No items, for a write of nothing.
+    pub fn empty() -> Self {
+        OpenBatch::default().close()
+    }
+
     /// The number of items.
     pub fn len(&self) -> usize {
         self.range.len()

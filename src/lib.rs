@@ -38,5 +38,6 @@ pub mod watermark;
 
 pub mod telemetry;
 
+pub mod check;
 pub mod cli;
 pub mod demo;

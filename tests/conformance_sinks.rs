@@ -541,3 +541,28 @@ fn broken_lines_on_victoria_metrics_by_lines() {
 fn superseded_samples_on_prometheus() {
     isolation::superseded_samples();
 }
+
+#[test]
+fn a_check_on_influxdb1() {
+    answers::a_check(INFLUX1);
+}
+
+#[test]
+fn a_check_on_influxdb2() {
+    answers::a_check(INFLUX);
+}
+
+#[test]
+fn a_check_on_victoria_metrics_by_lines() {
+    answers::a_check(VICTORIA_LINES);
+}
+
+#[test]
+fn a_check_on_victoria_metrics_by_remote_write() {
+    answers::a_check(VICTORIA_WRITE);
+}
+
+#[test]
+fn a_check_on_prometheus() {
+    answers::a_check(PROMETHEUS);
+}

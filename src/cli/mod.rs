@@ -1,6 +1,7 @@
 //! The command line: one file a command.
 
 mod audit;
+mod check;
 mod demo;
 mod run;
 mod validate;
@@ -25,7 +26,7 @@ pub struct Arguments {
 /// The meaning of exit codes, also in docs/operations.md.
 const EXIT_CODES: &str = "Exit codes:
   0  done, or stopped as asked
-  1  a connector has failed, or could not be started; an audit found something missing
+  1  a connector has failed, or could not be started; an audit or a check found something wrong
   2  wrong arguments or configuration
   3  an audit could not be finished: Kafka or the database can't be read
   130  stopped at once by a second signal; what was not committed is read again";
@@ -38,6 +39,8 @@ enum Command {
     Validate(ConfigurationArguments),
     /// Compare what the database holds with what a range of the topics stands for.
     Audit(audit::AuditArguments),
+    /// Look at the brokers and the databases, item by item; joins no group and writes nothing.
+    Check(check::CheckArguments),
     /// Show the main job at work on embedded defaults: no broker, no database, nothing to install.
     Demo(demo::DemoArguments),
     /// Print the JSON Schema of a connector file, or of tidegate.yaml.
@@ -77,6 +80,7 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Command::Audit(arguments) => {
             audit::run(process_file(arguments.config.clone()).as_deref(), arguments)
         }
+        Command::Check(arguments) => check::run(arguments),
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Schema { process, reference } => {
             let text = match (process, reference) {

@@ -3,6 +3,7 @@
 //! [`Consumer`] and [`DeadLetterTopic`] are what the worker's loop sees of Kafka, so that it can be
 //! tested without a broker and with paused time.
 
+pub mod check;
 mod commits;
 mod consumer;
 #[cfg(test)]

@@ -13,7 +13,7 @@ use crate::deliver::Settled;
 use crate::record::Record;
 
 /// Properties of `kafka:` that are a consumer's: passing them on makes librdkafka complain.
-const CONSUMER_ONLY: &[&str] = &[
+pub(super) const CONSUMER_ONLY: &[&str] = &[
     "auto.offset.reset",
     "check.crcs",
     "fetch.",

@@ -19,7 +19,7 @@ use crate::config::Topics;
 use crate::record::{Offset, TopicPartition};
 
 /// Properties of `kafka:` that only a member of a group has a use for.
-const MEMBERS_ONLY: &[&str] =
+pub(super) const MEMBERS_ONLY: &[&str] =
     &["group.", "session.timeout.ms", "partition.assignment.strategy", "statistics.interval.ms"];
 /// How long one poll waits.
 const TURN: Duration = Duration::from_millis(100);

@@ -1,5 +1,6 @@
 //! The HTTP client that all sinks share: one POST, and what came back.
 
+pub(super) mod check;
 mod files;
 mod login;
 mod tls;
@@ -51,6 +52,8 @@ pub(crate) struct Http {
     proxy: Option<String>,
     /// Whether there is a client certificate.
     known: bool,
+    /// Whether any server is trusted.
+    insecure: bool,
     /// What must never be shown, besides the login.
     secrets: Vec<String>,
 }
@@ -64,6 +67,34 @@ pub(super) struct Answer {
     pub(super) body: String,
     /// Its end, if it is longer.
     pub(super) tail: String,
+}
+
+/// Why there is no answer. Reasons never have the address in them, which may hold a password.
+pub(super) enum Failure {
+    /// A file with a login can't be used.
+    LoginFile(String),
+    /// A file of `tls_config` can't be used.
+    TlsFile(String),
+    /// One side does not accept the other's certificate.
+    Certificate(String),
+    /// The proxy asks for a login.
+    Proxy(String),
+    /// No answer came.
+    Away { reason: String, perhaps_stored: bool },
+}
+
+impl From<Failure> for SinkError {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::LoginFile(reason)
+            | Failure::TlsFile(reason)
+            | Failure::Certificate(reason)
+            | Failure::Proxy(reason) => Self::Misconfigured { reason },
+            Failure::Away { reason, perhaps_stored } => {
+                Self::Unavailable { reason, retry_after: None, perhaps_stored }
+            }
+        }
+    }
 }
 
 impl Http {
@@ -86,6 +117,7 @@ impl Http {
             login: config.authorization.as_ref().map(login::login),
             timeout,
             known: config.tls.identity.is_some(),
+            insecure: config.tls.insecure,
             secrets: secrets(&url, config, proxy.as_ref()),
             proxy: proxy.as_ref().map(host),
             url,
@@ -95,33 +127,23 @@ impl Http {
     /// Sends the body. An error means that no answer came, so whether the server has taken the
     /// points is unknown.
     pub(super) async fn post(&self, headers: HeaderMap, body: Bytes) -> Result<Answer, SinkError> {
-        let Some(login) = &self.login else {
-            return self.send(headers, None, body).await;
-        };
-        let sent = login.get().map_err(misconfigured)?;
-        let answer = self.send(headers.clone(), Some(&sent), body.clone()).await?;
-        if answer.status != StatusCode::UNAUTHORIZED {
-            return Ok(answer);
-        }
-        // Perhaps it was rotated since it was read.
-        let new = login.get_anew().map_err(misconfigured)?;
-        if new == sent { Ok(answer) } else { self.send(headers, Some(&new), body).await }
+        Ok(self.exchange(headers, body).await?)
     }
 
-    async fn send(
+    /// The same, with a failure that can be told apart.
+    pub(super) async fn exchange(
         &self,
         headers: HeaderMap,
-        login: Option<&Login>,
         body: Bytes,
-    ) -> Result<Answer, SinkError> {
+    ) -> Result<Answer, Failure> {
         let post = |client: &Client| {
             client.post(self.url.clone()).headers(headers.clone()).body(body.clone())
         };
-        let response = self.exchange(&post, login).await?;
+        let (response, login) = self.with_login(&post).await?;
         let (status, headers) = (response.status(), response.headers().clone());
         let (body, tail) = read(response).await;
-        let (body, tail) = (self.masked(body, login), self.masked(tail, login));
-        Ok(Answer { status, headers, body, tail })
+        let masked = |text| self.masked(text, login.as_ref());
+        Ok(Answer { status, headers, body: masked(body), tail: masked(tail) })
     }
 
     /// Any other request, with the same login, certificates, headers and proxy. What a message shows
@@ -130,24 +152,36 @@ impl Http {
         &self,
         build: impl Fn(&Client) -> RequestBuilder,
     ) -> Result<Response, SinkError> {
-        let Some(login) = &self.login else {
-            return self.exchange(&build, None).await;
-        };
-        let sent = login.get().map_err(misconfigured)?;
-        let response = self.exchange(&build, Some(&sent)).await?;
-        if response.status() != StatusCode::UNAUTHORIZED {
-            return Ok(response);
-        }
-        let new = login.get_anew().map_err(misconfigured)?;
-        if new == sent { Ok(response) } else { self.exchange(&build, Some(&new)).await }
+        Ok(self.with_login(&build).await?.0)
     }
 
-    async fn exchange(
+    /// The answer, with the login that was sent last. After a 401 the login's file is read anew:
+    /// perhaps it was rotated.
+    async fn with_login(
+        &self,
+        build: &impl Fn(&Client) -> RequestBuilder,
+    ) -> Result<(Response, Option<Login>), Failure> {
+        let Some(login) = &self.login else {
+            return Ok((self.send(build, None).await?, None));
+        };
+        let sent = login.get().map_err(Failure::LoginFile)?;
+        let response = self.send(build, Some(&sent)).await?;
+        if response.status() != StatusCode::UNAUTHORIZED {
+            return Ok((response, Some(sent)));
+        }
+        let new = login.get_anew().map_err(Failure::LoginFile)?;
+        if new == sent {
+            return Ok((response, Some(sent)));
+        }
+        Ok((self.send(build, Some(&new)).await?, Some(new)))
+    }
+
+    async fn send(
         &self,
         build: &impl Fn(&Client) -> RequestBuilder,
         login: Option<&Login>,
-    ) -> Result<Response, SinkError> {
-        let mut request = build(&self.client.get().map_err(misconfigured)?);
+    ) -> Result<Response, Failure> {
+        let mut request = build(&self.client.get().map_err(Failure::TlsFile)?);
         if let Some(login) = login {
             request = request.header(AUTHORIZATION, login.header.clone());
         }
@@ -170,21 +204,19 @@ impl Http {
         text
     }
 
-    /// Never has the address in it, which may hold a password.
-    fn failed(&self, error: &reqwest::Error) -> SinkError {
+    fn failed(&self, error: &reqwest::Error) -> Failure {
         let host = host(&self.url);
         if let Some(reason) = tls::explain(error, &host, self.known) {
-            return SinkError::Misconfigured { reason };
+            return Failure::Certificate(reason);
         }
         let cause = deepest(error);
         let through = self.proxy.as_ref().map(|proxy| format!(" through the proxy {proxy}"));
         let through = through.unwrap_or_default();
         if cause.contains(PROXY_REFUSES) {
-            let reason = format!(
+            return Failure::Proxy(format!(
                 "the proxy on the way to {host} asks for a login; write `proxy_url` as \
                  `http://USER:PASSWORD@HOST:PORT`"
-            );
-            return SinkError::Misconfigured { reason };
+            ));
         }
         let reason = if error.is_connect() {
             format!("can't connect to {host}{through}: {cause}")
@@ -193,12 +225,8 @@ impl Http {
         } else {
             format!("the exchange with {host}{through} broke off: {cause}")
         };
-        SinkError::Unavailable { reason, retry_after: None, perhaps_stored: !error.is_connect() }
+        Failure::Away { reason, perhaps_stored: !error.is_connect() }
     }
-}
-
-fn misconfigured(reason: String) -> SinkError {
-    SinkError::Misconfigured { reason }
 }
 
 /// An error is of the files that `tls` names.

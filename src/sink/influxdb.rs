@@ -15,9 +15,11 @@ use flate2::write::GzEncoder;
 use reqwest::Url;
 use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue};
 
+use super::http::check::{self, Place};
 use super::http::{Http, parse_url};
 use super::{BuildError, Durability, SinkError};
 use crate::batch::Batch;
+use crate::check::Finding;
 use crate::config::raw::{Consistency, Precision};
 use crate::config::{self, InfluxApi};
 use crate::encode::{Encoder, LineProtocol};
@@ -30,6 +32,7 @@ pub struct InfluxDb {
     gzip: bool,
     precision: Precision,
     durability: Durability,
+    place: Place,
 }
 
 impl InfluxDb {
@@ -41,6 +44,7 @@ impl InfluxDb {
             gzip: config.gzip,
             precision: config.precision,
             durability: durability(&config.api),
+            place: place(&config.api),
         })
     }
 
@@ -54,8 +58,35 @@ impl InfluxDb {
 
     /// One attempt.
     pub async fn write(&self, batch: &Batch) -> Result<(), SinkError> {
+        let (headers, body) = self.request(batch)?;
+        answers::classify(&self.http.post(headers, body).await?, batch)
+    }
+
+    /// Writes nothing. InfluxDB looks at the login and at the bucket or database before the body, and
+    /// takes an empty one (seen with 1.8, which answers 200, and 2.7; VictoriaMetrics too).
+    pub async fn check(&self) -> Result<Vec<Finding>, SinkError> {
+        let (headers, body) = self.request(&Batch::empty())?;
+        let written = self.http.exchange(headers, body).await;
+        Ok(check::findings(&self.http, &self.place, written))
+    }
+
+    fn request(&self, batch: &Batch) -> Result<(HeaderMap, Bytes), SinkError> {
         let body = if self.gzip { gzip(&batch.body())? } else { batch.body() };
-        answers::classify(&self.http.post(self.headers.clone(), body).await?, batch)
+        Ok((self.headers.clone(), body))
+    }
+}
+
+/// As a check names it.
+fn place(api: &InfluxApi) -> Place {
+    match api {
+        InfluxApi::V1 { database, .. } | InfluxApi::V3 { database, .. } => Place {
+            name: format!("database {database}"),
+            mend: "create the database, or correct `url` or `database`",
+        },
+        InfluxApi::V2 { org, bucket } => Place {
+            name: format!("bucket {bucket} of {org}"),
+            mend: "create the bucket, or correct `url`, `org` or `bucket`",
+        },
     }
 }
 

@@ -16,6 +16,7 @@ use std::time::Duration;
 pub(crate) use http::{Http, host, parse_url};
 
 use crate::batch::Batch;
+use crate::check::Finding;
 use crate::config;
 use crate::encode::Encoder;
 
@@ -115,6 +116,17 @@ impl Sink {
             config::Sink::Prometheus(config) => {
                 Self::Prometheus(prometheus::Prometheus::new(config, timeout)?)
             }
+        })
+    }
+
+    /// Looks, item by item, whether points could be written: by a write of nothing.
+    pub async fn check(&self) -> Vec<Finding> {
+        let findings = match self {
+            Self::InfluxDb(sink) => sink.check().await,
+            Self::Prometheus(sink) => sink.check().await,
+        };
+        findings.unwrap_or_else(|error| {
+            vec![Finding::failed("write", error.to_string(), "please report it")]
         })
     }
 

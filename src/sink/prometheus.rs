@@ -13,9 +13,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue};
 
+use super::http::check::{self, Place};
 use super::http::{Http, parse_url};
 use super::{BuildError, Durability, SinkError};
 use crate::batch::Batch;
+use crate::check::Finding;
 use crate::config;
 use crate::encode::{Encoder, Origins, RemoteWrite};
 
@@ -51,6 +53,18 @@ impl Prometheus {
     pub async fn write(&self, batch: &Batch) -> Result<(), SinkError> {
         let body = snappy(&batch.body())?;
         answers::classify(&self.http.post(self.headers.clone(), body).await?, batch)
+    }
+
+    /// Writes nothing: an empty `WriteRequest`, which Prometheus and VictoriaMetrics take with 204.
+    pub async fn check(&self) -> Result<Vec<Finding>, SinkError> {
+        let body = snappy(&[])?;
+        let written = self.http.exchange(self.headers.clone(), body).await;
+        let place = Place {
+            name: "receiver".into(),
+            mend: "give the whole address in `url` (`…/api/v1/write`; of Mimir `…/api/v1/push`), \
+                   and start Prometheus with --web.enable-remote-write-receiver",
+        };
+        Ok(check::findings(&self.http, &place, written))
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use tidegate::check::State;
 use tidegate::config::{self, InfluxApi};
 use tidegate::point::Value;
 use tidegate::sink::SinkError;
@@ -146,4 +147,48 @@ pub fn a_frozen_server(row: Row) {
     case.use_config(&config);
     case.write(&batch);
     case.assert_stored(vec![case.sample(&[], 1.0, 0)]);
+}
+
+/// A write of nothing is taken, stores nothing, and tells a wrong login from a wrong place.
+pub fn a_check(row: Row) {
+    let mut case = Case::new("a_check", row);
+    let state = |case: &Case, item: &str| {
+        let findings = case.check();
+        let finding = findings.iter().find(|finding| finding.item == item);
+        finding.unwrap_or_else(|| panic!("{item} is not in {findings:?}")).state
+    };
+    assert!(case.check().iter().all(|finding| finding.state == State::Ok), "{:?}", case.check());
+    case.assert_stored(Vec::new());
+    if row.is_influx() {
+        let good = case.database.lines();
+        let login = if row == Row::InfluxDb1 { with_login } else { with_token };
+        for http in [login("not-the-token"), config::Http::default()] {
+            case.use_config(&config::Sink::InfluxDb(config::InfluxDb { http, ..good.clone() }));
+            assert_eq!(state(&case, "login"), State::Failed);
+            assert_eq!(state(&case, "database"), State::Ok);
+            assert_eq!(state(&case, "write"), State::Unknown);
+        }
+        let api = case.database.api_of(&case.id);
+        let place = match &api {
+            InfluxApi::V2 { org, bucket } => format!("bucket {bucket} of {org}"),
+            InfluxApi::V1 { database, .. } | InfluxApi::V3 { database, .. } => {
+                format!("database {database}")
+            }
+        };
+        case.use_config(&config::Sink::InfluxDb(config::InfluxDb { api, ..good.clone() }));
+        assert_eq!(state(&case, &place), State::Failed);
+        assert_eq!(state(&case, "login"), State::Ok);
+        if let InfluxApi::V2 { bucket, .. } = good.api.clone() {
+            let api = InfluxApi::V2 { org: case.id.clone(), bucket: bucket.clone() };
+            case.use_config(&config::Sink::InfluxDb(config::InfluxDb { api, ..good }));
+            let place = format!("bucket {bucket} of {}", case.id);
+            assert_eq!(state(&case, &place), State::Failed);
+        }
+    } else if !row.by_lines() {
+        let url = format!("{}/api/v1/no-such-path", case.database.url());
+        let http = config::Http::default();
+        case.use_config(&config::Sink::Prometheus(config::Prometheus { url, http }));
+        assert_eq!(state(&case, "receiver"), State::Failed);
+        assert_eq!(state(&case, "database"), State::Ok);
+    }
 }

@@ -21,6 +21,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 
 use tidegate::batch::{Batch, OpenBatch, RecordIndex};
+use tidegate::check::Finding;
 use tidegate::config;
 use tidegate::encode::{EncodeError, Encoder};
 use tidegate::point::{Float, Point, Timestamp, Value};
@@ -144,6 +145,11 @@ impl Case {
 
     pub fn try_write(&self, batch: &Batch) -> Result<(), SinkError> {
         self.runtime.block_on(self.sink.write(batch))
+    }
+
+    /// What `tidegate check` would find.
+    pub fn check(&self) -> Vec<Finding> {
+        self.runtime.block_on(self.sink.check())
     }
 
     /// Writes a batch that the database must acknowledge.
