@@ -274,11 +274,11 @@ fn group(
     if list.count() == 0 {
         return Finding::unknown(item, "there is no partition to ask it about");
     }
-    match client.committed_offsets(list, within) {
+    match committed(client, &list, within) {
         Ok(list) => {
-            let committed = |place: LibraryOffset| matches!(place, LibraryOffset::Offset(_));
+            let is_place = |place: LibraryOffset| matches!(place, LibraryOffset::Offset(_));
             let all = list.count();
-            let some = list.elements().iter().filter(|p| committed(p.offset())).count();
+            let some = list.elements().iter().filter(|p| is_place(p.offset())).count();
             let reason = match some {
                 0 => format!("has committed nothing yet in {}", count(all, "partition")),
                 _ => format!("has committed in {some} of {}", count(all, "partition")),
@@ -291,6 +291,28 @@ fn group(
                 _ => "look at the group with kafka-consumer-groups.sh",
             };
             Finding::failed(item, error.to_string(), mend)
+        }
+    }
+}
+
+/// Repeated while the group's coordinator is being found or is starting.
+fn committed(
+    client: &BaseConsumer<Context>,
+    list: &TopicPartitionList,
+    within: Duration,
+) -> Result<TopicPartitionList, LibraryError> {
+    const PASSING: [Code; 3] =
+        [Code::NotCoordinator, Code::CoordinatorNotAvailable, Code::CoordinatorLoadInProgress];
+    let start = Instant::now();
+    loop {
+        match client.committed_offsets(list.clone(), within) {
+            Err(error)
+                if start.elapsed() < within
+                    && error.rdkafka_error_code().is_some_and(|code| PASSING.contains(&code)) =>
+            {
+                std::thread::sleep(Duration::from_millis(200));
+            }
+            answer => return answer,
         }
     }
 }
@@ -438,6 +460,8 @@ impl ClientContext for Context {
         let problem = match error.rdkafka_error_code() {
             Some(Code::Authentication | Code::SaslAuthenticationFailed) => Problem::Login(reason),
             Some(Code::SSL) => Problem::Encryption(reason),
+            // Also of a connection that ends in the midst of it, which has another code.
+            _ if reason.contains("SSL handshake failed") => Problem::Encryption(reason),
             // Says less than what has come before it.
             Some(Code::AllBrokersDown) => return,
             _ => Problem::Away(reason),
