@@ -66,7 +66,7 @@ impl Secured {
                 authorization: Some(Authorization::Basic { username: "tidegate".into(), password }),
                 tls: Tls {
                     ca: Some(self.path("ca.pem")),
-                    identity: Some((self.path("client.pem"), self.path("client.key"))),
+                    identity: Some((self.path("client.pem"), self.path("client-key.pem"))),
                     insecure: false,
                 },
                 ..config::Http::default()
@@ -104,7 +104,7 @@ impl Secured {
 
 fn write_web(file: &Path, certificate: &str, bcrypt: &str) {
     let text = format!(
-        "tls_server_config:\n  cert_file: {certificate}.pem\n  key_file: {certificate}.key\n  \
+        "tls_server_config:\n  cert_file: {certificate}.pem\n  key_file: {certificate}-key.pem\n  \
          client_ca_file: ca.pem\n  client_auth_type: RequireAndVerifyClientCert\n\
          basic_auth_users:\n  tidegate: {bcrypt}\n"
     );
@@ -138,20 +138,20 @@ fn each_mistake_is_one_line_that_names_its_mend() {
         assert!(!reason.contains('\n') && !reason.contains("hunter2"), "{reason}");
     };
     let identity = |name: &str| {
-        Some((secured.path(&format!("{name}.pem")), secured.path(&format!("{name}.key"))))
+        Some((secured.path(&format!("{name}.pem")), secured.path(&format!("{name}-key.pem"))))
     };
 
     refused(
         &|c| c.http.tls.ca = None,
         &["an authority that is not trusted", "`tls_config.ca_file`"],
     );
-    let stranger = secured.path("stranger.pem");
+    let stranger = secured.path("other.pem");
     refused(&|c| c.http.tls.ca = Some(stranger.clone()), &["an authority that is not trusted"]);
     refused(&|c| c.http.tls.identity = None, &["asks for a client certificate", "`key_file`"]);
-    let strange = identity("strange-client");
+    let strange = identity("stranger");
     refused(&|c| c.http.tls.identity = strange.clone(), &["refuses the client certificate"]);
-    let mixed = Some((secured.path("client.pem"), secured.path("server.key")));
-    refused(&|c| c.http.tls.identity = mixed.clone(), &["client.pem", "server.key"]);
+    let mixed = Some((secured.path("client.pem"), secured.path("server-key.pem")));
+    refused(&|c| c.http.tls.identity = mixed.clone(), &["client.pem", "server-key.pem"]);
     refused(&|c| c.http.authorization = None, &["401"]);
     refused(&|c| c.url = c.url.replace("https", "http"), &["400", "HTTPS"]);
     for (key, missing) in [("ca_file", "ca"), ("cert_file", "client")] {
@@ -207,7 +207,7 @@ fn rotated_certificates_are_taken_up() {
     let sink = secured.sink(|_| {});
     assert_eq!(secured.write(&sink), Ok(()));
     // Both sides move to another authority: first the server shows another certificate …
-    let of_stranger = secured.path("stranger.pem");
+    let of_stranger = secured.path("other.pem");
     secured.now("strange-server", FIRST.1);
     let other = secured.sink(|config| config.http.tls.ca = Some(of_stranger.clone()));
     assert_eq!(secured.write(&other), Ok(()));
@@ -215,20 +215,20 @@ fn rotated_certificates_are_taken_up() {
     // … which the sink that has been made before trusts when its file says so. The server's own list of
     // authorities is the same file, so it asks for another client certificate, too.
     fs::copy(&of_stranger, secured.path("ca.pem")).unwrap();
-    for ending in ["pem", "key"] {
-        let strange = secured.path(&format!("strange-client.{ending}"));
-        fs::copy(strange, secured.path(&format!("client.{ending}"))).unwrap();
+    for ending in [".pem", "-key.pem"] {
+        let stranger = secured.path(&format!("stranger{ending}"));
+        fs::copy(stranger, secured.path(&format!("client{ending}"))).unwrap();
     }
     secured.heals(&sink);
     // A file that is gone is misconfigured, and not the end of anything.
-    let kept = fs::read(secured.path("client.key")).unwrap();
-    fs::remove_file(secured.path("client.key")).unwrap();
+    let kept = fs::read(secured.path("client-key.pem")).unwrap();
+    fs::remove_file(secured.path("client-key.pem")).unwrap();
     let deadline = Instant::now() + HEALED_WITHIN;
     while secured.write(&sink).is_ok() {
         assert!(Instant::now() < deadline, "the missing file is not noticed");
         thread::sleep(Duration::from_millis(100));
     }
-    assert!(secured.refusal(&sink).contains("client.key can't be read"));
-    fs::write(secured.path("client.key"), kept).unwrap();
+    assert!(secured.refusal(&sink).contains("client-key.pem can't be read"));
+    fs::write(secured.path("client-key.pem"), kept).unwrap();
     secured.heals(&sink);
 }

@@ -13,7 +13,7 @@ use rdkafka::topic_partition_list::{Offset as LibraryOffset, TopicPartitionList}
 use regex::Regex;
 
 use super::range::MEMBERS_ONLY;
-use super::{KafkaError, Properties};
+use super::{KafkaError, Properties, trouble};
 use crate::check::Finding;
 use crate::config::{Connector, Secret, Topics, is_secret};
 
@@ -105,39 +105,39 @@ impl Security {
 
     /// `brokers` is what to say of brokers that answer.
     fn findings(&self, brokers: &str, problem: Option<&Problem>) -> Vec<Finding> {
-        let mut findings = Vec::new();
-        findings.push(match problem {
-            Some(Problem::Away(reason)) => Finding::failed(
-                "brokers",
-                reason,
-                "look at `bootstrap.servers` and `security.protocol`, and whether the brokers run",
-            ),
+        let mut findings = vec![match problem {
+            Some(Problem::Away(words)) => {
+                failed("brokers", words, "look at `bootstrap.servers`, and whether the brokers run")
+            }
             _ => Finding::ok("brokers", brokers),
-        });
+        }];
         if self.encrypted {
+            let item = "brokers' encryption";
             findings.push(match problem {
-                Some(Problem::Away(_)) => Finding::unknown("brokers' encryption", NOT_LOOKED_AT),
-                Some(Problem::Encryption(reason)) => Finding::failed(
-                    "brokers' encryption",
-                    reason,
-                    "look at `security.protocol`, `ssl.ca.location` and the brokers' certificates",
-                ),
-                _ => Finding::ok("brokers' encryption", "the brokers' certificates are trusted"),
+                Some(Problem::Away(_)) => Finding::unknown(item, NOT_LOOKED_AT),
+                Some(Problem::Encryption(words)) => {
+                    failed(item, words, "look at `security.protocol` and the certificates")
+                }
+                _ => Finding::ok(item, "the brokers' certificates are trusted"),
             });
         }
         if self.login {
+            let item = "brokers' login";
             findings.push(match problem {
-                Some(Problem::Login(reason)) => Finding::failed(
-                    "brokers' login",
-                    reason,
-                    "look at `sasl.mechanisms`, `sasl.username` and `sasl.password`",
-                ),
-                Some(_) => Finding::unknown("brokers' login", NOT_LOOKED_AT),
-                None => Finding::ok("brokers' login", "is taken"),
+                Some(Problem::Login(words)) => {
+                    failed(item, words, "look at `sasl.mechanism` and the login")
+                }
+                Some(_) => Finding::unknown(item, NOT_LOOKED_AT),
+                None => Finding::ok(item, "is taken"),
             });
         }
         findings
     }
+}
+
+fn failed(item: &str, words: &str, mend: &str) -> Finding {
+    let (reason, advice) = trouble::advised(words);
+    Finding::failed(item, reason, advice.unwrap_or(mend))
 }
 
 fn brokers(cluster: &Metadata) -> String {

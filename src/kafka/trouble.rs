@@ -27,11 +27,17 @@ const CLIENT_CERTIFICATE: &str = "the broker doesn't accept this client's certif
 
 /// A line for the log from librdkafka's text of an error.
 pub(super) fn explained(words: &str) -> String {
-    let words = without_history(words);
-    match ADVICE.iter().find(|(text, _)| words.contains(text)) {
-        Some((_, advice)) if !advice.is_empty() => format!("{words}; {advice}"),
-        _ => words.to_owned(),
+    match advised(words) {
+        (words, Some(advice)) => format!("{words}; {advice}"),
+        (words, None) => words.to_owned(),
     }
+}
+
+/// The text without its history, and what to look at.
+pub(super) fn advised(words: &str) -> (&str, Option<&'static str>) {
+    let words = without_history(words);
+    let advice = ADVICE.iter().find(|(text, _)| words.contains(text));
+    (words, advice.map(|(_, advice)| *advice).filter(|advice| !advice.is_empty()))
 }
 
 /// librdkafka's log line of a failed connection, without the name of its thread.

@@ -30,7 +30,6 @@ pub mod secured;
 use std::collections::BTreeMap;
 use std::net::TcpStream;
 use std::path::Path;
-use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -296,10 +295,9 @@ impl VictoriaMetrics {
     }
 }
 
-/// Makes the certificates that `tests/stack/certificates.sh` names.
+/// Makes the certificates that `tests/stack/start/certificates.sh` names.
 pub fn make_certificates(folder: &Path) {
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/stack/certificates.sh");
-    let made = Command::new(script).arg(folder).output().expect("bash is needed");
+    let made = start_script("certificates.sh").arg(folder).output().expect("bash is needed");
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
 }
 
