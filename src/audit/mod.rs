@@ -41,7 +41,7 @@ use read::{Database, Dialect, ReadError, Store};
 pub use report::{Absent, Counts, Extra, PartitionReport, Rejected, Report, SeriesReport, Totals};
 use sent::Sent;
 use settle::Ledger;
-use spill::Spill;
+use spill::{Sorted, Spill};
 use value::{Series, Value};
 
 /// What is audited, and how.
@@ -130,10 +130,11 @@ pub fn run(
         std::thread::sleep(SHOWN_AFTER.saturating_sub(opened.elapsed()));
     }
     let total = ledger.expected();
+    let expected = expected.sorted()?;
     ledger.spilled(expected.spilled());
     compare(expected, total, &mut database, &mut remarks, &mut ledger, progress)?;
-    ledger.spilled(remarks.spilled());
     let mut remarks = remarks.sorted()?;
+    ledger.spilled(remarks.spilled());
     while let Some(bytes) = remarks.next()? {
         ledger.settle(Remark::from_bytes(&bytes).ok_or_else(damaged)?);
     }
@@ -287,14 +288,13 @@ fn letters(
 
 /// The third step.
 fn compare(
-    expected: Spill,
+    mut expected: Sorted,
     total: u64,
     store: &mut impl Store,
     remarks: &mut Spill,
     ledger: &mut Ledger,
     progress: Progress<'_>,
 ) -> Result<(), AuditError> {
-    let mut expected = expected.sorted()?;
     let (mut group, mut done) = (Group::default(), 0);
     progress(Step::Comparing, 0, total);
     let mut compare = |group: Group| {

@@ -35,6 +35,7 @@ pub(super) struct Sorted {
     runs: Vec<Run>,
     /// The next entry of each run.
     heap: BinaryHeap<Reverse<(Vec<u8>, usize)>>,
+    spilled: u64,
 }
 
 #[derive(Debug)]
@@ -68,17 +69,14 @@ impl Spill {
         Ok(())
     }
 
-    /// Bytes written to temporary files so far.
-    pub(super) fn spilled(&self) -> u64 {
-        self.spilled
-    }
-
     /// Ends the adding.
     pub(super) fn sorted(mut self) -> io::Result<Sorted> {
         if !self.entries.is_empty() {
             self.end_run()?;
         }
-        Sorted::of(std::mem::take(&mut self.runs))
+        let mut sorted = Sorted::of(self.runs)?;
+        sorted.spilled = self.spilled;
+        Ok(sorted)
     }
 
     fn end_run(&mut self) -> io::Result<()> {
@@ -113,7 +111,8 @@ impl Spill {
 
 impl Sorted {
     fn of(files: Vec<File>) -> io::Result<Self> {
-        let mut sorted = Self { runs: Vec::with_capacity(files.len()), heap: BinaryHeap::new() };
+        let runs = Vec::with_capacity(files.len());
+        let mut sorted = Self { runs, heap: BinaryHeap::new(), spilled: 0 };
         for (index, file) in files.into_iter().enumerate() {
             let mut run = Run { reader: BufReader::with_capacity(BUFFER, file), last: Vec::new() };
             run.reader.rewind()?;
@@ -121,6 +120,11 @@ impl Sorted {
             sorted.refill(index)?;
         }
         Ok(sorted)
+    }
+
+    /// Bytes that were written to temporary files.
+    pub(super) fn spilled(&self) -> u64 {
+        self.spilled
     }
 
     /// The next entry, or `None` behind the last one.
@@ -264,7 +268,8 @@ mod tests {
         for number in 0..10_000u32 {
             spill.push(format!("{key}{number:05}").as_bytes()).unwrap();
         }
-        assert!(spill.spilled() < 100_000, "{} bytes", spill.spilled());
+        let spilled = spill.sorted().unwrap().spilled();
+        assert!((10_000..100_000).contains(&spilled), "{spilled} bytes");
     }
 
     #[test]
