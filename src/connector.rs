@@ -1,5 +1,6 @@
 //! A connector: a checked configuration and its workers, all members of one consumer group.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,6 +13,8 @@ use crate::decode::Decoder;
 use crate::deliver::Deliveries;
 use crate::kafka::{DeadLetterProducer, KafkaConsumer, KafkaError};
 use crate::map::Plan;
+use crate::record::Offset;
+use crate::replay::{Letters, Seen};
 use crate::sink::{BuildError, Sink};
 use crate::telemetry::Metrics;
 use crate::worker::{Failure, Outcome, Settings, Transform, Worker};
@@ -48,8 +51,7 @@ pub enum StartError {
 
 /// Starts a connector's workers, each on a thread of its own.
 pub fn start(config: &config::Connector, runtime: &Arc<Runtime>) -> Result<Running, StartError> {
-    let sink = Sink::new(&config.sink, config.delivery.timeout)
-        .map_err(|error| StartError::Sink { connector: config.name.clone(), error })?;
+    let sink = Arc::new(sink(config)?);
     let mut running = Running {
         name: config.name.clone(),
         metrics: Metrics::default(),
@@ -57,7 +59,6 @@ pub fn start(config: &config::Connector, runtime: &Arc<Runtime>) -> Result<Runni
         state: Arc::new(Mutex::new(State::Running)),
         workers: Vec::new(),
     };
-    let sink = Arc::new(sink);
     for number in 0..config.workers.get() {
         // Dropping `running` on an error stops the workers that run already.
         let worker = running.spawn(number, config, &sink, runtime)?;
@@ -116,34 +117,12 @@ impl Running {
         let kafka = |error| StartError::Kafka { connector: config.name.clone(), error };
         let consumer = KafkaConsumer::new(&config.kafka, &config.group, &config.topics, number)
             .map_err(kafka)?;
-        let deliveries = Deliveries::new(
-            &config.name,
-            Arc::clone(runtime),
-            Arc::clone(sink),
-            config.delivery,
-            self.metrics.clone(),
-        );
-        let dead_letters = config
-            .dead_letter
-            .as_ref()
-            .map(|topic| DeadLetterProducer::new(&config.kafka, topic, deliveries.sender()))
-            .transpose()
-            .map_err(kafka)?;
-        let transform = Transform {
-            decoder: Decoder::new(config.format),
-            plan: Plan::new(&config.mapping),
-            encoder: sink.encoder(),
-        };
-        let settings = Settings {
-            connector: config.name.clone(),
-            number,
-            batch: config.batch,
-            in_flight: sink.in_flight(config.delivery.in_flight),
-            ordered: sink.is_ordered(),
-            drain: config.delivery.drain,
-            group: config.group.clone(),
-            offsets: config.offsets,
-        };
+        let Parts { settings, transform, deliveries, dead_letters } =
+            parts(config, number, sink, runtime, &self.metrics)?;
+        // One of the workers is enough.
+        if let Some(dead_letters) = dead_letters.as_ref().filter(|_| number == 0) {
+            dead_letters.warn_if_unwritable(&config.name);
+        }
         let (metrics, stop) = (self.metrics.clone(), Arc::clone(&self.stop));
         let (state, stop_all) = (Arc::clone(&self.state), Arc::clone(&self.stop));
         std::thread::Builder::new()
@@ -172,6 +151,108 @@ impl Drop for Running {
         self.stop();
         self.join_workers();
     }
+}
+
+/// What a worker is made of, besides its consumer.
+struct Parts {
+    settings: Settings,
+    transform: Transform,
+    deliveries: Deliveries<Sink>,
+    dead_letters: Option<DeadLetterProducer>,
+}
+
+fn parts(
+    config: &config::Connector,
+    number: usize,
+    sink: &Arc<Sink>,
+    runtime: &Arc<Runtime>,
+    metrics: &Metrics,
+) -> Result<Parts, StartError> {
+    let deliveries = Deliveries::new(
+        &config.name,
+        Arc::clone(runtime),
+        Arc::clone(sink),
+        config.delivery,
+        metrics.clone(),
+    );
+    let dead_letters = config
+        .dead_letter
+        .as_ref()
+        .map(|topic| DeadLetterProducer::new(&config.kafka, topic, deliveries.sender()))
+        .transpose()
+        .map_err(|error| StartError::Kafka { connector: config.name.clone(), error })?;
+    let settings = Settings {
+        connector: config.name.clone(),
+        number,
+        batch: config.batch,
+        in_flight: sink.in_flight(config.delivery.in_flight),
+        ordered: sink.is_ordered(),
+        // The last owner of an ordered sink's partition commits each batch before it writes the next,
+        // so one batch may be written and not committed; and one more when its drain has ended at its
+        // deadline.
+        repeats: 2 * config.batch.points.get(),
+        drain: config.delivery.drain,
+        group: config.group.clone(),
+        offsets: config.offsets,
+    };
+    Ok(Parts { settings, transform: transform(config, sink), deliveries, dead_letters })
+}
+
+/// The way from a connector's record to what is written.
+pub fn transform(config: &config::Connector, sink: &Sink) -> Transform {
+    Transform {
+        decoder: Decoder::new(config.format),
+        plan: Plan::new(&config.mapping),
+        encoder: sink.encoder(),
+    }
+}
+
+/// A connector's worker that reads its dead letters instead of its topics.
+#[derive(Debug)]
+pub struct Replay {
+    pub metrics: Metrics,
+    pub seen: Arc<Seen>,
+    /// Set by itself at the end, and by whoever wants an end before.
+    pub stop: Arc<AtomicBool>,
+    pub worker: JoinHandle<Outcome>,
+}
+
+/// Starts the replay of the letters that a connector of this name has written (mostly `config`'s
+/// own), up to these ends, as the only member of this group.
+pub fn replay(
+    config: &config::Connector,
+    topic: &str,
+    written_by: &str,
+    group: &str,
+    ends: BTreeMap<i32, Offset>,
+    runtime: &Arc<Runtime>,
+) -> Result<Replay, StartError> {
+    let sink = sink(config)?;
+    let consumer = KafkaConsumer::to_the_end(&config.kafka, group, topic)
+        .map_err(|error| StartError::Kafka { connector: config.name.clone(), error })?;
+    let (metrics, stop) = (Metrics::default(), Arc::<AtomicBool>::default());
+    let Parts { mut settings, transform, deliveries, dead_letters } =
+        parts(config, 0, &Arc::new(sink), runtime, &metrics)?;
+    // A letter was rejected, so it is not stored: a sample that comes too late now must not count as
+    // written before.
+    settings.repeats = 0;
+    settings.group = group.to_owned();
+    let letters = Letters::new(consumer, written_by, ends, Arc::clone(&stop));
+    let seen = letters.seen();
+    let (counts, stopped) = (metrics.clone(), Arc::clone(&stop));
+    let worker = std::thread::Builder::new()
+        .name(format!("{}-replay", config.name))
+        .spawn(move || {
+            Worker::new(settings, &letters, transform, deliveries, dead_letters, counts, stopped)
+                .run()
+        })
+        .map_err(|error| StartError::Thread { connector: config.name.clone(), error })?;
+    Ok(Replay { metrics, seen, stop, worker })
+}
+
+fn sink(config: &config::Connector) -> Result<Sink, StartError> {
+    Sink::new(&config.sink, config.delivery.timeout)
+        .map_err(|error| StartError::Sink { connector: config.name.clone(), error })
 }
 
 /// The first failure is the one that is shown: later ones may follow from it.

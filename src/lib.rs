@@ -34,6 +34,7 @@ pub mod sink;
 
 pub mod audit;
 pub mod dead_letter;
+pub mod replay;
 pub mod watermark;
 
 pub mod telemetry;

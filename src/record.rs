@@ -64,8 +64,76 @@ pub trait Record {
     fn header(&self, name: &str) -> Option<&[u8]>;
     /// All headers in order, for a dead letter that keeps them.
     fn headers(&self) -> Vec<(&str, Option<&[u8]>)>;
+    /// Where it was read, which is what a commit is about: topic, partition and offset as above, but
+    /// for a replayed dead letter, where those say what it was before.
+    fn place(&self) -> (&str, i32, Offset) {
+        (self.topic(), self.partition(), self.offset())
+    }
     /// The bytes that keeping the record holds in memory, about.
     fn size(&self) -> usize {
         self.key().map_or(0, <[u8]>::len) + self.value().map_or(0, <[u8]>::len)
+    }
+}
+
+/// A record that holds its own memory, for whoever keeps a few.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OwnedRecord {
+    pub topic: Arc<str>,
+    pub partition: i32,
+    pub offset: Offset,
+    pub key: Option<Vec<u8>>,
+    pub value: Option<Vec<u8>>,
+    pub timestamp_millis: Option<i64>,
+    pub headers: Vec<(String, Option<Vec<u8>>)>,
+}
+
+impl OwnedRecord {
+    /// Copies a record.
+    pub fn of<R: Record>(record: &R) -> Self {
+        let header =
+            |(name, value): (&str, Option<&[u8]>)| (name.to_owned(), value.map(Into::into));
+        Self {
+            topic: record.topic().into(),
+            partition: record.partition(),
+            offset: record.offset(),
+            key: record.key().map(Into::into),
+            value: record.value().map(Into::into),
+            timestamp_millis: record.timestamp_millis(),
+            headers: record.headers().into_iter().map(header).collect(),
+        }
+    }
+}
+
+impl Record for OwnedRecord {
+    fn topic(&self) -> &str {
+        &self.topic
+    }
+
+    fn partition(&self) -> i32 {
+        self.partition
+    }
+
+    fn offset(&self) -> Offset {
+        self.offset
+    }
+
+    fn key(&self) -> Option<&[u8]> {
+        self.key.as_deref()
+    }
+
+    fn value(&self) -> Option<&[u8]> {
+        self.value.as_deref()
+    }
+
+    fn timestamp_millis(&self) -> Option<i64> {
+        self.timestamp_millis
+    }
+
+    fn header(&self, name: &str) -> Option<&[u8]> {
+        self.headers.iter().rfind(|(key, _)| key == name)?.1.as_deref()
+    }
+
+    fn headers(&self) -> Vec<(&str, Option<&[u8]>)> {
+        self.headers.iter().map(|(name, value)| (name.as_str(), value.as_deref())).collect()
     }
 }

@@ -27,6 +27,8 @@ pub struct Metrics {
     pub records_lost: Counter,
     /// Partitions in which the place to read on from was gone.
     pub offsets_out_of_range: Counter,
+    /// Attempts to produce a dead letter that failed and are repeated.
+    pub dead_letter_failures: Counter,
     /// Points (for Prometheus: samples) that the database has acknowledged as durable.
     pub points_written: Counter,
     /// Points that a replay found to be in the database already.
@@ -92,6 +94,11 @@ impl Metrics {
             "tidegate_offsets_out_of_range",
             "Partitions in which the place to read on from was gone",
             &self.offsets_out_of_range,
+        );
+        counter(
+            "tidegate_dead_letter_failures",
+            "Dead letters that were not confirmed and are repeated",
+            &self.dead_letter_failures,
         );
         counter(
             "tidegate_points_written",

@@ -306,3 +306,15 @@ fn what_connectors_share_comes_from_the_process_file() {
     assert_code(&tidegate.run(&["validate", "a.yaml"]), 0);
     assert_code(&tidegate.run(&["validate", "."]), 0);
 }
+
+#[test]
+fn dead_letters_of_a_connector_without_a_topic_for_them_are_a_clear_error() {
+    let tidegate = Tidegate::with(&[("good.yaml", GOOD)]);
+    for command in ["list", "show", "replay"] {
+        let output = tidegate.run(&["dlq", command, "good.yaml"]);
+        assert_code(&output, 2);
+        let error = stderr(&output);
+        assert!(error.contains("the connector good has no dead-letter topic"), "{error}");
+        assert!(error.contains("`dead_letter: { topic: … }`"), "{error}");
+    }
+}

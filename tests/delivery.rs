@@ -191,6 +191,11 @@ fn assert_connect_headers(
     reason: &str,
 ) {
     let offset = offset.to_string();
+    let class = match stage[1] {
+        "tidegate.DecodeError" => "tidegate.Decoder",
+        "tidegate.MapError" => "tidegate.Mapping",
+        _ => "tidegate.Sink",
+    };
     let expected = [
         ("topic", topic),
         ("partition", "0"),
@@ -198,6 +203,7 @@ fn assert_connect_headers(
         ("connector.name", topic),
         ("task.id", "0"),
         ("stage", stage[0]),
+        ("class.name", class),
         ("exception.class.name", stage[1]),
     ];
     let found = headers(letter).connect;

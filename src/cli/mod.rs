@@ -3,6 +3,7 @@
 mod audit;
 mod check;
 mod demo;
+mod dlq;
 mod run;
 mod validate;
 
@@ -41,6 +42,8 @@ enum Command {
     Audit(audit::AuditArguments),
     /// Look at the brokers and the databases, item by item; joins no group and writes nothing.
     Check(check::CheckArguments),
+    /// Look at a connector's dead letters, and send them through it again.
+    Dlq(dlq::DlqArguments),
     /// Show the main job at work on embedded defaults: no broker, no database, nothing to install.
     Demo(demo::DemoArguments),
     /// Print the JSON Schema of a connector file, or of tidegate.yaml.
@@ -81,6 +84,7 @@ pub fn run(arguments: Arguments) -> ExitCode {
             audit::run(process_file(arguments.config.clone()).as_deref(), arguments)
         }
         Command::Check(arguments) => check::run(arguments),
+        Command::Dlq(arguments) => dlq::run(arguments),
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Schema { process, reference } => {
             let text = match (process, reference) {

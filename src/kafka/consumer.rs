@@ -10,6 +10,7 @@ use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::consumer::{
     BaseConsumer, CommitMode, Consumer as _, ConsumerContext, RebalanceProtocol,
 };
+use rdkafka::error::KafkaError as LibraryError;
 use rdkafka::message::{BorrowedMessage, Headers as _, Message as _};
 use rdkafka::topic_partition_list::{
     Offset as LibraryOffset, TopicPartitionList, TopicPartitionListElem,
@@ -55,6 +56,10 @@ const LOOK_UP: Duration = Duration::from_secs(1);
 /// coordinator is away.
 const COMMITTED_WITHIN: Duration = Duration::from_secs(3);
 
+/// On top of that, for a consumer that reads to an end ([`KafkaConsumer::to_the_end`]).
+const TO_THE_END: &[(&str, &str)] =
+    &[("enable.partition.eof", "true"), ("auto.offset.reset", "earliest")];
+
 /// One member of a consumer group.
 pub struct KafkaConsumer {
     // Before `commits`, whose end waits until the client is closed.
@@ -71,6 +76,29 @@ impl KafkaConsumer {
         topics: &Topics,
         number: usize,
     ) -> Result<Self, KafkaError> {
+        Self::with(properties, group, topics, number, &[])
+    }
+
+    /// The same, of one topic, and it says when it is [`AtEnd`](Event::AtEnd) of a partition. It is a
+    /// static member by its group's name: it takes over at once from one that was killed, and of two
+    /// the younger goes on.
+    pub fn to_the_end(
+        properties: &Properties,
+        group: &str,
+        topic: &str,
+    ) -> Result<Self, KafkaError> {
+        let topics = Topics::List(vec![topic.to_owned()]);
+        let more = [TO_THE_END, &[(INSTANCE_ID, group)]].concat();
+        Self::with(properties, group, &topics, 0, &more)
+    }
+
+    fn with(
+        properties: &Properties,
+        group: &str,
+        topics: &Topics,
+        number: usize,
+        more: &[(&str, &str)],
+    ) -> Result<Self, KafkaError> {
         let mut config = ClientConfig::new();
         for (key, value) in DEFAULTS {
             config.set(*key, *value);
@@ -78,7 +106,7 @@ impl KafkaConsumer {
         for (key, value) in properties {
             config.set(key, value.expose());
         }
-        for (key, value) in OWNED {
+        for (key, value) in OWNED.iter().chain(more) {
             config.set(*key, *value);
         }
         // Two members with one id would fence each other. The number is put to the first, too: its
@@ -132,6 +160,7 @@ impl Consumer for KafkaConsumer {
         }
         match self.consumer.poll(timeout) {
             Some(Ok(message)) => Some(Event::Record(message)),
+            Some(Err(LibraryError::PartitionEOF(partition))) => Some(Event::AtEnd { partition }),
             Some(Err(error)) => Some(self.context().failed(&error)),
             None => self.context().take_event(),
         }

@@ -8,6 +8,7 @@ mod commits;
 mod consumer;
 #[cfg(test)]
 mod consumer_tests;
+mod group;
 pub mod mock;
 mod producer;
 pub mod range;
@@ -20,6 +21,7 @@ use rdkafka::config::RDKafkaLogLevel;
 use tracing::{debug, warn};
 
 pub use consumer::KafkaConsumer;
+pub use group::committed;
 pub use producer::DeadLetterProducer;
 
 use crate::batch::RecordIndex;
@@ -89,8 +91,30 @@ pub enum Event<R> {
     NoPlace,
     /// Partitions that are not being fetched at the moment.
     Idle(Vec<TopicPartition>),
+    /// All records that a partition had are polled; only from a consumer that was told to say so
+    /// ([`KafkaConsumer::to_the_end`]).
+    AtEnd {
+        partition: i32,
+    },
     /// Something went wrong; the client library repeats what can be repeated.
     Failed(KafkaError),
+}
+
+impl<R> Event<R> {
+    /// The same event, of another kind of record; or none, for a record that is passed over.
+    pub fn filter_map<S>(self, record: impl FnOnce(R) -> Option<S>) -> Option<Event<S>> {
+        Some(match self {
+            Self::Record(r) => Event::Record(record(r)?),
+            Self::Assigned(partitions) => Event::Assigned(partitions),
+            Self::Revoked { partitions, lost } => Event::Revoked { partitions, lost },
+            Self::Committed(result) => Event::Committed(result),
+            Self::Ends(ends) => Event::Ends(ends),
+            Self::NoPlace => Event::NoPlace,
+            Self::Idle(partitions) => Event::Idle(partitions),
+            Self::AtEnd { partition } => Event::AtEnd { partition },
+            Self::Failed(error) => Event::Failed(error),
+        })
+    }
 }
 
 /// Where a partition ends, for the lag.
@@ -143,7 +167,7 @@ pub trait DeadLetterTopic {
 }
 
 /// Which dead letter a confirmation is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct LetterId {
     pub batch: BatchId,
     pub record: RecordIndex,

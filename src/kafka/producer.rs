@@ -1,14 +1,21 @@
 //! The producer of dead letters, on librdkafka.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use rdkafka::client::ClientContext;
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
+use rdkafka::error::{KafkaError as LibraryError, RDKafkaErrorCode};
 use rdkafka::message::{Header as LibraryHeader, OwnedHeaders};
-use rdkafka::producer::{BaseRecord, DeliveryResult, ProducerContext, ThreadedProducer};
+use rdkafka::metadata::MetadataTopic;
+use rdkafka::producer::{
+    BaseRecord, DeliveryResult, Producer as _, ProducerContext, ThreadedProducer,
+};
 use tokio::sync::mpsc::UnboundedSender;
-use tracing::debug;
+use tracing::{debug, warn};
 
 use super::{DeadLetterTopic, KafkaError, LetterId, Properties};
-use crate::dead_letter::Header;
+use crate::dead_letter::{self, Header};
 use crate::deliver::Settled;
 use crate::record::Record;
 
@@ -29,10 +36,13 @@ pub(super) const CONSUMER_ONLY: &[&str] = &[
     "auto.commit.interval.ms",
 ];
 
+/// How long the brokers may take to say whether the topic exists.
+const CHECK_WITHIN: Duration = Duration::from_secs(10);
+
 /// Produces to one dead-letter topic and reports what the brokers have confirmed.
 pub struct DeadLetterProducer {
-    topic: String,
-    producer: ThreadedProducer<Context>,
+    topic: Arc<str>,
+    producer: Arc<ThreadedProducer<Context>>,
 }
 
 impl DeadLetterProducer {
@@ -48,7 +58,12 @@ impl DeadLetterProducer {
         config
             .set("client.id", "tidegate")
             .set("compression.type", "lz4")
-            .set("message.max.bytes", "104857600");
+            .set("message.max.bytes", "104857600")
+            // A broker measures batches against its limit, not letters: one that takes a letter must
+            // not refuse it for those beside it.
+            .set("batch.size", "16384")
+            // How long a topic that nobody knows is waited for.
+            .set("topic.metadata.propagation.max.ms", "3000");
         for (key, value) in properties {
             if !CONSUMER_ONLY.iter().any(|name| key.starts_with(name)) {
                 config.set(key, value.expose());
@@ -56,9 +71,40 @@ impl DeadLetterProducer {
         }
         // All in-sync replicas confirm, and a retry inside librdkafka writes no second letter.
         config.set("acks", "all").set("enable.idempotence", "true");
-        let producer =
-            config.set_log_level(RDKafkaLogLevel::Info).create_with_context(Context { settled })?;
-        Ok(Self { topic: topic.to_owned(), producer })
+        let topic: Arc<str> = topic.into();
+        let context = Context { topic: topic.clone(), settled };
+        let producer = config.set_log_level(RDKafkaLogLevel::Info).create_with_context(context)?;
+        Ok(Self { topic, producer: Arc::new(producer) })
+    }
+
+    /// Asks the brokers for the topic, which lets those create it that create topics by themselves.
+    ///
+    /// # Errors
+    /// When it can't be written, with the mend. Brokers that don't answer in time are no error.
+    pub fn check(&self, within: Duration) -> Result<(), KafkaError> {
+        let Ok(metadata) = self.producer.client().fetch_metadata(Some(&self.topic), within) else {
+            return Ok(());
+        };
+        let topic = metadata.topics().first();
+        let code = topic.and_then(MetadataTopic::error).map(RDKafkaErrorCode::from);
+        match code {
+            // A leader that is not elected yet, as of a topic that was created just now, will be.
+            None | Some(RDKafkaErrorCode::LeaderNotAvailable) => Ok(()),
+            Some(code) => Err(KafkaError { reason: refusal(code, &self.topic), fatal: false }),
+        }
+    }
+
+    /// Says so at once, instead of with the first letter, when the topic can't be written.
+    pub fn warn_if_unwritable(&self, connector: &str) {
+        let checked = Self { topic: self.topic.clone(), producer: self.producer.clone() };
+        let connector = connector.to_owned();
+        // Not on the worker's thread, which must poll. Without the thread nothing is lost but time.
+        let thread = std::thread::Builder::new().name("dead-letter-check".to_owned());
+        let _ = thread.spawn(move || {
+            if let Err(error) = checked.check(CHECK_WITHIN) {
+                warn!(connector, reason = error.reason, "rejected records will have to wait");
+            }
+        });
     }
 }
 
@@ -70,7 +116,7 @@ impl DeadLetterTopic for DeadLetterProducer {
         id: LetterId,
     ) -> Result<(), KafkaError> {
         let mut all = OwnedHeaders::new_with_capacity(headers.len());
-        for (key, value) in record.headers() {
+        for (key, value) in dead_letter::own_headers(record) {
             all = all.insert(LibraryHeader { key, value });
         }
         for (key, value) in headers {
@@ -80,11 +126,14 @@ impl DeadLetterTopic for DeadLetterProducer {
         letter.key = record.key();
         letter.payload = record.value();
         letter.timestamp = record.timestamp_millis();
-        self.producer.send(letter).map_err(|(error, _)| error.into())
+        self.producer
+            .send(letter)
+            .map_err(|(error, _)| KafkaError { reason: why(&error, &self.topic), ..error.into() })
     }
 }
 
 struct Context {
+    topic: Arc<str>,
     settled: UnboundedSender<Settled>,
 }
 
@@ -105,9 +154,60 @@ impl ProducerContext for Context {
     fn delivery(&self, result: &DeliveryResult<'_>, id: Box<LetterId>) {
         let result = match result {
             Ok(_) => Ok(()),
-            Err((error, _)) => Err(error.to_string()),
+            Err((error, _)) => Err(why(error, &self.topic)),
         };
         // The receiver is gone when the worker has ended: nobody commits then.
         let _ = self.settled.send(Settled::DeadLetter { id: id.batch, record: id.record, result });
+    }
+}
+
+/// Why a letter was not produced, with the mend where there is one.
+fn why(error: &LibraryError, topic: &str) -> String {
+    error.rdkafka_error_code().map_or_else(|| error.to_string(), |code| refusal(code, topic))
+}
+
+/// What a broker's (or librdkafka's) error says of a dead-letter topic, with the mend.
+fn refusal(code: RDKafkaErrorCode, topic: &str) -> String {
+    use RDKafkaErrorCode as Code;
+    match code {
+        Code::UnknownTopic | Code::UnknownTopicOrPartition => {
+            format!("the dead-letter topic {topic} does not exist: create it")
+        }
+        Code::MessageSizeTooLarge => format!(
+            "a letter is too large for the dead-letter topic {topic}: raise max.message.bytes of the \
+             topic (a letter is its record and up to 5 KiB of headers)"
+        ),
+        Code::TopicAuthorizationFailed => format!(
+            "not allowed to write to the dead-letter topic {topic}: grant its user WRITE and DESCRIBE"
+        ),
+        Code::InvalidTimestamp => format!(
+            "the dead-letter topic {topic} refuses a record's timestamp: raise its \
+             message.timestamp.after.max.ms and message.timestamp.before.max.ms"
+        ),
+        Code::InvalidRecord => format!(
+            "the dead-letter topic {topic} refuses a letter as invalid: a compacted topic takes no \
+             record without a key; set its cleanup.policy to delete"
+        ),
+        other => format!("the dead-letter topic {topic}: {other}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_that_a_person_must_mend_names_the_topic_and_the_mend() {
+        for (code, mend) in [
+            (RDKafkaErrorCode::UnknownTopicOrPartition, "create it"),
+            (RDKafkaErrorCode::MessageSizeTooLarge, "raise max.message.bytes"),
+            (RDKafkaErrorCode::TopicAuthorizationFailed, "WRITE"),
+            (RDKafkaErrorCode::InvalidTimestamp, "message.timestamp.after.max.ms"),
+            (RDKafkaErrorCode::InvalidRecord, "cleanup.policy"),
+            (RDKafkaErrorCode::NotEnoughReplicas, ""),
+        ] {
+            let text = why(&LibraryError::MessageProduction(code), "x.dead");
+            assert!(text.contains("x.dead") && text.contains(mend), "{text}");
+        }
     }
 }

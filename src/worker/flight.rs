@@ -49,10 +49,8 @@ impl<R: Record> Flight<R> {
         if self.letters.contains_key(&index) {
             return None;
         }
-        let record = self.record(index);
-        let partition =
-            TopicPartition { topic: record.topic().into(), partition: record.partition() };
-        let offset = record.offset();
+        let (topic, number, offset) = self.record(index).place();
+        let partition = TopicPartition { topic: topic.into(), partition: number };
         partitions.find(&partition.topic, partition.partition)?;
         self.letters.insert(index, None);
         Some((partition, offset))

@@ -35,6 +35,7 @@ use crate::watermark::{BatchId, Watermark};
 
 use flight::{Flight, Letter};
 use intake::{Intake, Taken};
+use letters::LetterOutage;
 use partitions::Partitions;
 use place::LookUp;
 use told::Told;
@@ -64,6 +65,9 @@ pub struct Settings {
     /// The database takes samples in order only: one batch in flight, and the commit of each before
     /// the next is written, so that a repeat after a crash is at most one batch.
     pub ordered: bool,
+    /// After an assignment, this many records may have been written already by the last owner, who
+    /// had no time to commit.
+    pub repeats: usize,
     pub drain: Duration,
     /// The consumer group's name, for the log.
     pub group: String,
@@ -105,6 +109,7 @@ pub struct Worker<'c, C: Consumer, D, W> {
     watermark: Watermark<Flight<C::Record<'c>>>,
     /// Letters to be produced; at most one for each record in flight.
     letters: VecDeque<Letter>,
+    letter_outage: Option<LetterOutage>,
     /// Since when a full batch has had no room in flight.
     blocked_since: Option<Instant>,
     paused: bool,
@@ -145,7 +150,7 @@ impl<'c, C: Consumer, D: DeadLetterTopic, W: Write> Worker<'c, C, D, W> {
         };
         Self {
             intake: Intake::new(transform, settings.batch),
-            partitions: Partitions::new(2 * settings.batch.points.get()),
+            partitions: Partitions::new(settings.repeats),
             settings,
             consumer,
             deliveries,
@@ -155,6 +160,7 @@ impl<'c, C: Consumer, D: DeadLetterTopic, W: Write> Worker<'c, C, D, W> {
             stop,
             watermark: Watermark::default(),
             letters: VecDeque::new(),
+            letter_outage: None,
             blocked_since: None,
             paused: false,
             next_commit: Instant::now(),
@@ -203,11 +209,11 @@ impl<'c, C: Consumer, D: DeadLetterTopic, W: Write> Worker<'c, C, D, W> {
     }
 
     fn take_record(&mut self, record: C::Record<'c>) {
-        let Some(partition) = self.partitions.find(record.topic(), record.partition()) else {
+        let (topic, number, offset) = record.place();
+        let Some(partition) = self.partitions.find(topic, number) else {
             return;
         };
         self.metrics.records_consumed.inc();
-        let offset = record.offset();
         match self.intake.take(record) {
             Taken::Point => {}
             Taken::Excluded => {
@@ -238,6 +244,8 @@ impl<'c, C: Consumer, D: DeadLetterTopic, W: Write> Worker<'c, C, D, W> {
             }
             Event::NoPlace => self.no_place(),
             Event::Idle(partitions) => self.take_idle(&partitions),
+            // The worker itself goes on until it is asked to stop.
+            Event::AtEnd { .. } => {}
             Event::Failed(error) => self.kafka_failed(error),
         }
     }

@@ -18,9 +18,7 @@ pub(super) struct Partitions {
     /// Partitions with records in the open batch.
     open: Vec<usize>,
     perhaps_repeat: bool,
-    /// After an assignment, this many records may have been written already by the last owner, who
-    /// had no time to commit: an ordered sink's worker commits each batch before it writes the next,
-    /// and when a drain ends at its deadline, one more batch may be open.
+    /// See [`Settings::repeats`](super::Settings::repeats).
     repeat_limit: usize,
 }
 

@@ -214,6 +214,24 @@ fn a_dead_letter_that_is_not_confirmed_is_repeated_and_holds_the_commit() {
 }
 
 #[test]
+fn a_dead_letter_topic_that_takes_nothing_is_an_outage_through_which_polls_go_on() {
+    let mut records = good(500);
+    records[2] = FakeRecord::with(0, 2, "[]");
+    let mut scenario = Scenario::of(records);
+    // Each takes 1.3 s: about ten minutes.
+    scenario.letter_failures = 460;
+    scenario.stop_at = seconds(20 * 60);
+    let report = scenario.run();
+    assert!(report.longest_gap <= seconds(2), "a gap of {:?} between polls", report.longest_gap);
+    assert_eq!(report.pauses, 1);
+    assert_eq!(report.metrics.dead_letter_failures.get(), 460);
+    assert_eq!((report.ledger.dead, report.ledger.stored.len()), ([(0, 2)].into(), 499));
+    assert_eq!(report.ledger.committed[&0], 500);
+    // What waits is bounded: while the letter's batch is not done, few others are begun.
+    assert!(report.ledger.last_stored > seconds(500), "{:?}", report.ledger.last_stored);
+}
+
+#[test]
 fn records_that_yield_nothing_move_the_watermark() {
     let nothing =
         |offset| FakeRecord { partition: 0, offset, value: (offset % 2 == 0).then(Vec::new) };

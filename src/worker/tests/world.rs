@@ -476,6 +476,7 @@ fn settings(points: usize, in_flight: usize, ordered: bool) -> Settings {
         },
         in_flight: if ordered { 1 } else { in_flight }.try_into().unwrap(),
         ordered,
+        repeats: 2 * points,
         drain: Duration::from_secs(20),
         group: "test".into(),
         offsets: Offsets {

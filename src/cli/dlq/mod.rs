@@ -1,0 +1,196 @@
+//! `tidegate dlq`: a connector's dead letters: what they are, and through the connector again.
+
+mod list;
+mod replay;
+mod show;
+mod value;
+
+use std::collections::BTreeMap;
+use std::io::{IsTerminal as _, Write as _};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use super::{BAD_CONFIGURATION, FAILED, process_file};
+use crate::config::raw::LogFormat;
+use crate::config::{self, Connector, Environment, Topics};
+use crate::connector::StartError;
+use crate::kafka::range::{Bound, PartitionRange, TopicReader};
+use crate::kafka::{self, KafkaError};
+use crate::record::{NextOffset, Offset, TopicPartition};
+use crate::telemetry;
+use crate::watermark::Covers;
+
+/// Dead letters: records that were rejected, in the connector's dead-letter topic.
+#[derive(Debug, clap::Args)]
+pub(super) struct DlqArguments {
+    #[command(subcommand)]
+    command: DlqCommand,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum DlqCommand {
+    /// Group the letters by reason.
+    List(list::ListArguments),
+    /// Show letters whole: origin, reason, headers, key and value.
+    Show(show::ShowArguments),
+    /// Send the letters through the connector again; what was written is not repeated by a further run.
+    Replay(replay::ReplayArguments),
+}
+
+/// Whose letters.
+#[derive(Debug, clap::Args)]
+struct Target {
+    /// What all connectors share. Default: tidegate.yaml in this folder, if there is one.
+    #[arg(long, value_name = "FILE", env = "TIDEGATE_CONFIG")]
+    config: Option<PathBuf>,
+    /// The connector's file.
+    connector: PathBuf,
+    /// Letters that another connector of this name has written to the topic, such as one of Kafka
+    /// Connect, instead of this one's own.
+    #[arg(long, value_name = "NAME")]
+    written_by: Option<String>,
+    /// How long Kafka may take for each answer.
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = humantime::parse_duration)]
+    timeout: Duration,
+}
+
+/// Why a command has ended early.
+#[derive(Debug, thiserror::Error)]
+enum Trouble {
+    #[error("{0}")]
+    Configuration(String),
+    #[error("Kafka: {0}")]
+    Kafka(#[from] KafkaError),
+    #[error("{0}")]
+    Start(#[from] StartError),
+    #[error("{0}")]
+    Other(String),
+}
+
+pub(super) fn run(arguments: DlqArguments) -> ExitCode {
+    telemetry::log_to_stderr(LogFormat::Text);
+    let ended = match arguments.command {
+        DlqCommand::List(arguments) => list::run(arguments),
+        DlqCommand::Show(arguments) => show::run(arguments),
+        DlqCommand::Replay(arguments) => replay::run(arguments),
+    };
+    ended.unwrap_or_else(|trouble| {
+        eprintln!("{trouble}");
+        ExitCode::from(match trouble {
+            Trouble::Configuration(_) => BAD_CONFIGURATION,
+            _ => FAILED,
+        })
+    })
+}
+
+/// A connector and its dead-letter topic.
+struct DeadLetters {
+    connector: Connector,
+    topic: String,
+    /// The connector whose letters are meant.
+    written_by: String,
+    timeout: Duration,
+}
+
+impl DeadLetters {
+    fn of(target: Target) -> Result<Self, Trouble> {
+        let Target { config, connector: file, written_by, timeout } = target;
+        let process = process_file(config);
+        let read =
+            config::load(process.as_deref(), std::slice::from_ref(&file), &Environment::process());
+        let read = read.map_err(|errors| Trouble::Configuration(errors.to_string()))?;
+        let mut connectors = read.connectors.into_iter();
+        let (Some(connector), None) = (connectors.next(), connectors.next()) else {
+            let several = format!("{} has several connectors; give one's file", file.display());
+            return Err(Trouble::Configuration(several));
+        };
+        let Some(topic) = connector.dead_letter.clone() else {
+            return Err(Trouble::Configuration(format!(
+                "{}: the connector {} has no dead-letter topic: it stops at the first rejected record; \
+                 to set such records aside, write `dead_letter: {{ topic: … }}`",
+                file.display(),
+                connector.name
+            )));
+        };
+        let written_by = written_by.unwrap_or_else(|| connector.name.clone());
+        Ok(Self { connector, topic, written_by, timeout })
+    }
+
+    /// The topic from its beginning to where it ends now, or another part of it.
+    fn reader(&self, from: Bound, to: Bound) -> Result<TopicReader, KafkaError> {
+        let topics = Topics::List(vec![self.topic.clone()]);
+        TopicReader::open(&self.connector.kafka, &topics, from, to, self.timeout)
+    }
+
+    /// The group that remembers which letters were replayed: of each writer in a shared topic another.
+    fn replay_group(&self) -> String {
+        let own = format!("{}-dlq-replay", self.connector.group);
+        if self.written_by == self.connector.name {
+            own
+        } else {
+            format!("{own}-{}", self.written_by)
+        }
+    }
+
+    /// How far letters were replayed.
+    fn replayed(&self, ranges: &[PartitionRange]) -> Result<Replayed, KafkaError> {
+        let partitions = ranges.iter().map(|range| &range.partition);
+        let group = self.replay_group();
+        kafka::committed(&self.connector.kafka, &group, partitions, self.timeout).map(Replayed)
+    }
+}
+
+/// What the replays have done, by partition.
+struct Replayed(Covers);
+
+impl Replayed {
+    fn includes(&self, partition: &TopicPartition, offset: Offset) -> bool {
+        self.0.get(partition).is_some_and(|next| NextOffset::after(offset) <= *next)
+    }
+
+    /// The offsets in these ranges that are not replayed, and where the ranges end.
+    fn left(&self, ranges: &[PartitionRange]) -> (u64, BTreeMap<i32, Offset>) {
+        let left = |range: &PartitionRange| {
+            let next = self.0.get(&range.partition).map_or(0, |next| next.get());
+            range.to.0.saturating_sub(next.max(range.from.0))
+        };
+        let left = ranges.iter().filter_map(|range| u64::try_from(left(range)).ok()).sum();
+        (left, ranges.iter().map(|range| (range.partition.partition, range.to)).collect())
+    }
+}
+
+/// Prints. An error is a reader that has seen enough, such as `head`.
+fn print(text: &str) {
+    let _ = std::io::stdout().write_all(text.as_bytes());
+}
+
+/// The progress, on a terminal only.
+fn bar(length: u64, doing: &'static str) -> ProgressBar {
+    let target = if std::io::stderr().is_terminal() {
+        ProgressDrawTarget::stderr()
+    } else {
+        ProgressDrawTarget::hidden()
+    };
+    let bar = ProgressBar::with_draw_target(Some(length), target);
+    if let Ok(style) =
+        ProgressStyle::with_template("{prefix} [{bar:30}] {pos}/{len}, {elapsed}{msg}")
+    {
+        bar.set_style(style.progress_chars("=> "));
+    }
+    bar.set_prefix(doing);
+    bar
+}
+
+/// `1 letter`, `2 letters`.
+fn letters(count: u64) -> String {
+    format!("{count} letter{}", if count == 1 { "" } else { "s" })
+}
+
+/// A record's timestamp, for people.
+fn time(millis: i64) -> String {
+    jiff::Timestamp::from_millisecond(millis)
+        .map_or_else(|_| format!("{millis} ms"), |timestamp| timestamp.to_string())
+}
