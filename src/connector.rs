@@ -236,7 +236,7 @@ pub fn replay(
     // A letter was rejected, so it is not stored: a sample that comes too late now must not count as
     // written before.
     settings.repeats = 0;
-    settings.group = group.to_owned();
+    group.clone_into(&mut settings.group);
     let letters = Letters::new(consumer, written_by, ends, Arc::clone(&stop));
     let seen = letters.seen();
     let (counts, stopped) = (metrics.clone(), Arc::clone(&stop));

@@ -4,6 +4,9 @@
 //! and delivery, and its offset in the dead-letter topic is committed by the same rule. What is
 //! rejected again becomes a new letter, behind the end at which this reading ends.
 
+#[cfg(test)]
+mod tests;
+
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::sync::Arc;

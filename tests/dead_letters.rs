@@ -361,8 +361,8 @@ mod lose_nothing {
     use super::*;
 
     #[test]
-    fn a_replay_that_is_killed_and_one_that_is_interrupted_are_finished_by_the_next() {
-        const LETTERS: usize = 30_000;
+    fn replays_that_are_fenced_killed_or_interrupted_are_finished_by_the_next() {
+        const LETTERS: usize = 50_000;
         let (kafka, database) = (shared_kafka(), shared_victoria_metrics());
         let pipeline = Pipeline::new(&kafka, &database);
         let dead = pipeline.create_dead(2);
@@ -373,8 +373,11 @@ mod lose_nothing {
         }));
         let (group, all) = (pipeline.replay_group(), i64::try_from(LETTERS).unwrap());
 
+        let mut older = Replaying::start(&pipeline);
+        let committed = older.until_committed(&group, &dead, 0);
         let mut killed = Replaying::start(&pipeline);
-        let committed = killed.until_committed(&group, &dead, 0);
+        assert_eq!(older.exit_code(), Some(1), "{}", older.said());
+        let committed = killed.until_committed(&group, &dead, committed);
         assert!(committed < all, "ended before the kill");
         drop(killed);
 

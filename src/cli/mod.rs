@@ -27,7 +27,8 @@ pub struct Arguments {
 /// The meaning of exit codes, also in docs/operations.md.
 const EXIT_CODES: &str = "Exit codes:
   0  done, or stopped as asked
-  1  a connector has failed, or could not be started; an audit or a check found something wrong
+  1  a connector has failed, or could not be started; an audit or a check found something wrong;
+     a replay did not write every letter
   2  wrong arguments or configuration
   3  an audit could not be finished: Kafka or the database can't be read
   130  stopped at once by a second signal; what was not committed is read again";

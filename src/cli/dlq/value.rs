@@ -389,7 +389,7 @@ mod tests {
         let shown = lines(text.as_bytes(), Some(&spot), 100);
         assert!(shown.len() < 40, "{shown:?}");
         assert!(shown.contains(&format!("  4000,{MARK}")), "{shown:?}");
-        let shown = lines(&[0xff; 100_000], Some(&Spot::Byte(90_000)), 100);
+        let shown = lines(&vec![0xff; 100_000], Some(&Spot::Byte(90_000)), 100);
         assert!(shown.len() < 30 && shown.iter().any(|line| line.ends_with(MARK)), "{shown:?}");
     }
 
