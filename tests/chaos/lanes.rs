@@ -3,7 +3,7 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::chronicle::Chronicle;
+use crate::chronicle::{Chronicle, THAWED};
 use crate::fleet::{self, Fleet};
 use crate::stack::cluster::{Broker, Cluster};
 use crate::stack::{InfluxDb2, Prometheus};
@@ -222,6 +222,6 @@ fn freeze(lane: &mut Lane<'_>, fleet: &mut Fleet, about: Duration) {
     lane.chronicle.tell("tidegate_frozen", &format!("a tidegate is frozen for {away:.1?}"));
     thread::sleep(away);
     tidegate.signal("CONT");
-    lane.chronicle.tell("tidegate_thawed", "the tidegate goes on");
+    lane.chronicle.tell(THAWED, "the tidegate goes on");
     fleet.running.push(tidegate);
 }

@@ -24,6 +24,7 @@ mod support;
 mod account;
 #[cfg(test)]
 mod account_tests;
+mod audit;
 mod chronicle;
 mod durable;
 mod evidence;

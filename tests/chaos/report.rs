@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::account::Account;
+use crate::audit::Audit;
 
 pub struct Report {
     pub seed: u64,
@@ -23,6 +24,8 @@ pub struct Report {
 pub struct Part {
     pub name: &'static str,
     pub account: Account,
+    /// Of a run that has settled.
+    pub audit: Option<Audit>,
     /// Records that were committed and not durable.
     pub ahead: usize,
     pub first_ahead: Option<String>,
@@ -54,9 +57,11 @@ impl Report {
         self.parts.iter().map(|part| part.ahead).sum()
     }
 
-    /// Whether the promise was kept.
+    /// Whether the promise was kept, and the audits say the same.
     pub fn is_good(&self) -> bool {
-        self.account().is_balanced() && self.ahead() == 0
+        let audits_agree =
+            self.parts.iter().filter_map(|part| part.audit.as_ref()).all(Audit::agrees);
+        self.account().is_balanced() && self.ahead() == 0 && audits_agree
     }
 
     pub fn print(&self) {
@@ -85,6 +90,10 @@ impl Report {
             for example in examples {
                 println!("{}: {example}", part.name);
             }
+            if let Some(Audit { complete, differs, .. }) = &part.audit {
+                let verdict = if *complete { "complete" } else { "not complete" };
+                println!("{}: the audit says {verdict} {}", part.name, differs.join("; "));
+            }
         }
     }
 
@@ -108,6 +117,7 @@ impl Report {
             let mut figures = figures(&part.account, part.ahead);
             figures["commits_seen"] = json!(part.commits);
             figures["points_written_again"] = json!(part.repeats);
+            figures["audit"] = json!(part.audit.as_ref().map(|audit| &audit.totals));
             (part.name.to_owned(), figures)
         });
         whole["connectors"] = Value::Object(parts.collect());

@@ -6,6 +6,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::account::Account;
+use crate::audit::Audit;
 use crate::chronicle::Chronicle;
 use crate::durable::{LettersDue, not_durable};
 use crate::evidence;
@@ -118,11 +119,9 @@ pub fn run(settings: &Settings) -> Report {
         let proxy = Proxy::start(target.database(url), A_POINT, random.fork());
         Observer::start(target, &bootstrap, &stream, Arc::new(proxy))
     });
-    let addresses = [
-        ("INFLUXDB", observers[0].proxy.url().to_owned()),
-        ("PROMETHEUS", observers[1].proxy.url().to_owned()),
-    ];
-    let mut fleet = Fleet::new(settings.binary.clone(), settings.folder.clone(), addresses);
+    let databases = addresses(urls.map(|(_, url)| url));
+    let proxies = addresses(observers.each_ref().map(|observer| observer.proxy.url()));
+    let mut fleet = Fleet::new(settings.binary.clone(), settings.folder.clone(), proxies);
     let production = Production::start(&bootstrap, TOPIC, PRODUCED_A_SECOND, stream.to_produce());
     let chronicle = Chronicle::new();
 
@@ -162,9 +161,11 @@ pub fn run(settings: &Settings) -> Report {
         let target = observer.target;
         let letters = evidence::letters(&bootstrap, &target.dead_topic(), DEAD_PARTITIONS);
         let observed = observer.watch.end();
+        let account = Account::of(target, &stream, &rows, &letters, &chronicle);
         report.parts.push(Part {
             name: target.name,
-            account: Account::of(target, &stream, &rows, &letters, &chronicle),
+            audit: settings.settle.then(|| Audit::of(target, settings, &databases, &account)),
+            account,
             ahead: observed.ahead + observer.letters_due.ahead_of(&letters),
             first_ahead: observed.first_ahead,
             commits: observed.commits,
@@ -172,6 +173,11 @@ pub fn run(settings: &Settings) -> Report {
         });
     }
     report
+}
+
+/// By the names that the configuration has for them.
+fn addresses([influxdb, prometheus]: [&str; 2]) -> [(&'static str, String); 2] {
+    [("INFLUXDB", influxdb.to_owned()), ("PROMETHEUS", prometheus.to_owned())]
 }
 
 /// The time in which faults happen, and after.
