@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::account::{Account, Letter, Row};
 use crate::chronicle::Chronicle;
+use crate::durable::LettersDue;
 use crate::stream::Stream;
 use crate::support::Random;
 use crate::target::{INFLUXDB, Target};
@@ -122,4 +123,16 @@ fn a_letter_of_no_message_is_a_duplicate() {
     run.letters[0].value.push(b'x');
     let account = run.account();
     assert_eq!((account.lost, account.duplicates), (1, 1), "{account:?}");
+}
+
+#[test]
+fn a_commit_before_its_letter_is_ahead() {
+    let letter = |at_ms| Letter { partition: 1, offset: 7, value: Vec::new(), at_ms };
+    let due = LettersDue::default();
+    due.push(1, 7, 1000);
+    assert_eq!(due.ahead_of(&[]), 1, "no letter at all");
+    assert_eq!(due.ahead_of(&[letter(1001)]), 1, "a letter too late");
+    assert_eq!(due.ahead_of(&[letter(1000), letter(2000)]), 0, "in time, and repeated later");
+    due.push(1, 8, 1000);
+    assert_eq!(due.ahead_of(&[letter(1000)]), 1, "another record's letter");
 }

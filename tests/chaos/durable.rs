@@ -14,6 +14,7 @@ use crate::target::Target;
 #[derive(Clone, Default)]
 pub struct LettersDue(Arc<Mutex<Vec<Due>>>);
 
+#[derive(Debug, Clone, Copy)]
 struct Due {
     partition: usize,
     offset: usize,
@@ -21,6 +22,10 @@ struct Due {
 }
 
 impl LettersDue {
+    pub fn push(&self, partition: usize, offset: usize, by_ms: i64) {
+        self.0.lock().unwrap().push(Due { partition, offset, by_ms });
+    }
+
     /// How many were committed before their first letter was in its topic.
     pub fn ahead_of(&self, letters: &[Letter]) -> usize {
         let mut first = HashMap::new();
@@ -43,15 +48,12 @@ pub fn not_durable(
 ) -> NotDurable {
     let (stream, proxy, letters) = (Arc::clone(stream), Arc::clone(proxy), letters.clone());
     Box::new(move |advance: &Advance| {
-        let (log, mut letters) = (proxy.log(), letters.0.lock().unwrap());
+        let log = proxy.log();
         let mut missing = Vec::new();
         for offset in advance.offsets.clone() {
             let number = stream.at_offset(advance.partition, offset);
             match number.map(|number| (number, target.stores(stream.kind(number)))) {
-                Some((_, false)) => {
-                    let (partition, by_ms) = (advance.partition, advance.by_ms);
-                    letters.push(Due { partition, offset, by_ms });
-                }
+                Some((_, false)) => letters.push(advance.partition, offset, advance.by_ms),
                 Some((number, true)) if log.was_acknowledged(stream.point(number), advance.by) => {}
                 _ => missing.push(offset),
             }

@@ -8,6 +8,21 @@ use serde_json::{Value, json};
 
 use crate::account::Account;
 use crate::audit::Audit;
+use crate::stream::Kind;
+use crate::support::proxy::Fault;
+
+const PROCESS_FAULTS: [&str; 10] = [
+    "broker_frozen",
+    "broker_killed",
+    "influxdb_frozen",
+    "influxdb_killed",
+    "prometheus_frozen",
+    "prometheus_killed",
+    "tidegate_frozen",
+    "tidegate_joined",
+    "tidegate_killed",
+    "tidegate_left",
+];
 
 pub struct Report {
     pub seed: u64,
@@ -44,6 +59,13 @@ impl Report {
         *self.faults.entry(fault).or_default() += times;
     }
 
+    /// Kinds of faults that have not struck.
+    pub fn unstruck(&self) -> Vec<&'static str> {
+        let kinds = Fault::ALL.iter().map(|fault| fault.name());
+        let kinds = kinds.chain(Kind::POISON.iter().map(|kind| kind.name())).chain(PROCESS_FAULTS);
+        kinds.filter(|kind| self.faults.get(kind).is_none_or(|times| *times == 0)).collect()
+    }
+
     /// Over both connectors.
     pub fn account(&self) -> Account {
         let mut sum = Account::default();
@@ -69,6 +91,7 @@ impl Report {
         for (fault, count) in &self.faults {
             println!("  {count:7}  {fault}");
         }
+        println!("did not strike: {:?}", self.unstruck());
         println!("\n                {:>11} {:>11}", self.parts[0].name, self.parts[1].name);
         let row = |name: &str, of: &dyn Fn(&Part) -> usize| {
             println!("{name:15} {:>11} {:>11}", of(&self.parts[0]), of(&self.parts[1]));

@@ -119,7 +119,6 @@ pub fn run(settings: &Settings) -> Report {
         let proxy = Proxy::start(target.database(url), A_POINT, random.fork());
         Observer::start(target, &bootstrap, &stream, Arc::new(proxy))
     });
-    let databases = addresses(urls.map(|(_, url)| url));
     let proxies = addresses(observers.each_ref().map(|observer| observer.proxy.url()));
     let mut fleet = Fleet::new(settings.binary.clone(), settings.folder.clone(), proxies);
     let production = Production::start(&bootstrap, TOPIC, PRODUCED_A_SECOND, stream.to_produce());
@@ -142,37 +141,64 @@ pub fn run(settings: &Settings) -> Report {
     assert_eq!(production.join(), stream.len(), "messages produced as planned");
     fleet.stop();
 
-    let rows = [
-        evidence::stored_in_influxdb(&world.influxdb),
-        evidence::stored_in_prometheus(&world.prometheus, settings.seconds),
-    ];
-    let mut report = Report::new(settings.seed, settings.seconds, stream.len(), settled_after);
-    for kind in Kind::POISON {
-        report.count(kind.name(), stream.count(kind));
-    }
-    for (kind, count) in chronicle.counts() {
-        report.count(kind, count);
-    }
-    for (observer, rows) in observers.into_iter().zip(rows) {
-        for (fault, count) in observer.proxy.struck() {
-            report.count(fault.name(), count);
+    let ended = Ended { settings, stream, world, chronicle, settled_after };
+    ended.report(observers)
+}
+
+/// A run in which nothing moves any more.
+struct Ended<'a> {
+    settings: &'a Settings,
+    stream: Arc<Stream>,
+    world: World,
+    chronicle: Chronicle,
+    settled_after: Duration,
+}
+
+impl Ended<'_> {
+    fn report(&self, observers: [Observer; 2]) -> Report {
+        let Settings { seed, seconds, .. } = *self.settings;
+        let mut report = Report::new(seed, seconds, self.stream.len(), self.settled_after);
+        for kind in Kind::POISON {
+            report.count(kind.name(), self.stream.count(kind));
         }
-        assert_eq!(observer.watch.log_ends(), stream.ends(), "where the partitions end");
-        let target = observer.target;
-        let letters = evidence::letters(&bootstrap, &target.dead_topic(), DEAD_PARTITIONS);
-        let observed = observer.watch.end();
-        let account = Account::of(target, &stream, &rows, &letters, &chronicle);
-        report.parts.push(Part {
-            name: target.name,
-            audit: settings.settle.then(|| Audit::of(target, settings, &databases, &account)),
-            account,
-            ahead: observed.ahead + observer.letters_due.ahead_of(&letters),
-            first_ahead: observed.first_ahead,
-            commits: observed.commits,
-            repeats: observer.proxy.log().repeats,
-        });
+        for (kind, count) in self.chronicle.counts() {
+            report.count(kind, count);
+        }
+        for observer in observers {
+            for (fault, count) in observer.proxy.struck() {
+                report.count(fault.name(), count);
+            }
+            report.parts.push(self.part(observer));
+        }
+        report
     }
-    report
+
+    fn part(&self, observer: Observer) -> Part {
+        let Observer { target, proxy, letters_due, watch } = observer;
+        assert_eq!(watch.log_ends(), self.stream.ends(), "where the partitions end");
+        let World { cluster, influxdb, prometheus } = &self.world;
+        let rows = if target == INFLUXDB {
+            evidence::stored_in_influxdb(influxdb)
+        } else {
+            evidence::stored_in_prometheus(prometheus, self.settings.seconds)
+        };
+        let topic = target.dead_topic();
+        let letters = evidence::letters(cluster.bootstrap(), &topic, DEAD_PARTITIONS);
+        let account = Account::of(target, &self.stream, &rows, &letters, &self.chronicle);
+        let databases = addresses([influxdb.url(), prometheus.url()]);
+        let audit = || Audit::of(target, self.settings, &databases, &account);
+        let seen = watch.end();
+        let repeats = proxy.log().repeats;
+        Part {
+            name: target.name,
+            audit: self.settings.settle.then(audit),
+            account,
+            ahead: seen.ahead + letters_due.ahead_of(&letters),
+            first_ahead: seen.first_ahead,
+            commits: seen.commits,
+            repeats,
+        }
+    }
 }
 
 /// By the names that the configuration has for them.
