@@ -94,6 +94,11 @@ impl<T> Watermark<T> {
         self.batches.len()
     }
 
+    /// As [`Watermark::kept`], to be changed.
+    pub fn kept_mut(&mut self) -> impl Iterator<Item = &mut T> {
+        self.batches.iter_mut().filter_map(|entry| entry.kept.as_mut())
+    }
+
     /// What is kept for the batches that are not done, oldest first.
     pub fn kept(&self) -> impl Iterator<Item = &T> {
         self.batches.iter().filter_map(|entry| entry.kept.as_ref())

@@ -9,7 +9,7 @@ use crate::batch::RecordIndex;
 use crate::dead_letter::Reject;
 use crate::point::Timestamp;
 use crate::record::{Offset, Record, TopicPartition};
-use crate::watermark::BatchId;
+use crate::watermark::{BatchId, Covers};
 
 /// What is kept of a batch until it is done.
 pub(super) struct Flight<R> {
@@ -25,6 +25,9 @@ pub(super) struct Flight<R> {
     pub bytes: usize,
     /// The newest of its points.
     pub newest: Option<Timestamp>,
+    /// Partitions of its records that were let go since: whoever owns them now reads those records
+    /// again, also if it is this worker.
+    pub let_go: Vec<TopicPartition>,
     /// Letters not yet confirmed; with the reason once they are handed to the producer.
     pub letters: HashMap<RecordIndex, Option<Reject>>,
 }
@@ -39,11 +42,12 @@ impl<R: Record> Flight<R> {
     }
 
     /// A record that the database refuses: where it stands. `None` if it is known already (one
-    /// record may give several points), or if its partition is no longer this worker's: then its
-    /// next owner finds it again.
+    /// record may give several points), or if its partition was let go or is no longer this worker's:
+    /// then its next owner finds it again.
     pub(super) fn refuse(
         &mut self,
         index: RecordIndex,
+        covers: &Covers,
         partitions: &mut Partitions,
     ) -> Option<(TopicPartition, Offset)> {
         if self.letters.contains_key(&index) {
@@ -51,9 +55,18 @@ impl<R: Record> Flight<R> {
         }
         let (topic, number, offset) = self.record(index).place();
         let partition = TopicPartition { topic: topic.into(), partition: number };
+        if self.let_go.contains(&partition) && !covers.contains_key(&partition) {
+            return None;
+        }
         partitions.find(&partition.topic, partition.partition)?;
         self.letters.insert(index, None);
         Some((partition, offset))
+    }
+
+    pub(super) fn let_go(&mut self, partition: &TopicPartition) {
+        if !self.let_go.contains(partition) {
+            self.let_go.push(partition.clone());
+        }
     }
 
     pub(super) fn letter_sent(&mut self, record: RecordIndex, reject: Reject) {

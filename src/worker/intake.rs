@@ -12,7 +12,7 @@ use crate::decode::Decoder;
 use crate::encode::{Encoder, Spread};
 use crate::map::{Plan, Scratch};
 use crate::point::Timestamp;
-use crate::record::Record;
+use crate::record::{Record, TopicPartition};
 
 /// Decode, map and encode: the stages that a record passes on its worker's thread.
 #[derive(Debug)]
@@ -68,6 +68,8 @@ pub(super) struct Intake<R> {
     record_bytes: usize,
     newest: Option<Timestamp>,
     opened_at: Option<Instant>,
+    /// Partitions with records in the open batch that were let go.
+    let_go: Vec<TopicPartition>,
 }
 
 /// What became of a record.
@@ -91,6 +93,7 @@ impl<R: Record> Intake<R> {
             record_bytes: 0,
             newest: None,
             opened_at: None,
+            let_go: Vec::new(),
         }
     }
 
@@ -161,6 +164,13 @@ impl<R: Record> Intake<R> {
         self.transform.encoder.take_spread()
     }
 
+    /// The records of this partition in the open batch are its next owner's.
+    pub(super) fn let_go(&mut self, partition: &TopicPartition) {
+        if !self.is_empty() && !self.let_go.contains(partition) {
+            self.let_go.push(partition.clone());
+        }
+    }
+
     /// Closes the open batch and begins the next.
     pub(super) fn close(
         &mut self,
@@ -175,6 +185,7 @@ impl<R: Record> Intake<R> {
             perhaps_repeat,
             bytes: batch.body().len() + std::mem::take(&mut self.record_bytes),
             newest: self.newest.take(),
+            let_go: std::mem::take(&mut self.let_go),
             letters: rejects.iter().map(|(record, _)| (*record, None)).collect(),
         };
         self.taken = 0;

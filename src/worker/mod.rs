@@ -175,6 +175,11 @@ impl<'c, C: Consumer, D: DeadLetterTopic, W: Write> Worker<'c, C, D, W> {
     pub fn run(mut self) -> Outcome {
         while !self.stop.load(Ordering::Acquire) && self.failure.is_none() {
             self.take_settled();
+            // Before the next batch: an ordered sink's is not written until this one is committed.
+            self.commit_if_due();
+            // Before the next poll, which would add a record to a batch that is full.
+            self.submit_if_due();
+            self.send_letters();
             if self.is_blocked() {
                 self.wait_for_room();
             } else {
@@ -182,10 +187,6 @@ impl<'c, C: Consumer, D: DeadLetterTopic, W: Write> Worker<'c, C, D, W> {
             }
             self.place_if_due();
             self.say_if_waiting();
-            // Before the next batch: an ordered sink's is not written until this one is committed.
-            self.commit_if_due();
-            self.submit_if_due();
-            self.send_letters();
         }
         self.finish()
     }
@@ -276,6 +277,8 @@ impl<'c, C: Consumer, D: DeadLetterTopic, W: Write> Worker<'c, C, D, W> {
         for partition in partitions {
             self.partitions.remove(partition);
             self.watermark.forget(partition);
+            self.intake.let_go(partition);
+            self.watermark.kept_mut().for_each(|flight| flight.let_go(partition));
         }
         self.report(self.consumer.unassign(partitions), "letting partitions go");
         self.shares.partitions.set(self.partitions.len());
@@ -366,7 +369,7 @@ impl<'c, C: Consumer, D: DeadLetterTopic, W: Write> Worker<'c, C, D, W> {
 
     fn take_delivered(&mut self, id: BatchId, delivered: Delivered) {
         self.metrics.points_written.inc_by(delivered.written as u64);
-        let Some((flight, _)) = self.watermark.get_mut(id) else {
+        let Some((flight, covers)) = self.watermark.get_mut(id) else {
             return;
         };
         flight.writing = false;
@@ -376,7 +379,8 @@ impl<'c, C: Consumer, D: DeadLetterTopic, W: Write> Worker<'c, C, D, W> {
                 stored_before += 1;
                 continue;
             }
-            let Some((partition, offset)) = flight.refuse(refused.record, &mut self.partitions)
+            let Some((partition, offset)) =
+                flight.refuse(refused.record, covers, &mut self.partitions)
             else {
                 continue;
             };
