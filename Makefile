@@ -12,7 +12,7 @@ with = PATH="$$($(INSTALL) --where $(1))/bin:$$PATH"
 # nextest refuses a filter that names no existing binary.
 without_conformance = $(if $(wildcard tests/conformance_*.rs),-E 'not binary(/^conformance_/)')
 
-.PHONY: help build-deps build demo test test-unit conformance chaos bench lint audit hooks
+.PHONY: help build-deps build demo test test-unit simulate fuzz conformance chaos bench lint audit hooks
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -31,12 +31,23 @@ test: ## Everything: formats, lints, and all tests against real servers (install
 	@$(INSTALL) build-deps cargo-nextest quick
 	@tests/data/install.sh
 	@$(MAKE) lint
-	@$(call with,cargo-nextest) tests/stack/run.sh cargo nextest run --locked --profile ci $(without_conformance)
+	@TIDEGATE_SCHEDULES=$(or $(SCHEDULES),10000) \
+		$(call with,cargo-nextest) tests/stack/run.sh cargo nextest run --locked --profile ci $(without_conformance)
 
 test-unit: ## The tests that need no server, in seconds
 	@if $(INSTALL) --have cargo-nextest; \
 	then $(call with,cargo-nextest) cargo nextest run --locked --lib --bins; \
 	else cargo test --locked --lib --bins; fi
+
+# Seeds of failing schedules are printed; docs/testing.md tells how to read one.
+simulate: build-deps ## Workers in virtual time under random faults: SCHEDULES=100000 and SEED=1 for others
+	@$(INSTALL) cargo-nextest
+	@TIDEGATE_SCHEDULES=$(or $(SCHEDULES),10000) TIDEGATE_SEED=$(or $(SEED),1) $(call with,cargo-nextest) \
+		cargo nextest run --locked --lib -E 'test(/^worker::tests::simulation::/)'
+
+fuzz: build-deps ## Random bytes into every parser, for SECONDS=60 in all (builds for some minutes first)
+	@$(INSTALL) cargo-fuzz
+	@$(call with,cargo-fuzz) fuzz/run.sh $(or $(SECONDS),60) $(TARGETS)
 
 conformance: ## The same suite over every database (builds InfluxDB 1 and 2 once, about 8 minutes)
 	@$(INSTALL) build-deps cargo-nextest matrix

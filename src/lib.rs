@@ -42,3 +42,6 @@ pub mod telemetry;
 pub mod check;
 pub mod cli;
 pub mod demo;
+
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;

@@ -395,6 +395,9 @@ fn marks(word: u64) -> u64 {
     (is_quote | is_backslash | is_control) & (ONES * 0x80)
 }
 
+#[cfg(any(test, fuzzing))]
+#[path = "json_oracle.rs"]
+pub(crate) mod oracle;
 #[cfg(test)]
 #[path = "json_oracle_tests.rs"]
 mod oracle_tests;

@@ -1,73 +1,13 @@
-//! The oracle is `serde_json::Value`: random documents, whole and damaged. The known differences have tests of
-//! their own in `json_tests.rs`: numbers beyond `f64` (accepted here), nesting (128 levels here, 127 there),
-//! a byte order mark (ignored here).
+//! Random documents, whole and damaged, against `serde_json`.
 //!
 //! `PROPTEST_CASES=100000 cargo test oracle` looks longer.
 
 use std::fmt::Write;
 
 use proptest::prelude::*;
-use serde_json::Value;
 
-use super::decode;
-use crate::decode::{Container, Slot};
-use crate::path::{Path, PathTrie, Segment};
-
-fn lookup<'v>(mut value: &'v Value, path: &Path) -> Option<&'v Value> {
-    for segment in path.segments() {
-        value = match segment {
-            Segment::Key(key) => value.as_object()?.get(&**key)?,
-            Segment::Index(index) => value.as_array()?.get(*index)?,
-        };
-    }
-    Some(value)
-}
-
-fn same(slot: &Slot, value: Option<&Value>) -> bool {
-    match (slot, value) {
-        (Slot::Missing, None)
-        | (Slot::Null, Some(Value::Null))
-        | (Slot::Container(Container::Object), Some(Value::Object(_)))
-        | (Slot::Container(Container::Array), Some(Value::Array(_))) => true,
-        (Slot::Boolean(ours), Some(Value::Bool(theirs))) => ours == theirs,
-        // Exact, whatever serde_json rounds: it reads our text as it read the message.
-        (Slot::Number(ours), Some(theirs)) => {
-            serde_json::from_str::<Value>(ours).is_ok_and(|ours| ours == *theirs)
-        }
-        (Slot::Text(ours), Some(Value::String(theirs))) => ours == theirs,
-        _ => false,
-    }
-}
-
-/// Both reject, or both accept and find the same. Says which.
-pub(super) fn assert_same(payload: &[u8], paths: &[Path]) -> bool {
-    let mut trie = PathTrie::new();
-    let numbers: Vec<usize> = paths.iter().map(|path| trie.slot(path)).collect();
-    let mut slots = vec![Slot::Missing; trie.slots()];
-    let ours = decode(payload, &trie, &mut slots);
-    let shown = payload.escape_ascii();
-    match serde_json::from_slice::<Value>(payload) {
-        // The first difference: serde_json may stop at such a number before it sees another error.
-        Err(error) if error.to_string().starts_with("number out of range") => false,
-        Err(_) if payload.starts_with("\u{feff}".as_bytes()) => false,
-        Err(error) => {
-            assert!(ours.is_err(), "accepted {shown}, but serde_json: {error}");
-            assert!(slots.iter().all(|slot| *slot == Slot::Missing));
-            false
-        }
-        Ok(document) => {
-            assert_eq!(ours, Ok(()), "rejected {shown}");
-            for (path, slot) in paths.iter().zip(numbers) {
-                let (ours, theirs) = (&slots[slot], lookup(&document, path));
-                assert!(
-                    same(ours, theirs),
-                    "{path} in {shown}: {ours:?}, but serde_json: {theirs:?}"
-                );
-            }
-            true
-        }
-    }
-}
+use super::oracle::assert_same;
+use crate::path::Path;
 
 /// Few keys, so that random paths hit and keys repeat; some share their length and their beginning.
 fn key() -> impl Strategy<Value = &'static str> {

@@ -2,7 +2,7 @@ use std::borrow::Cow;
 
 use serde_json::Value;
 
-use super::oracle_tests::assert_same;
+use super::oracle::assert_same;
 use super::{MAX_DEPTH, decode};
 use crate::decode::{Container, DecodeError, Slot};
 use crate::path::PathTrie;

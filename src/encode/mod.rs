@@ -1,6 +1,8 @@
 //! Encoders: a point becomes one or more items of an open batch.
 
 mod line_protocol;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod oracle;
 pub(crate) mod remote_write;
 
 pub use line_protocol::LineProtocol;

@@ -420,6 +420,12 @@ impl ConsumerContext for Context {
     }
 }
 
+/// What librdkafka's statistics say, for the fuzz target.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn ends(statistics: &[u8]) -> Result<Vec<PartitionEnd>, serde_json::Error> {
+    serde_json::from_slice::<Statistics>(statistics).map(Statistics::ends)
+}
+
 /// The part of librdkafka's statistics (its STATISTICS.md) that Tidegate needs.
 #[derive(Deserialize)]
 struct Statistics {

@@ -21,6 +21,8 @@ use rdkafka::config::RDKafkaLogLevel;
 use tracing::{debug, warn};
 
 pub use consumer::KafkaConsumer;
+#[cfg(any(test, fuzzing))]
+pub(crate) use consumer::ends;
 pub use group::committed;
 pub use producer::DeadLetterProducer;
 

@@ -3,7 +3,7 @@
 //!
 //! The answers are those of docs/sinks.md.
 
-mod answers;
+pub(super) mod answers;
 mod lines;
 
 use std::io::Write;

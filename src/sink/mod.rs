@@ -2,6 +2,8 @@
 //!
 //! A new database is one file here, one arm of [`Sink`], and one row in the conformance tests.
 
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod go_text;
 mod http;
 mod influxdb;

@@ -4,7 +4,7 @@
 //! The answers are those of docs/sinks.md; those of Prometheus 2.42 and VictoriaMetrics 1.150
 //! were seen from the servers themselves.
 
-mod answers;
+pub(super) mod answers;
 mod samples;
 
 use std::sync::Arc;

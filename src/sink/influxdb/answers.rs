@@ -13,7 +13,7 @@ use crate::sink::{Rejected, Scope, SinkError};
 
 /// Whatever isn't recognisably the database's own verdict on points is left to
 /// [`Answer::general`].
-pub(super) fn classify(answer: &Answer, batch: &Batch) -> Result<(), SinkError> {
+pub(in crate::sink) fn classify(answer: &Answer, batch: &Batch) -> Result<(), SinkError> {
     match answer.status {
         // The only acknowledgement. InfluxDB 2 serves its user interface with a 200 on addresses
         // that it doesn't know.

@@ -33,7 +33,7 @@ const CORTEX: [&str; 10] = [
 
 /// Whatever isn't recognisably the database's own verdict on samples is left to
 /// [`Answer::general`].
-pub(super) fn classify(answer: &Answer, batch: &Batch) -> Result<(), SinkError> {
+pub(in crate::sink) fn classify(answer: &Answer, batch: &Batch) -> Result<(), SinkError> {
     match answer.status {
         // A login page, with the 200 of a proxy. Receivers answer with no body, or a short text.
         status if status.is_success() && answer.is_page() => Err(answer.misconfigured()),
