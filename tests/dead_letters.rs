@@ -25,7 +25,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use run::{Group, Message, Tidegate, Topic, unique};
-use stack::{Kafka, VictoriaMetrics, shared_kafka, shared_victoria_metrics};
+use stack::{Kafka, Prometheus, VictoriaMetrics, shared_kafka, shared_victoria_metrics};
 
 const START: i64 = 1_700_000_000_000;
 const WITHIN: Duration = Duration::from_secs(90);
@@ -43,6 +43,7 @@ struct Pipeline<'k> {
     topic: Topic<'k>,
     dead: String,
     sink: String,
+    tags: &'static str,
     folder: TempDir,
 }
 
@@ -51,17 +52,18 @@ impl<'k> Pipeline<'k> {
         let topic = Topic::create(kafka, unique("letters"), 2);
         let dead = format!("{}_dead", topic.name);
         let sink = format!("influxdb: {{ url: '{}', org: none, bucket: none }}", database.url());
-        Self { kafka, topic, dead, sink, folder: tempfile::tempdir().unwrap() }
+        // Each record is a series of its own, by where it was read.
+        let tags = "{ place: '{{ topic }}/{{ partition }}/{{ offset }}' }";
+        Self { kafka, topic, dead, sink, tags, folder: tempfile::tempdir().unwrap() }
     }
 
     fn create_dead(&self, partitions: i32) -> Topic<'k> {
         Topic::create(self.kafka, self.dead.clone(), partitions)
     }
 
-    /// Each record is a series of its own, by where it was read.
     fn connector(&self, rules: &str) -> String {
         let (name, dead) = (&self.topic.name, &self.dead);
-        let (bootstrap, sink) = (self.kafka.bootstrap(), &self.sink);
+        let (bootstrap, sink, tags) = (self.kafka.bootstrap(), &self.sink, self.tags);
         format!(
             "
 name: {name}
@@ -69,7 +71,7 @@ topics: [{name}]
 kafka: {{ bootstrap.servers: '{bootstrap}' }}
 point:
   measurement: {name}
-  tags: {{ place: '{{{{ topic }}}}/{{{{ partition }}}}/{{{{ offset }}}}' }}{rules}
+  tags: {tags}{rules}
 sink: {{ {sink} }}
 dead_letter: {{ topic: {dead} }}
 batch: {{ max_points: 20, linger: 100ms }}
@@ -271,6 +273,25 @@ fn what_is_rejected_again_is_a_new_letter_with_its_new_reason_and_its_old_place(
     }
     let list = pipeline.list(&[]);
     assert_eq!((&list["letters"], &list["replayed"]), (&2.into(), &1.into()), "{list:#}");
+}
+
+/// Prometheus would refuse a repeat of what is stored in the same words.
+#[test]
+fn a_sample_that_comes_too_late_by_its_replay_is_rejected_again_and_not_taken_for_written() {
+    let (kafka, database) = (shared_kafka(), Prometheus::start());
+    let mut pipeline = Pipeline::new(&kafka, &shared_victoria_metrics());
+    pipeline.sink = format!("prometheus: {{ url: '{}' }}", database.write_url());
+    pipeline.tags = "{ all: { constant: one } }";
+    let dead = pipeline.create_dead(1);
+    pipeline.topic.produce([reading(0, "1", "1700000000000").at(START + 60_000)]);
+    pipeline.deliver(MENDED);
+    dead.produce([letter(&pipeline.topic.name, &pipeline.topic.name, 17, r#"{"v":17}"#)]);
+
+    let replayed = pipeline.dlq(MENDED, &["replay"], 1);
+    assert!(replayed.contains("replayed 1 letter: 0 written, 1 rejected again"), "{replayed}");
+    let [_, again] = &dead.read()[..] else { panic!("not two letters") };
+    assert_header(again, "exception.class.name", "tidegate.RejectedByDatabase");
+    assert_header(again, "offset", "17");
 }
 
 #[test]
