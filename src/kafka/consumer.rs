@@ -30,7 +30,9 @@ use crate::watermark::Covers;
 const DEFAULTS: &[(&str, &str)] = &[
     ("partition.assignment.strategy", "cooperative-sticky"),
     ("isolation.level", "read_committed"),
-    ("fetch.queue.backoff.ms", "50"),
+    ("fetch.queue.backoff.ms", "20"),
+    ("fetch.max.bytes", "2097152"),
+    ("queued.min.messages", "20000"),
     ("queued.max.messages.kbytes", "16384"),
     ("statistics.interval.ms", "5000"),
     ("topic.metadata.refresh.interval.ms", "30000"),

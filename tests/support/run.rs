@@ -94,6 +94,18 @@ impl Tidegate {
         assert!(sent.unwrap().success(), "SIG{name} could not be sent; its log:\n{}", self.log());
     }
 
+    /// Its resident memory.
+    pub fn resident_kib(&self) -> u64 {
+        let file = format!("/proc/{}/status", self.child.id());
+        let status = fs::read_to_string(file).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        line.unwrap_or_else(|| panic!("it has ended; its log:\n{}", self.log()))
+            .trim()
+            .trim_end_matches(" kB")
+            .parse()
+            .unwrap()
+    }
+
     /// Waits until something is so; fails when that takes long, or when the process ends before.
     pub fn until(&mut self, what: &str, mut is_so: impl FnMut() -> bool) {
         let deadline = Instant::now() + WITHIN;
