@@ -13,10 +13,11 @@ use std::ops::Range;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions};
+use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use run::{Group, Message, Tidegate, Topic, unique};
+use stack::cluster::Cluster;
 use stack::{Kafka, VictoriaMetrics, shared_kafka, shared_victoria_metrics};
 
 const START: i64 = 1_700_000_000_000;
@@ -329,6 +330,38 @@ fn a_topic_that_does_not_exist_yet_is_named_once_and_read_when_it_does() {
 }
 
 #[test]
+fn a_topic_that_is_deleted_holds_up_nobody_and_is_read_when_it_is_made_again() {
+    let (kafka, database) = (shared_kafka(), shared_victoria_metrics());
+    let gone = Topic::create(&kafka, unique("groups"), 2);
+    let other = Topic::create(&kafka, unique("groups_other"), 2);
+    let topics = format!("topics: [{}, {}]", gone.name, other.name);
+    let soon = format!("{REFRESH}, topic.metadata.propagation.max.ms: 2000");
+    let pipeline = Pipeline::new(&kafka, &database, &gone.name, &topics, &soon, SMALL_BATCHES);
+    let mut tidegate = pipeline.run();
+    produce(&gone, 2, 0..100);
+    produce(&other, 2, 1000..1100);
+    tidegate.until_committed(&pipeline.group, &gone);
+    tidegate.until_committed(&pipeline.group, &other);
+
+    kafka.delete_topic(&gone.name);
+    tidegate.until_logged("not available");
+    for round in 0..10 {
+        let first = 1100 + round * 10;
+        produce(&other, 2, first..first + 10);
+        thread::sleep(Duration::from_millis(500));
+    }
+    tidegate.until_committed(&pipeline.group, &other);
+    let said = lines_with(&tidegate, &gone.name);
+    assert!((1..=5).contains(&said), "{said} lines:\n{}", tidegate.log());
+
+    let gone = Topic::create(&kafka, &gone.name, 2);
+    produce(&gone, 2, 100..200);
+    tidegate.until_committed(&pipeline.group, &gone);
+    tidegate.stop();
+    pipeline.assert_stored(&database, (0..200).chain(1000..1200));
+}
+
+#[test]
 fn partitions_that_are_added_to_a_topic_are_read() {
     let (kafka, database) = (shared_kafka(), shared_victoria_metrics());
     let topic = Topic::create(&kafka, unique("groups"), 1);
@@ -496,4 +529,55 @@ fn members_come_and_go_and_nothing_is_lost_or_written_twice() {
 #[test]
 fn members_come_and_go_with_an_eager_assignment_and_nothing_is_lost_or_written_twice() {
     members_come_and_go(", partition.assignment.strategy: roundrobin");
+}
+
+// ---------------------------------------------------------------------------------- unclean elections
+
+/// A topic on two of three brokers, which goes on with what one of them has when the other is gone.
+fn create_unclean(cluster: &Cluster, name: &str) {
+    let replicas: [&[i32]; 1] = [&[1, 2]];
+    let topic = NewTopic::new(name, 1, TopicReplication::Variable(&replicas));
+    let topic = topic.set("min.insync.replicas", "1").set("unclean.leader.election.enable", "true");
+    let admin = admin(&cluster.kafka());
+    let answer = wait_for(admin.create_topics([&topic], &AdminOptions::new())).expect("an answer");
+    for result in answer {
+        result.expect("a topic");
+    }
+}
+
+/// The runner's configuration finds tests that kill servers by this module's name (.config/nextest.toml).
+mod lose_nothing {
+    use super::*;
+
+    /// The new leader has other records at offsets that the group has passed, and more of them: only
+    /// the epoch of the leader tells.
+    #[test]
+    fn what_a_new_leader_has_instead_after_an_unclean_election_is_read() {
+        let (mut cluster, database) = (Cluster::start(), shared_victoria_metrics());
+        let (kafka, name) = (cluster.kafka(), unique("groups"));
+        create_unclean(&cluster, &name);
+        let topic = Topic { name: name.clone(), partitions: 1, kafka: &kafka };
+        let session = ", session.timeout.ms: 120000";
+        let pipeline = Pipeline::of_topic(&kafka, &database, &name, session, SMALL_BATCHES);
+        let mut tidegate = pipeline.run();
+        let leader = cluster.leader(&name, 0);
+        let follower = 1 - leader;
+        produce(&topic, 1, 0..50);
+        tidegate.until_committed(&pipeline.group, &topic);
+        cluster.broker(follower).kill();
+        produce(&topic, 1, 50..100);
+        tidegate.until_committed(&pipeline.group, &topic);
+
+        tidegate.signal("STOP");
+        cluster.broker(leader).kill();
+        cluster.broker(follower).restart();
+        assert_eq!(cluster.leader(&name, 0), follower);
+        produce(&topic, 1, 100..200);
+        assert_eq!(topic.ends(), [150]);
+        tidegate.signal("CONT");
+        tidegate.until_logged(MADE_AGAIN);
+        tidegate.until_committed(&pipeline.group, &topic);
+        tidegate.stop();
+        pipeline.assert_stored(&database, 0..200);
+    }
 }

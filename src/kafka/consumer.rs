@@ -101,22 +101,7 @@ impl KafkaConsumer {
         number: usize,
         more: &[(&str, &str)],
     ) -> Result<Self, KafkaError> {
-        let mut config = ClientConfig::new();
-        for (key, value) in DEFAULTS {
-            config.set(*key, *value);
-        }
-        for (key, value) in properties {
-            config.set(key, value.expose());
-        }
-        for (key, value) in OWNED.iter().chain(more) {
-            config.set(*key, *value);
-        }
-        // Two members with one id would fence each other. The number is put to the first, too: its
-        // id must not change with the number of workers.
-        if let Some(id) = config.get(INSTANCE_ID).map(|id| format!("{id}-{number}")) {
-            config.set(INSTANCE_ID, id);
-        }
-        config.set("group.id", group).set_log_level(RDKafkaLogLevel::Info);
+        let config = configuration(properties, group, number, more);
         let consumer: Arc<BaseConsumer<Context>> =
             Arc::new(config.create_with_context(Context::default()).map_err(|error| {
                 let KafkaError { reason, fatal } = error.into();
@@ -143,6 +128,33 @@ impl KafkaConsumer {
     fn context(&self) -> &Context {
         self.consumer.context()
     }
+}
+
+/// What librdkafka is told: Tidegate's defaults, then the user's properties, then what the promise
+/// rests on.
+fn configuration(
+    properties: &Properties,
+    group: &str,
+    number: usize,
+    more: &[(&str, &str)],
+) -> ClientConfig {
+    let mut config = ClientConfig::new();
+    for (key, value) in DEFAULTS {
+        config.set(*key, *value);
+    }
+    for (key, value) in properties {
+        config.set(key, value.expose());
+    }
+    for (key, value) in OWNED.iter().chain(more) {
+        config.set(*key, *value);
+    }
+    // Two members with one id would fence each other. The number is put to the first, too: its
+    // id must not change with the number of workers.
+    if let Some(id) = config.get(INSTANCE_ID).map(|id| format!("{id}-{number}")) {
+        config.set(INSTANCE_ID, id);
+    }
+    config.set("group.id", group).set_log_level(RDKafkaLogLevel::Info);
+    config
 }
 
 impl Drop for KafkaConsumer {
@@ -527,3 +539,6 @@ fn offset_list(offsets: &Covers) -> Result<TopicPartitionList, KafkaError> {
     }
     Ok(list)
 }
+
+#[cfg(test)]
+mod tests;
