@@ -352,7 +352,7 @@ fn a_topic_that_is_deleted_holds_up_nobody_and_is_read_when_it_is_made_again() {
     }
     tidegate.until_committed(&pipeline.group, &other);
     let said = lines_with(&tidegate, &gone.name);
-    assert!((1..=5).contains(&said), "{said} lines:\n{}", tidegate.log());
+    assert!((1..=2).contains(&said), "{said} lines:\n{}", tidegate.log());
 
     let gone = Topic::create(&kafka, &gone.name, 2);
     produce(&gone, 2, 100..200);
@@ -571,7 +571,11 @@ mod lose_nothing {
         tidegate.signal("STOP");
         cluster.broker(leader).kill();
         cluster.broker(follower).restart();
-        assert_eq!(cluster.leader(&name, 0), follower);
+        let until = Instant::now() + Duration::from_mins(1);
+        while cluster.leader(&name, 0) != follower {
+            assert!(Instant::now() < until, "no unclean election");
+            thread::sleep(Duration::from_millis(200));
+        }
         produce(&topic, 1, 100..200);
         assert_eq!(topic.ends(), [150]);
         tidegate.signal("CONT");

@@ -175,7 +175,7 @@ impl Consumer for KafkaConsumer {
         match self.consumer.poll(timeout) {
             Some(Ok(message)) => Some(Event::Record(message)),
             Some(Err(LibraryError::PartitionEOF(partition))) => Some(Event::AtEnd { partition }),
-            Some(Err(error)) => Some(self.context().failed(&error)),
+            Some(Err(error)) => self.context().failed(&error),
             None => self.context().take_event(),
         }
     }
@@ -252,6 +252,10 @@ impl Consumer for KafkaConsumer {
         }
         add_places(&mut list, others)?;
         Ok(self.consumer.assign(&list)?)
+    }
+
+    fn forget(&self, partition: &TopicPartition) {
+        self.commits.forget(std::slice::from_ref(partition));
     }
 
     fn commit(&self, offsets: &Covers) -> Result<(), KafkaError> {
@@ -351,12 +355,19 @@ impl Context {
         self.connection_failure.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn failed<R>(&self, error: &rdkafka::error::KafkaError) -> Event<R> {
+    /// `None` where another event or error says the same.
+    fn failed<R>(&self, error: &rdkafka::error::KafkaError) -> Option<Event<R>> {
         let reason = self.reason.lock().unwrap_or_else(PoisonError::into_inner).take();
         let code = error.rdkafka_error_code();
         if code == Some(RDKafkaErrorCode::AutoOffsetReset) {
             debug!(reason, "no place to read on from");
-            return Event::NoPlace;
+            return Some(Event::NoPlace);
+        }
+        let reason = reason.filter(|reason| !reason.is_empty());
+        let reason = reason.unwrap_or_else(|| error.to_string());
+        if is_deleted_partition(code, &reason) {
+            debug!(reason, "a partition is no more");
+            return None;
         }
         // A consumer's fatal errors have this code, but not librdkafka's mark of a fatal error.
         let fatal = matches!(error, rdkafka::error::KafkaError::MessageConsumptionFatal(_))
@@ -364,9 +375,8 @@ impl Context {
         // That all brokers are down says nothing of why; the last connection's failure does.
         let down = code == Some(RDKafkaErrorCode::AllBrokersDown);
         let failure = if down { self.lock_failure().clone() } else { None };
-        let words = failure.or(reason).filter(|words| !words.is_empty());
-        let words = words.unwrap_or_else(|| error.to_string());
-        Event::Failed(KafkaError { reason: trouble::explained(&words), fatal })
+        let words = failure.filter(|words| !words.is_empty()).unwrap_or(reason);
+        Some(Event::Failed(KafkaError { reason: trouble::explained(&words), fatal }))
     }
 }
 
@@ -506,6 +516,16 @@ impl From<rdkafka::error::KafkaError> for KafkaError {
             error => error.to_string(),
         };
         Self { reason, fatal }
+    }
+}
+
+/// Of a deleted topic librdkafka says so three times a partition. Then it says once that a subscribed
+/// topic is not available, which is what somebody can act on.
+fn is_deleted_partition(code: Option<RDKafkaErrorCode>, reason: &str) -> bool {
+    match code {
+        Some(RDKafkaErrorCode::UnknownPartition) => true,
+        Some(RDKafkaErrorCode::UnknownTopicOrPartition) => !reason.starts_with("Subscribed topic"),
+        _ => false,
     }
 }
 

@@ -64,6 +64,9 @@ pub trait Consumer {
     /// away. `others` are the rest of what is owned, with the next offset of each where one is known.
     fn go_to(&self, moved: &[Place], others: &[Place]) -> Result<(), KafkaError>;
 
+    /// Begins no commit of this partition that has not been begun yet.
+    fn forget(&self, partition: &TopicPartition);
+
     /// Begins to commit; [`Event::Committed`] says how it ended.
     fn commit(&self, offsets: &Covers) -> Result<(), KafkaError>;
 

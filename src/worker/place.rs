@@ -141,6 +141,7 @@ impl<C: Consumer, D: DeadLetterTopic, W: Write> Worker<'_, C, D, W> {
         if lost.had >= lost.first {
             self.partitions.begin_anew(&lost.partition, lost.had);
             self.watermark.forget(&lost.partition);
+            self.consumer.forget(&lost.partition);
         }
         let to = place_by(self.settings.offsets.out_of_range, lost.first, lost.end);
         let Some(to) = to else {

@@ -256,6 +256,9 @@ impl Consumer for FakeKafka {
         Ok(())
     }
 
+    /// Commits are begun at once here.
+    fn forget(&self, _: &TopicPartition) {}
+
     fn commit(&self, offsets: &Covers) -> Result<(), KafkaError> {
         self.commit_and_wait(offsets)
     }
