@@ -170,6 +170,10 @@ impl<C: Consumer> Consumer for Letters<C> {
         self.consumer.go_to(moved, others)
     }
 
+    fn forget(&self, partition: &TopicPartition) {
+        self.consumer.forget(partition);
+    }
+
     /// Waits, because the end is known by what is committed.
     fn commit(&self, offsets: &Covers) -> Result<(), KafkaError> {
         self.commit_and_wait(offsets)

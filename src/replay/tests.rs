@@ -43,6 +43,8 @@ impl Consumer for Fake {
         Ok(())
     }
 
+    fn forget(&self, _: &TopicPartition) {}
+
     fn commit(&self, offsets: &Covers) -> Result<(), KafkaError> {
         self.commit_and_wait(offsets)
     }

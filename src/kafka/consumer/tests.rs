@@ -130,6 +130,17 @@ fn a_partition_that_librdkafka_has_given_up_is_reported_as_idle() {
     while group.is_idle() {}
 }
 
+/// Else an outage of the database, in which all is paused, would look like places that are gone.
+#[test]
+fn a_partition_that_is_paused_is_not_idle() {
+    let group = Group::new(&["a", "b", "c"], &[]);
+    group.no_place();
+    group.consumer.go_to(&[(partition(), Some(Offset(0)))], &[]).unwrap();
+    assert_eq!(group.next_record(), 0);
+    group.consumer.pause(&[partition()]).unwrap();
+    assert_eq!([group.is_idle(), group.is_idle(), group.is_idle()], [false; 3]);
+}
+
 #[test]
 fn each_worker_has_a_static_id_of_its_own() {
     let id = |number| {

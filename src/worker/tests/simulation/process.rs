@@ -289,6 +289,8 @@ impl Consumer for Member {
         Ok(())
     }
 
+    fn forget(&self, _: &TopicPartition) {}
+
     fn commit(&self, offsets: &Covers) -> Result<(), KafkaError> {
         let begun = self.life.act().commit(self.life.id, Self::offsets(offsets), false);
         begun.map(drop)
