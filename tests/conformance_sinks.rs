@@ -16,6 +16,8 @@ const INFLUX: Row = Row::InfluxDb2;
 const VICTORIA_LINES: Row = Row::VictoriaMetricsByLines;
 const VICTORIA_WRITE: Row = Row::VictoriaMetricsByRemoteWrite;
 const PROMETHEUS: Row = Row::Prometheus;
+const FILE: Row = Row::FileOfLineProtocol;
+const JSON: Row = Row::FileOfJsonLines;
 
 #[test]
 fn every_field_type_on_influxdb2() {
@@ -565,4 +567,59 @@ fn a_check_on_victoria_metrics_by_remote_write() {
 #[test]
 fn a_check_on_prometheus() {
     answers::a_check(PROMETHEUS);
+}
+
+#[test]
+fn every_field_type_on_a_file_of_line_protocol() {
+    data::every_field_type(FILE);
+}
+
+#[test]
+fn every_field_type_on_a_file_of_json_lines() {
+    data::every_field_type(JSON);
+}
+
+#[test]
+fn extremes_of_numbers_on_a_file_of_line_protocol() {
+    data::extremes_of_numbers(FILE);
+}
+
+#[test]
+fn extremes_of_numbers_on_a_file_of_json_lines() {
+    data::extremes_of_numbers(JSON);
+}
+
+#[test]
+fn unicode_and_escapes_on_a_file_of_line_protocol() {
+    data::unicode_and_escapes(FILE);
+}
+
+#[test]
+fn unicode_and_escapes_on_a_file_of_json_lines() {
+    data::unicode_and_escapes(JSON);
+}
+
+#[test]
+fn an_empty_tag_on_a_file_of_line_protocol() {
+    data::an_empty_tag(FILE);
+}
+
+#[test]
+fn an_empty_tag_on_a_file_of_json_lines() {
+    data::an_empty_tag(JSON);
+}
+
+#[test]
+fn the_longest_texts_on_a_file_of_line_protocol() {
+    data::the_longest_texts(FILE);
+}
+
+#[test]
+fn a_check_on_a_file_of_line_protocol() {
+    answers::a_check(FILE);
+}
+
+#[test]
+fn a_check_on_a_file_of_json_lines() {
+    answers::a_check(JSON);
 }

@@ -206,6 +206,8 @@ impl Reading<'_> {
             let sent = match sink {
                 config::Sink::InfluxDb(sink) => sent::line(bytes, nanos(sink.precision)),
                 config::Sink::Prometheus(_) => sent::samples(bytes),
+                // `Database::open` has refused them.
+                config::Sink::File(_) | config::Sink::Stdout(_) | config::Sink::Blackhole => None,
             };
             for Sent { series, time, value } in sent.ok_or_else(unreadable)? {
                 let (series, time, value) = dialect.holds(series, time, value);

@@ -39,16 +39,19 @@ fn summary(connector: &Connector) -> String {
         Topics::List(topics) => format!("topics {}", topics.join(", ")),
         Topics::Pattern(pattern) => format!("topics {pattern}"),
     };
-    let (sink, url) = match &connector.sink {
-        Sink::InfluxDb(sink) => ("influxdb", &sink.url),
-        Sink::Prometheus(sink) => ("prometheus", &sink.url),
-    };
     // A query may hold a key, and the address may come from a secret.
-    let address = url.split(['?', '#']).next().unwrap_or_default();
+    let address = |url: &str| url.split(['?', '#']).next().unwrap_or_default().to_owned();
+    let sink = match &connector.sink {
+        Sink::InfluxDb(sink) => format!("influxdb {}", address(&sink.url)),
+        Sink::Prometheus(sink) => format!("prometheus {}", address(&sink.url)),
+        Sink::File(file) => format!("file {}", file.path.display()),
+        Sink::Stdout(_) => "stdout".into(),
+        Sink::Blackhole => "blackhole".into(),
+    };
     let (tags, fields) = (connector.mapping.tags.len(), connector.mapping.fields.len());
     let plural = |count: usize| if count == 1 { "" } else { "s" };
     format!(
-        "ok  {}  {}: {topics} → {sink} {address} ({tags} tag{}, {fields} field{})",
+        "ok  {}  {}: {topics} → {sink} ({tags} tag{}, {fields} field{})",
         connector.file.display(),
         connector.name,
         plural(tags),

@@ -26,7 +26,7 @@ mod tree;
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -140,6 +140,27 @@ pub enum Sink {
     InfluxDb(InfluxDb),
     /// By remote write.
     Prometheus(Prometheus),
+    /// A file of lines.
+    File(File),
+    /// The process's standard output.
+    Stdout(raw::LineFormat),
+    /// Nothing is kept.
+    Blackhole,
+}
+
+/// A file of lines.
+#[derive(Debug, Clone)]
+pub struct File {
+    /// Absolute, and names a file.
+    pub path: PathBuf,
+    /// How a point is written.
+    pub format: raw::LineFormat,
+    /// The size that it is not to grow beyond.
+    pub max_bytes: NonZeroU64,
+    /// The age at which it is rotated.
+    pub max_age: Option<Duration>,
+    /// How many rotated files are kept; all if unset.
+    pub keep: Option<NonZeroUsize>,
 }
 
 /// InfluxDB and what speaks its line protocol.

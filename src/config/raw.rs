@@ -273,7 +273,7 @@ pub enum TimeFormat {
     Rfc3339,
 }
 
-/// The database: exactly one key.
+/// The database, or what stands for one: exactly one key.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct SinkChoice {
@@ -281,6 +281,61 @@ pub struct SinkChoice {
     pub influxdb: Option<InfluxDb>,
     /// Prometheus by remote write.
     pub prometheus: Option<Prometheus>,
+    /// A file of lines.
+    pub file: Option<File>,
+    /// The standard output, for pipes.
+    pub stdout: Option<Stdout>,
+    /// Nowhere, for trials: everything is taken, and nothing is kept.
+    pub blackhole: Option<Blackhole>,
+}
+
+/// A file of lines, fsynced before its points count as written. It is rotated to `PATH.1`, `PATH.2`
+/// and so on, the highest being the newest.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct File {
+    /// The file, by an absolute path. Its folder must exist.
+    pub path: String,
+    /// How a point is written.
+    #[serde(default)]
+    pub format: LineFormat,
+    /// The file is rotated before it would grow beyond this, such as `256MiB`.
+    #[serde(default = "default_file_bytes")]
+    #[schemars(extend("type" = ["string", "integer"]))]
+    pub max_bytes: String,
+    /// The file is rotated by the first write when it is this old, such as `1d`.
+    pub max_age: Option<String>,
+    /// How many rotated files are kept. Default: all.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub keep: Option<u32>,
+}
+
+fn default_file_bytes() -> String {
+    "256MiB".into()
+}
+
+/// The standard output, for pipes; the log is on standard error.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Stdout {
+    /// How a point is written.
+    pub format: LineFormat,
+}
+
+/// Nowhere.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Blackhole {}
+
+/// How a point is written to a file or a pipe.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum LineFormat {
+    /// InfluxDB's line protocol, with nanoseconds. No line breaks in text.
+    #[default]
+    LineProtocol,
+    /// A JSON object a line.
+    JsonLines,
 }
 
 /// InfluxDB 1, 2 or 3 by line protocol; VictoriaMetrics takes what 1 and 2 take.

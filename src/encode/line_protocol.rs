@@ -44,6 +44,8 @@ const CLASS: [u8; 256] = {
 pub struct LineProtocol {
     /// Nanoseconds in one unit of the precision.
     unit: i64,
+    /// Whether a text with a line break in it is refused.
+    single_lines: bool,
 }
 
 impl LineProtocol {
@@ -55,7 +57,12 @@ impl LineProtocol {
             Precision::Ms => 1_000_000,
             Precision::S => 1_000_000_000,
         };
-        Self { unit }
+        Self { unit, single_lines: false }
+    }
+
+    /// For files: a line break is the end of a point, so that half a point can be told from a whole.
+    pub fn of_single_lines() -> Self {
+        Self { single_lines: true, ..Self::new(Precision::Ns) }
     }
 
     /// Appends the point's line. After an error the caller takes back what was appended.
@@ -80,6 +87,11 @@ impl LineProtocol {
         }
         if separator == b' ' {
             return Err(EncodeError("the point has no field".into()));
+        }
+        if self.single_lines && out[start..].contains(&b'\n') {
+            let message = "a text has a line break in it, which a file of line protocol can't have; \
+                           take the format `json_lines`";
+            return Err(EncodeError(message.into()));
         }
         self.push_timestamp(out, point.timestamp);
         batch.end_item(record);

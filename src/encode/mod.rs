@@ -1,14 +1,17 @@
 //! Encoders: a point becomes one or more items of an open batch.
 
+mod json_lines;
 mod line_protocol;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod oracle;
 pub(crate) mod remote_write;
 
+pub use json_lines::JsonLines;
 pub use line_protocol::LineProtocol;
 pub use remote_write::{Origins, RemoteWrite, Spread, SpreadSeries};
 
 use crate::batch::{Batch, OpenBatch, RecordIndex};
+use crate::config::raw::LineFormat;
 use crate::point::Point;
 
 /// An encoder with what it keeps between points (scratch space, the order of series).
@@ -17,6 +20,7 @@ use crate::point::Point;
 pub enum Encoder {
     LineProtocol(LineProtocol),
     RemoteWrite(RemoteWrite),
+    JsonLines(JsonLines),
 }
 
 /// A point that can't be written as this database's data: a rejected record.
@@ -25,6 +29,14 @@ pub enum Encoder {
 pub struct EncodeError(pub String);
 
 impl Encoder {
+    /// For a file or a pipe.
+    pub fn of_lines(format: LineFormat) -> Self {
+        match format {
+            LineFormat::LineProtocol => Self::LineProtocol(LineProtocol::of_single_lines()),
+            LineFormat::JsonLines => Self::JsonLines(JsonLines),
+        }
+    }
+
     /// Says which partition the next points come from, which matters where order does.
     pub fn reads_from(&mut self, topic: &str, number: i32) {
         if let Self::RemoteWrite(encoder) = self {
@@ -35,7 +47,7 @@ impl Encoder {
     /// What was noticed, since the last time, of series that come from several partitions.
     pub fn take_spread(&mut self) -> Spread {
         match self {
-            Self::LineProtocol(_) => Spread::default(),
+            Self::LineProtocol(_) | Self::JsonLines(_) => Spread::default(),
             Self::RemoteWrite(encoder) => encoder.take_spread(),
         }
     }
@@ -51,6 +63,7 @@ impl Encoder {
         let encoded = match self {
             Self::LineProtocol(encoder) => encoder.encode(point, record, batch),
             Self::RemoteWrite(encoder) => encoder.encode(point, record, batch),
+            Self::JsonLines(encoder) => encoder.encode(point, record, batch),
         };
         if encoded.is_err() {
             batch.truncate(items);
@@ -61,7 +74,7 @@ impl Encoder {
     /// Finishes the batch: brings items into the order that the database needs.
     pub fn close(&mut self, batch: &mut OpenBatch) -> Batch {
         match self {
-            Self::LineProtocol(_) => batch.close(),
+            Self::LineProtocol(_) | Self::JsonLines(_) => batch.close(),
             Self::RemoteWrite(encoder) => encoder.close(batch),
         }
     }

@@ -2,12 +2,15 @@
 //!
 //! A new database is one file here, one arm of [`Sink`], and one row in the conformance tests.
 
+mod blackhole;
+mod file;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
 mod go_text;
 mod http;
 mod influxdb;
 mod prometheus;
+mod stdout;
 #[cfg(test)]
 mod tests;
 
@@ -20,6 +23,7 @@ pub(crate) use http::{Http, host, parse_url};
 use crate::batch::Batch;
 use crate::check::Finding;
 use crate::config;
+use crate::config::raw::LineFormat;
 use crate::encode::Encoder;
 
 /// A database to write to.
@@ -27,6 +31,9 @@ use crate::encode::Encoder;
 pub enum Sink {
     InfluxDb(influxdb::InfluxDb),
     Prometheus(prometheus::Prometheus),
+    File(file::FileSink),
+    Stdout(stdout::Stdout),
+    Blackhole,
 }
 
 /// What a database means by acknowledging a write. Also in docs/sinks.md.
@@ -39,6 +46,8 @@ pub enum Durability {
     Written,
     /// In the memory of the database's process: the last seconds may be lost with the process.
     Memory,
+    /// Nowhere: nothing is kept.
+    Discarded,
 }
 
 /// Why a write was not acknowledged; carries what to do about it.
@@ -104,6 +113,9 @@ impl Write for Sink {
         match self {
             Self::InfluxDb(sink) => sink.write(batch).await,
             Self::Prometheus(sink) => sink.write(batch).await,
+            Self::File(sink) => sink.write(batch).await,
+            Self::Stdout(sink) => sink.write(batch).await,
+            Self::Blackhole => Ok(()),
         }
     }
 }
@@ -118,6 +130,9 @@ impl Sink {
             config::Sink::Prometheus(config) => {
                 Self::Prometheus(prometheus::Prometheus::new(config, timeout)?)
             }
+            config::Sink::File(config) => Self::File(file::FileSink::new(config)),
+            config::Sink::Stdout(format) => Self::Stdout(stdout::Stdout::new(*format)?),
+            config::Sink::Blackhole => Self::Blackhole,
         })
     }
 
@@ -126,6 +141,9 @@ impl Sink {
         let findings = match self {
             Self::InfluxDb(sink) => sink.check().await,
             Self::Prometheus(sink) => sink.check().await,
+            Self::File(sink) => Ok(sink.check().await),
+            Self::Stdout(sink) => Ok(sink.check()),
+            Self::Blackhole => Ok(blackhole::check()),
         };
         findings.unwrap_or_else(|error| {
             vec![Finding::failed("write", error.to_string(), "please report it")]
@@ -137,6 +155,9 @@ impl Sink {
         match self {
             Self::InfluxDb(sink) => sink.encoder(),
             Self::Prometheus(sink) => sink.encoder(),
+            Self::File(sink) => sink.encoder(),
+            Self::Stdout(sink) => sink.encoder(),
+            Self::Blackhole => Encoder::of_lines(LineFormat::default()),
         }
     }
 
@@ -144,14 +165,17 @@ impl Sink {
         match self {
             Self::InfluxDb(sink) => sink.durability(),
             Self::Prometheus(_) => prometheus::Prometheus::DURABILITY,
+            Self::File(_) => file::FileSink::DURABILITY,
+            Self::Stdout(_) => stdout::Stdout::DURABILITY,
+            Self::Blackhole => blackhole::DURABILITY,
         }
     }
 
     /// Whether the database takes a series' samples in the order of time only.
     pub fn is_ordered(&self) -> bool {
         match self {
-            Self::InfluxDb(_) => false,
             Self::Prometheus(_) => true,
+            Self::InfluxDb(_) | Self::File(_) | Self::Stdout(_) | Self::Blackhole => false,
         }
     }
 
@@ -173,6 +197,7 @@ impl fmt::Display for Durability {
             Self::Synced => "synced",
             Self::Written => "written",
             Self::Memory => "memory",
+            Self::Discarded => "discarded",
         })
     }
 }

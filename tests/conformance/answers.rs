@@ -90,6 +90,7 @@ pub fn a_wrong_path(row: Row) {
     match &mut wrong {
         config::Sink::InfluxDb(config) => config.url.push_str("/wrong"),
         config::Sink::Prometheus(config) => config.url.push_str("/wrong"),
+        _ => panic!("{row:?} has no address"),
     }
     case.use_config(&wrong);
     let batch = case.one(&[], 1.0, 0);

@@ -5,10 +5,11 @@ use std::env;
 use std::process::Command;
 
 use serde_json::Value as Json;
-use tidegate::config::raw::Precision;
+use tidegate::config::raw::{LineFormat, Precision};
 use tidegate::config::{self, InfluxApi};
 use tidegate::point::Value;
 
+use super::lines::Lines;
 use crate::stack::{self, InfluxDb1, InfluxDb2, Prometheus, Series, VictoriaMetrics};
 
 /// A database by one of its routes.
@@ -19,6 +20,8 @@ pub enum Row {
     VictoriaMetricsByLines,
     VictoriaMetricsByRemoteWrite,
     Prometheus,
+    FileOfLineProtocol,
+    FileOfJsonLines,
 }
 
 /// One value as the database returns it.
@@ -40,6 +43,7 @@ impl Row {
         match self {
             Self::InfluxDb1 | Self::InfluxDb2 | Self::VictoriaMetricsByLines => "influxdb",
             Self::VictoriaMetricsByRemoteWrite | Self::Prometheus => "prometheus",
+            Self::FileOfLineProtocol | Self::FileOfJsonLines => "file",
         }
     }
 
@@ -49,6 +53,8 @@ impl Row {
             Self::InfluxDb2 => "influxdb2",
             Self::VictoriaMetricsByLines | Self::VictoriaMetricsByRemoteWrite => "victoria-metrics",
             Self::Prometheus => "prometheus",
+            Self::FileOfLineProtocol => "line_protocol",
+            Self::FileOfJsonLines => "json_lines",
         }
     }
 
@@ -60,11 +66,18 @@ impl Row {
             Self::VictoriaMetricsByLines => "victoria_metrics_by_lines",
             Self::VictoriaMetricsByRemoteWrite => "victoria_metrics_by_remote_write",
             Self::Prometheus => "prometheus",
+            Self::FileOfLineProtocol => "a_file_of_line_protocol",
+            Self::FileOfJsonLines => "a_file_of_json_lines",
         }
     }
 
+    /// Whether it takes text.
     pub fn by_lines(self) -> bool {
-        self.sink() == "influxdb"
+        self.sink() != "prometheus"
+    }
+
+    pub fn is_file(self) -> bool {
+        self.sink() == "file"
     }
 
     /// Whether it keeps types, and names fields beside measurements.
@@ -83,9 +96,13 @@ impl Row {
     ) -> Stored {
         let tags = tags.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())).collect();
         let nanos = millis * 1_000_000;
-        if self.is_influx() {
+        if self.is_influx() || self.is_file() {
             let (name, field) = (measurement.to_owned(), field.to_owned());
-            return Stored { name, tags, field, nanos, value: typed(value) };
+            let mut value = typed(value);
+            if self == Self::FileOfJsonLines {
+                value = value.replacen("uint ", "int ", 1);
+            }
+            return Stored { name, tags, field, nanos, value };
         }
         let name = format!("{measurement}_{field}");
         Stored { name, tags, field: String::new(), nanos, value: number(as_number(value)) }
@@ -124,6 +141,7 @@ enum Server {
     InfluxDb2(InfluxDb2),
     VictoriaMetrics(VictoriaMetrics),
     Prometheus(Prometheus),
+    File(Lines),
 }
 
 /// A row with its running server.
@@ -160,6 +178,8 @@ impl Database {
                 Server::VictoriaMetrics(VictoriaMetrics::start())
             }
             Row::Prometheus => Server::Prometheus(Prometheus::start()),
+            Row::FileOfLineProtocol => Server::File(Lines::new(LineFormat::LineProtocol)),
+            Row::FileOfJsonLines => Server::File(Lines::new(LineFormat::JsonLines)),
         };
         Self { row, server }
     }
@@ -176,12 +196,15 @@ impl Database {
             Server::InfluxDb2(server) => server.url(),
             Server::VictoriaMetrics(server) => server.url(),
             Server::Prometheus(server) => server.url(),
+            Server::File(_) => panic!("a file is no server"),
         }
     }
 
     /// The sink's configuration, as a user would have it.
     pub fn config(&self) -> config::Sink {
-        if self.row.by_lines() {
+        if let Server::File(lines) = &self.server {
+            lines.config()
+        } else if self.row.by_lines() {
             config::Sink::InfluxDb(self.lines())
         } else {
             let url = format!("{}/api/v1/write", self.url());
@@ -212,6 +235,7 @@ impl Database {
             Server::InfluxDb2(server) => server.kill(),
             Server::VictoriaMetrics(server) => server.kill(),
             Server::Prometheus(server) => server.kill(),
+            Server::File(_) => panic!("a file is no server"),
         }
     }
 
@@ -221,6 +245,7 @@ impl Database {
             Server::InfluxDb2(server) => server.restart(),
             Server::VictoriaMetrics(server) => server.restart(),
             Server::Prometheus(server) => server.restart(),
+            Server::File(_) => panic!("a file is no server"),
         }
     }
 
@@ -230,6 +255,7 @@ impl Database {
             Server::InfluxDb2(server) => server.freeze(),
             Server::VictoriaMetrics(server) => server.freeze(),
             Server::Prometheus(server) => server.freeze(),
+            Server::File(_) => panic!("a file is no server"),
         }
     }
 
@@ -239,6 +265,7 @@ impl Database {
             Server::InfluxDb2(server) => server.thaw(),
             Server::VictoriaMetrics(server) => server.thaw(),
             Server::Prometheus(server) => server.thaw(),
+            Server::File(_) => panic!("a file is no server"),
         }
     }
 
@@ -255,6 +282,7 @@ impl Database {
                 // The 40 days around the time of all cases.
                 samples(server.series(&format!("{{case={case:?}}}"), "40d", 1_701_700_000.0))
             }
+            Server::File(lines) => lines.read(),
         };
         stored.sort_unstable();
         stored
@@ -312,6 +340,9 @@ impl Database {
 
     /// The version that is installed: a server that was built from its source may not know its own.
     pub fn version(&self) -> String {
+        if self.row.is_file() {
+            return env!("CARGO_PKG_VERSION").to_owned();
+        }
         let install = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/stack/install.sh");
         let answer = Command::new(install).args(["--where", self.row.server()]).output();
         let folder = String::from_utf8(answer.expect("bash").stdout).expect("UTF-8");

@@ -14,6 +14,7 @@ pub mod answers;
 pub mod data;
 pub mod database;
 pub mod isolation;
+mod lines;
 mod report;
 
 use std::borrow::Cow;

@@ -98,6 +98,11 @@ impl Database {
                 let base = read_url.map_or_else(|| beside_write(&sink.url), parse)?;
                 (base, &sink.http, String::new(), String::new())
             }
+            config::Sink::File(_) | config::Sink::Stdout(_) | config::Sink::Blackhole => {
+                let what = "this sink is no database that could be asked; an audit reads influxdb \
+                            and prometheus";
+                return Err(ReadError::Failed(what.into()));
+            }
         };
         let http = Reader::new(base, http, timeout)?;
         let mut database = Self { dialect: Dialect::Prometheus, http, runtime, bucket, org };

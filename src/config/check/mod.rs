@@ -202,7 +202,9 @@ fn name(raw: &raw::ConnectorFile, checker: &mut Checker<'_>, file: &Path) -> Opt
 }
 
 fn batch(raw: &raw::BatchRules, checker: &mut Checker<'_>) -> Option<BatchLimits> {
-    let bytes = units::bytes(checker, &["batch", "max_bytes"], &raw.max_bytes);
+    let at = &["batch", "max_bytes"];
+    let bytes = units::bytes(checker, at, &raw.max_bytes, &units::OF_A_BATCH);
+    let bytes = bytes.and_then(|bytes| NonZeroUsize::try_from(bytes).ok());
     let hour = Duration::from_hours(1);
     let linger = units::duration(checker, &["batch", "linger"], &raw.linger, Duration::ZERO..=hour);
     let points = NonZeroUsize::new(raw.max_points as usize);

@@ -1,42 +1,75 @@
 //! The database and its address.
 
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::time::Duration;
+
 use reqwest::Url;
 
-use super::{At, Checker, http};
-use crate::config::{InfluxApi, InfluxDb, Prometheus, Sink, raw};
+use super::{At, Checker, http, units};
+use crate::config::{File, InfluxApi, InfluxDb, Prometheus, Sink, raw};
 
 /// The kind of sink, known even where its details are wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
+    /// Whatever is written by line protocol.
     InfluxDb,
     Prometheus,
+    JsonLines,
 }
 
 /// `None` unless exactly one is chosen.
 pub(super) fn kind(raw: &raw::SinkChoice) -> Option<Kind> {
-    match (&raw.influxdb, &raw.prometheus) {
-        (Some(_), None) => Some(Kind::InfluxDb),
-        (None, Some(_)) => Some(Kind::Prometheus),
-        _ => None,
-    }
+    let of_lines = |format| match format {
+        raw::LineFormat::LineProtocol => Kind::InfluxDb,
+        raw::LineFormat::JsonLines => Kind::JsonLines,
+    };
+    let kinds = [
+        raw.influxdb.as_ref().map(|_| Kind::InfluxDb),
+        raw.prometheus.as_ref().map(|_| Kind::Prometheus),
+        raw.file.as_ref().map(|file| of_lines(file.format)),
+        raw.stdout.as_ref().map(|stdout| of_lines(stdout.format)),
+        raw.blackhole.as_ref().map(|_| Kind::InfluxDb),
+    ];
+    let mut chosen = kinds.into_iter().flatten();
+    chosen.next().filter(|_| chosen.next().is_none())
 }
 
 pub(super) fn sink(raw: &raw::SinkChoice, checker: &mut Checker<'_>) -> Option<Sink> {
-    const CHOICE: &str = "exactly one database is needed: `influxdb` or `prometheus`";
-    let influxdb = raw.influxdb.as_ref().map(|raw| influxdb(raw, checker));
-    let prometheus = raw.prometheus.as_ref().map(|raw| prometheus(raw, checker));
-    match (influxdb, prometheus) {
-        (Some(sink), None) => sink.map(Sink::InfluxDb),
-        (None, Some(sink)) => sink.map(Sink::Prometheus),
-        (None, None) => {
-            checker.missing(&["sink"], CHOICE);
-            None
-        }
-        (Some(_), Some(_)) => {
-            checker.wrong(&["sink"], format!("{CHOICE}; for two databases write two connectors"));
-            None
-        }
+    const CHOICE: &str = "exactly one database is needed: `influxdb` or `prometheus` (or `file`, \
+                          `stdout` or `blackhole`)";
+    let sinks = [
+        raw.influxdb.as_ref().map(|raw| influxdb(raw, checker).map(Sink::InfluxDb)),
+        raw.prometheus.as_ref().map(|raw| prometheus(raw, checker).map(Sink::Prometheus)),
+        raw.file.as_ref().map(|raw| file(raw, checker).map(Sink::File)),
+        raw.stdout.as_ref().map(|raw| Some(Sink::Stdout(raw.format))),
+        raw.blackhole.as_ref().map(|_| Some(Sink::Blackhole)),
+    ];
+    let mut chosen = sinks.into_iter().flatten();
+    let Some(sink) = chosen.next() else {
+        checker.missing(&["sink"], CHOICE);
+        return None;
+    };
+    if chosen.next().is_some() {
+        checker.wrong(&["sink"], format!("{CHOICE}; for two databases write two connectors"));
+        return None;
     }
+    sink
+}
+
+fn file(raw: &raw::File, checker: &mut Checker<'_>) -> Option<File> {
+    let path = PathBuf::from(&raw.path);
+    if !path.is_absolute() || path.file_name().is_none() || raw.path.ends_with('/') {
+        let message = "an absolute path of a file is needed, such as `/var/lib/tidegate/points.lp`";
+        checker.wrong(&["sink", "file", "path"], message);
+    }
+    let at = &["sink", "file", "max_bytes"];
+    let max_bytes = units::bytes(checker, at, &raw.max_bytes, &units::OF_A_FILE);
+    let ages = Duration::from_secs(1)..=Duration::from_hours(24 * 366);
+    let at = &["sink", "file", "max_age"];
+    let max_age = raw.max_age.as_ref().map(|age| units::duration(checker, at, age, ages));
+    let keep = raw.keep.and_then(|keep| NonZeroUsize::new(keep as usize));
+    Some(File { path, format: raw.format, max_bytes: max_bytes?, max_age: max_age.flatten(), keep })
 }
 
 fn influxdb(raw: &raw::InfluxDb, checker: &mut Checker<'_>) -> Option<InfluxDb> {

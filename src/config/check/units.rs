@@ -1,6 +1,6 @@
 //! Durations and sizes.
 
-use std::num::NonZeroUsize;
+use std::num::NonZeroU64;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
@@ -30,9 +30,17 @@ pub(super) fn duration(
 }
 
 /// A batch of fewer bytes would be one point each; one of more would not fit the memory limit.
-const BYTES: RangeInclusive<u64> = 1024..=64 * 1024 * 1024;
+pub(super) const OF_A_BATCH: RangeInclusive<u64> = 1024..=64 * MIB;
+/// A file of less would be one a batch.
+pub(super) const OF_A_FILE: RangeInclusive<u64> = MIB..=1024 * 1024 * MIB;
+const MIB: u64 = 1024 * 1024;
 
-pub(super) fn bytes(checker: &mut Checker<'_>, at: At<'_>, text: &str) -> Option<NonZeroUsize> {
+pub(super) fn bytes(
+    checker: &mut Checker<'_>,
+    at: At<'_>,
+    text: &str,
+    range: &RangeInclusive<u64>,
+) -> Option<NonZeroU64> {
     let shown = checker.shown(at);
     let Some(bytes) = parse_bytes(text) else {
         let message = format!(
@@ -42,11 +50,20 @@ pub(super) fn bytes(checker: &mut Checker<'_>, at: At<'_>, text: &str) -> Option
         checker.wrong(at, message);
         return None;
     };
-    if !BYTES.contains(&bytes) {
-        checker.wrong(at, format!("{shown} is out of range: it must be from 1KiB to 64MiB"));
+    if !range.contains(&bytes) {
+        let (least, most) = (binary(*range.start()), binary(*range.end()));
+        checker.wrong(at, format!("{shown} is out of range: it must be from {least} to {most}"));
         return None;
     }
-    usize::try_from(bytes).ok().and_then(NonZeroUsize::new)
+    NonZeroU64::new(bytes)
+}
+
+/// In the largest unit that it is a whole number of.
+fn binary(bytes: u64) -> String {
+    let units = [(40, "TiB"), (30, "GiB"), (20, "MiB"), (10, "KiB")];
+    let fits = |(shift, _): &(u32, &str)| bytes.trailing_zeros() >= *shift;
+    let unit = units.into_iter().find(fits);
+    unit.map_or_else(|| format!("{bytes}B"), |(shift, name)| format!("{}{name}", bytes >> shift))
 }
 
 fn parse_bytes(text: &str) -> Option<u64> {
