@@ -474,3 +474,56 @@ fn two_connectors_of_a_process_run_side_by_side_and_one_failing_stops_only_itsel
     failing.assert_stored(&database, 0..1);
     assert_eq!(failing.group.committed(&failing.topic), [1]);
 }
+
+/// A file of lines in a folder of its own.
+struct Lines(tempfile::TempDir);
+
+impl Lines {
+    fn text(&self) -> String {
+        std::fs::read_to_string(self.0.path().join("points")).unwrap_or_default()
+    }
+}
+
+impl Database for Lines {
+    fn sink(&self) -> String {
+        format!("file: {{ path: '{}' }}", self.0.path().join("points").display())
+    }
+
+    /// Each point once, however often it was written.
+    fn samples(&self, metric: &str) -> Vec<(i64, f64)> {
+        let mut samples = std::collections::BTreeMap::new();
+        let text = self.text();
+        for line in influxdb_line_protocol::parse_lines(&text) {
+            let line = line.expect("a whole line");
+            let field = line.field_value("v").expect("the field");
+            let influxdb_line_protocol::FieldValue::F64(value) = field else {
+                panic!("{field:?} is no float")
+            };
+            assert_eq!(format!("{}_v", line.series.measurement), metric);
+            let nanos = line.timestamp.expect("a time");
+            let known = samples.insert(nanos / 1_000_000, *value);
+            assert!(known.is_none_or(|known| known.to_bits() == value.to_bits()), "at {nanos}");
+        }
+        samples.into_iter().collect()
+    }
+}
+
+#[test]
+fn a_file_has_every_point_in_whole_lines_after_kills() {
+    let (kafka, file) = (shared_kafka(), Lines(tempfile::tempdir().expect("a folder")));
+    let batch = "batch: { max_points: 10, linger: 5ms }";
+    let pipeline = Pipeline::new(&kafka, 4, &file.sink(), ", session.timeout.ms: 6000", batch);
+    // `drain` must be shorter than the session.
+    let connector = format!("{}delivery: {{ drain: 3s }}\n", pipeline.connector);
+    for round in 0..3 {
+        pipeline.produce(round * 2000..(round + 1) * 2000);
+        let mut tidegate = Tidegate::run(&connector, &[]);
+        let before = file.text().len();
+        tidegate.until("lines are written", || file.text().len() > before);
+        tidegate.signal("KILL");
+    }
+    let mut tidegate = Tidegate::run(&connector, &[]);
+    pipeline.until_committed(&mut tidegate);
+    tidegate.stop();
+    pipeline.assert_stored(&file, 0..6000);
+}
