@@ -149,3 +149,36 @@ fn a_write_that_fails_is_taken_back_and_unavailable() {
     write(&sink, "b\n").unwrap();
     assert_eq!(fs::read_to_string(&path).unwrap(), "a\nb\n");
 }
+
+/// In a process of its own, whose files may have 64 KiB: the system cuts its write short, as a full disk would.
+#[test]
+fn a_write_that_is_cut_short_is_taken_back() {
+    const FOLDER: &str = "TIDEGATE_TEST_FOLDER";
+    let Ok(folder) = std::env::var(FOLDER) else {
+        let folder = tempfile::tempdir().unwrap();
+        let name = format!("{}::a_write_that_is_cut_short_is_taken_back", module_path!());
+        let name = name.split_once("::").unwrap().1;
+        let limited = "trap '' XFSZ; ulimit -f 64; exec \"$0\" --exact \"$1\"";
+        let output = std::process::Command::new("bash")
+            .args(["-c", limited])
+            .arg(std::env::current_exe().unwrap())
+            .arg(name)
+            .env(FOLDER, folder.path())
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success() && said.contains("1 passed"), "{said}");
+        return;
+    };
+    let path = Path::new(&folder).join("f");
+    let sink = FileSink::new(&config(&path));
+    let before = "line\n".repeat(12_000);
+    write(&sink, &before).unwrap();
+    for _ in 0..2 {
+        let error = write(&sink, &"other\n".repeat(2000)).unwrap_err();
+        assert!(matches!(&error, SinkError::Unavailable { .. }), "{error:?}");
+        assert!(fs::read_to_string(&path).unwrap() == before, "what did not fit is there");
+    }
+    write(&sink, "fits\n").unwrap();
+    assert_eq!(fs::read_to_string(&path).unwrap(), before + "fits\n");
+}
