@@ -369,9 +369,7 @@ impl Context {
             debug!(reason, "a partition is no more");
             return None;
         }
-        // A consumer's fatal errors have this code, but not librdkafka's mark of a fatal error.
-        let fatal = matches!(error, rdkafka::error::KafkaError::MessageConsumptionFatal(_))
-            || code == Some(RDKafkaErrorCode::Fatal);
+        let fatal = matches!(error, LibraryError::MessageConsumptionFatal(_));
         // That all brokers are down says nothing of why; the last connection's failure does.
         let down = code == Some(RDKafkaErrorCode::AllBrokersDown);
         let failure = if down { self.lock_failure().clone() } else { None };

@@ -283,10 +283,19 @@ impl<'k> Topic<'k> {
     /// The end offset of each partition.
     pub fn ends(&self) -> Vec<i64> {
         let consumer: BaseConsumer = client(self.kafka).create().unwrap();
-        let end = |partition| {
-            consumer.fetch_watermarks(&self.name, partition, KAFKA_ANSWERS_WITHIN).unwrap().1
-        };
-        (0..self.partitions).map(end).collect()
+        (0..self.partitions).map(|partition| self.end(&consumer, partition)).collect()
+    }
+
+    /// Asks again while a broker that leads the partition doesn't know it yet.
+    fn end(&self, consumer: &BaseConsumer, partition: i32) -> i64 {
+        let deadline = Instant::now() + WITHIN;
+        loop {
+            match consumer.fetch_watermarks(&self.name, partition, KAFKA_ANSWERS_WITHIN) {
+                Ok((_, end)) => return end,
+                Err(error) => assert!(Instant::now() < deadline, "{}: {error}", self.name),
+            }
+            thread::sleep(Duration::from_millis(100));
+        }
     }
 
     /// From its beginning, in no group.
