@@ -5,11 +5,13 @@
 #![expect(clippy::unwrap_used, clippy::missing_panics_doc, reason = "a panic is how a check fails")]
 
 mod encoders;
+mod letters;
 mod mapping;
 #[cfg(test)]
 mod tests;
 
 pub use encoders::{line_protocol, remote_write};
+pub use letters::dead_letter;
 pub use mapping::mapping;
 
 use crate::config::{Environment, Process, Secret, load_text};
@@ -23,7 +25,7 @@ const MARK: &str = "hunter2";
 pub type Check = fn(&[u8]);
 
 /// Every target by its name, which is also the name of its seeds' folder.
-pub const TARGETS: [(&str, Check); 9] = [
+pub const TARGETS: [(&str, Check); 10] = [
     ("json", decoder),
     ("path", path),
     ("template", template),
@@ -32,6 +34,7 @@ pub const TARGETS: [(&str, Check); 9] = [
     ("line_protocol", line_protocol),
     ("remote_write", remote_write),
     ("answer", answer),
+    ("dead_letter", dead_letter),
     ("statistics", statistics),
 ];
 

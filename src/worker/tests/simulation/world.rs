@@ -438,7 +438,10 @@ impl World {
 
     pub(super) fn unassign(&mut self, life: LifeId, partitions: &[TopicPartition]) {
         let numbers: Vec<i32> = partitions.iter().map(|partition| partition.partition).collect();
-        self.check_drained(life, &numbers);
+        // What is lost already is not drained.
+        if !self.lives[life].expelled {
+            self.check_drained(life, &numbers);
+        }
         // librdkafka waits for its commits first (`rdkafka_assignment.c`).
         for number in 0..self.commits.len() {
             if self.commits[number].life == life {
@@ -579,7 +582,12 @@ impl World {
     }
 
     pub(super) fn poll_ends(&mut self, life: LifeId, now: Duration) {
-        self.lives[life].last_poll = now.max(self.lives[life].last_poll);
+        let state = &mut self.lives[life];
+        state.last_poll = now.max(state.last_poll);
+        if state.stop.load(Ordering::Acquire) {
+            // The last poll: what follows is the end.
+            state.drains_since = Some(now);
+        }
     }
 
     fn event(&mut self, life: LifeId) -> Option<Event<SimRecord>> {
