@@ -7,11 +7,17 @@ use std::time::{Duration, Instant};
 
 use super::{Counts, Port, Store, serve};
 
-fn start() -> (Arc<Store>, SocketAddr) {
+/// A store that listens: on a busy machine its task begins later than the first request would.
+async fn start() -> (Arc<Store>, SocketAddr) {
     let store = Store::new();
     let port = Port::take().unwrap();
     let address = port.address();
     tokio::spawn(serve(Arc::clone(&store), port));
+    let until = Instant::now() + Duration::from_secs(10);
+    while tokio::net::TcpStream::connect(address).await.is_err() {
+        assert!(Instant::now() < until, "the store does not listen");
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
     (store, address)
 }
 
@@ -52,7 +58,7 @@ async fn get(address: SocketAddr, path: &str) -> (u16, serde_json::Value) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn takes_writes_and_answers_queries() {
-    let (store, address) = start();
+    let (store, address) = start().await;
     assert_eq!(write(address, "weather,station=july temperature=21.5,wind=3 100").await, Some(204));
     assert_eq!(store.counts(), Counts { stored: 1, rewritten: 0, series: 1 });
 
@@ -72,7 +78,7 @@ async fn takes_writes_and_answers_queries() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn answers_what_grafana_asks_of_a_data_source() {
-    let (_store, address) = start();
+    let (_store, address) = start().await;
     write(address, "weather,station=july temperature=21.5,wind=3 100").await;
     let form = "Content-Type: application/x-www-form-urlencoded\r\n";
     let (status, body) =
@@ -95,7 +101,7 @@ async fn answers_what_grafana_asks_of_a_data_source() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn refuses_as_its_models_do() {
-    let (store, address) = start();
+    let (store, address) = start().await;
     let (status, body) = ask(address, "POST", "/api/v2/write", "", b"m f=1 1\nm f=").await.unwrap();
     assert_eq!(status, 400);
     assert_eq!(body, r#"{"code":"invalid","message":"unable to parse 'm f=': invalid number"}"#);
@@ -121,7 +127,7 @@ async fn refuses_as_its_models_do() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn takes_gzip() {
-    let (store, address) = start();
+    let (store, address) = start().await;
     let mut zip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
     zip.write_all(b"m f=1 1\nm f=2 2").unwrap();
     let body = zip.finish().unwrap();
@@ -133,7 +139,7 @@ async fn takes_gzip() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn goes_down_at_the_worst_moment_and_comes_up_with_all_it_had() {
-    let (store, address) = start();
+    let (store, address) = start().await;
     assert_eq!(write(address, "m f=1 1").await, Some(204));
     store.take_down();
     assert!(store.latest("m_f", 1000).is_err());
@@ -155,7 +161,7 @@ async fn goes_down_at_the_worst_moment_and_comes_up_with_all_it_had() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn goes_down_even_when_nobody_writes() {
-    let (store, address) = start();
+    let (store, address) = start().await;
     store.take_down();
     let until = Instant::now() + Duration::from_secs(10);
     while ask(address, "GET", "/health", "", b"").await.is_some() {
