@@ -12,6 +12,7 @@ mod group;
 pub mod mock;
 mod producer;
 pub mod range;
+mod statistics;
 mod trouble;
 
 use std::collections::BTreeMap;
@@ -21,10 +22,10 @@ use rdkafka::config::RDKafkaLogLevel;
 use tracing::{debug, warn};
 
 pub use consumer::KafkaConsumer;
-#[cfg(any(test, fuzzing))]
-pub(crate) use consumer::ends;
 pub use group::committed;
 pub use producer::DeadLetterProducer;
+#[cfg(any(test, fuzzing))]
+pub(crate) use statistics::ends;
 
 use crate::batch::RecordIndex;
 use crate::config::Secret;
