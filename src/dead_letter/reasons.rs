@@ -97,7 +97,6 @@ fn folded(reason: &str) -> String {
     let mut characters = reason.chars().peekable();
     // The last character, or the one before a hyphen.
     let mut before = ' ';
-    let mut length = 0;
     while let Some(c) = characters.next() {
         let quote = matches!(c, '"' | '`') || (c == '\'' && !before.is_alphanumeric());
         if quote && characters.clone().any(|next| next == c) {
@@ -128,11 +127,14 @@ fn folded(reason: &str) -> String {
         if c != '-' || !before.is_alphabetic() {
             before = c;
         }
-        length += 1;
-        if length > LONGEST {
-            out.push('…');
+        // There is enough: a character has four bytes at most.
+        if out.len() > 4 * LONGEST {
             break;
         }
+    }
+    if let Some((end, _)) = out.char_indices().nth(LONGEST) {
+        out.truncate(end);
+        out.push('…');
     }
     out
 }
@@ -165,7 +167,9 @@ mod tests {
         for (reason, expected) in cases {
             assert_eq!(folded(reason), expected);
         }
-        assert!(folded(&"x".repeat(10_000)).chars().count() <= LONGEST + 2);
+        for long in ["x", "\"\"", "'a' ", "17 ", "\u{10ffff}"] {
+            assert_eq!(folded(&long.repeat(10_000)).chars().count(), LONGEST + 1, "{long}");
+        }
     }
 
     fn account(reason: &str) -> Account {
