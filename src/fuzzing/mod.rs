@@ -20,6 +20,8 @@ use crate::path::Path;
 
 /// Stands in every secret, and in nothing that may be shown.
 const MARK: &str = "hunter2";
+/// Is part of an error that no text may cause.
+const DEFECT: &str = "by a defect of Tidegate";
 
 /// A check of some bytes.
 pub type Check = fn(&[u8]);
@@ -76,7 +78,8 @@ pub fn configuration(data: &[u8]) {
         "HARD" => Some(format!("{MARK}\": {{{{ }}}} # ${{URL}}")),
         _ => None,
     };
-    if text.contains(MARK) {
+    // An error shows the text that is wrong, and libFuzzer finds out what is looked for.
+    if text.contains(MARK) || text.contains(DEFECT) {
         return;
     }
     let servers = ("bootstrap.servers".to_owned(), Secret::new("localhost:9092"));
@@ -85,7 +88,7 @@ pub fn configuration(data: &[u8]) {
         Ok(connector) => format!("{:?}", (&connector.kafka, &connector.sink)),
         Err(errors) => errors.to_string(),
     };
-    assert!(!shown.contains("by a defect of Tidegate"), "{shown}");
+    assert!(!shown.contains(DEFECT), "{shown}");
     // A variable's value may be shown where it is no secret: only its place decides.
     assert!(!shown.contains(MARK) || !text.contains("token"), "{shown}");
 }
