@@ -183,8 +183,11 @@ fn find(position: Option<Offset>, doubt: Doubt, extent: &Extent) -> Found {
     match doubt {
         Doubt::None => Found::Fine,
         Doubt::Perhaps if is_held => Found::Fine,
-        // Never begun: the committed offset could not be fetched.
-        Doubt::Certain if is_held && position.is_none() => Found::Still(had),
+        // Never begun: the committed offset could not be fetched. Or nothing was read there yet, as of
+        // a place just given: the oldest record there is is the next one in either history.
+        Doubt::Certain if is_held && (position.is_none() || had == extent.first) => {
+            Found::Still(had)
+        }
         // Refused by a broker that says now that it holds it: it has become another's offset since.
         Doubt::Perhaps | Doubt::Certain => {
             let (first, end) = (extent.first, extent.end);
@@ -269,6 +272,13 @@ mod tests {
     fn a_partition_whose_fetching_has_never_begun_begins_at_the_committed_offset() {
         let found = find(None, Doubt::Certain, &extent(Some(15)));
         assert!(matches!(found, Found::Still(Offset(15))));
+    }
+
+    /// Fetching may stop a second time, right after a topic that was made again was begun anew.
+    #[test]
+    fn a_place_at_the_oldest_record_is_no_alarm_when_fetching_stops_there() {
+        let found = find(Some(Offset(10)), Doubt::Certain, &extent(None));
+        assert!(matches!(found, Found::Still(Offset(10))));
     }
 
     #[test]
