@@ -36,6 +36,8 @@ pub struct Metrics {
     /// Samples, for a database that takes them in order, whose series' last one came from another
     /// partition.
     pub series_in_several_partitions: Counter,
+    /// String fields left out, for a database that holds numbers only.
+    pub strings_dropped: Counter,
     /// Bytes of encoded points acknowledged, before compression.
     pub bytes_written: Counter,
     /// Batches done: their points durable and their rejected records confirmed.
@@ -115,6 +117,11 @@ impl Metrics {
             "Samples, for a database that takes them in order, whose series' last one came from \
              another partition",
             &self.series_in_several_partitions,
+        );
+        counter(
+            "tidegate_strings_dropped",
+            "String fields left out by `strings: drop`",
+            &self.strings_dropped,
         );
         counter(
             "tidegate_written_bytes",

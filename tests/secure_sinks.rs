@@ -61,7 +61,6 @@ impl Secured {
     fn config(&self) -> config::Prometheus {
         let password = Credential::File(self.path("password"));
         config::Prometheus {
-            url: self.server.write_url(),
             http: config::Http {
                 authorization: Some(Authorization::Basic { username: "tidegate".into(), password }),
                 tls: Tls {
@@ -71,6 +70,7 @@ impl Secured {
                 },
                 ..config::Http::default()
             },
+            ..config::Prometheus::at(self.server.write_url())
         }
     }
 

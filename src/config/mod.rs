@@ -35,6 +35,7 @@ pub use expand::Environment;
 pub use load::{load, load_text};
 pub(crate) use secrets::is_secret;
 
+use crate::encode::SeriesRules;
 use crate::map::Mapping;
 
 /// All that a process runs, checked.
@@ -192,8 +193,17 @@ pub enum InfluxApi {
 pub struct Prometheus {
     /// The whole address: has a scheme, a host and a path, no login. Its query may hold a key.
     pub url: String,
+    /// How a point becomes series.
+    pub series: SeriesRules,
     /// How it is reached.
     pub http: Http,
+}
+
+impl Prometheus {
+    /// A receiver at this address, with all else by default.
+    pub fn at(url: String) -> Self {
+        Self { url, series: SeriesRules::default(), http: Http::default() }
+    }
 }
 
 /// How a database is reached over HTTP.

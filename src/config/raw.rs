@@ -5,6 +5,7 @@
 //! made from these types. Nothing here is trusted yet; `config::check` turns it into types that
 //! can't be wrong.
 
+mod prometheus;
 mod sink;
 
 use std::collections::BTreeMap;
@@ -12,6 +13,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use prometheus::*;
 pub use sink::*;
 
 /// `tidegate.yaml`: what all connectors of a process share.

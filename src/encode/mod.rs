@@ -8,7 +8,9 @@ pub(crate) mod remote_write;
 
 pub use json_lines::JsonLines;
 pub use line_protocol::LineProtocol;
-pub use remote_write::{Origins, RemoteWrite, Spread, SpreadSeries};
+pub use remote_write::{
+    LabelLimits, NamePiece, Noticed, Origins, RemoteWrite, SeriesRules, SpreadSeries,
+};
 
 use crate::batch::{Batch, OpenBatch, RecordIndex};
 use crate::config::raw::LineFormat;
@@ -44,11 +46,11 @@ impl Encoder {
         }
     }
 
-    /// What was noticed, since the last time, of series that come from several partitions.
-    pub fn take_spread(&mut self) -> Spread {
+    /// What was noticed since the last time.
+    pub fn take_noticed(&mut self) -> Noticed {
         match self {
-            Self::LineProtocol(_) | Self::JsonLines(_) => Spread::default(),
-            Self::RemoteWrite(encoder) => encoder.take_spread(),
+            Self::LineProtocol(_) | Self::JsonLines(_) => Noticed::default(),
+            Self::RemoteWrite(encoder) => encoder.take_noticed(),
         }
     }
 

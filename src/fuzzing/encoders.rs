@@ -1,6 +1,7 @@
 //! Points, read back by somebody else's parsers.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use arbitrary::{Result, Unstructured};
 use influxdb_line_protocol::{FieldValue, parse_lines};
@@ -86,7 +87,7 @@ fn is_same(read: &FieldValue<'_>, value: &Value<'_>) -> bool {
 /// specification wants them, and every series is in the order of time.
 pub fn remote_write(data: &[u8]) {
     let mut bytes = Unstructured::new(data);
-    let mut encoder = Encoder::RemoteWrite(RemoteWrite::new(std::sync::Arc::default()));
+    let mut encoder = Encoder::RemoteWrite(RemoteWrite::new(Arc::default(), Arc::default()));
     let mut open = OpenBatch::default();
     let mut taken = Vec::new();
     for record in 0..4 {
@@ -96,7 +97,7 @@ pub fn remote_write(data: &[u8]) {
         }
     }
     let batch = encoder.close(&mut open);
-    let samples = oracle::samples(&batch.body());
+    let samples = oracle::samples(&batch.body()).unwrap();
     assert_eq!(samples.len(), batch.len());
     let mut newest = BTreeMap::new();
     for (item, sample) in samples.iter().enumerate() {

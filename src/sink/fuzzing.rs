@@ -1,6 +1,7 @@
 //! What must hold for any answer of a database, for the fuzz target and its seeds.
 #![expect(clippy::unwrap_used, reason = "a panic is how a check fails")]
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::StatusCode;
@@ -33,7 +34,8 @@ pub(crate) fn answer(data: &[u8]) {
     let mut lines = Encoder::LineProtocol(LineProtocol::new(Precision::Ms));
     let lines = batch(&mut lines);
     check(&answer, &lines, influxdb::answers::classify(&answer, &lines));
-    let samples = batch(&mut Encoder::RemoteWrite(RemoteWrite::new(std::sync::Arc::default())));
+    let samples =
+        batch(&mut Encoder::RemoteWrite(RemoteWrite::new(Arc::default(), Arc::default())));
     check(&answer, &samples, prometheus::answers::classify(&answer, &samples));
 }
 

@@ -19,13 +19,14 @@ use super::{BuildError, Durability, SinkError};
 use crate::batch::Batch;
 use crate::check::Finding;
 use crate::config;
-use crate::encode::{Encoder, Origins, RemoteWrite};
+use crate::encode::{Encoder, Origins, RemoteWrite, SeriesRules};
 
 /// A receiver of remote write.
 #[derive(Debug)]
 pub struct Prometheus {
     http: Http,
     headers: HeaderMap,
+    rules: Arc<SeriesRules>,
     origins: Arc<Origins>,
 }
 
@@ -42,11 +43,12 @@ impl Prometheus {
         let version = HeaderValue::from_static("0.1.0");
         headers.insert("x-prometheus-remote-write-version", version);
         let http = Http::new(parse_url(&config.url)?, &config.http, timeout)?;
-        Ok(Self { http, headers, origins: Arc::default() })
+        let rules = Arc::new(config.series.clone());
+        Ok(Self { http, headers, rules, origins: Arc::default() })
     }
 
     pub fn encoder(&self) -> Encoder {
-        Encoder::RemoteWrite(RemoteWrite::new(Arc::clone(&self.origins)))
+        Encoder::RemoteWrite(RemoteWrite::new(Arc::clone(&self.rules), Arc::clone(&self.origins)))
     }
 
     /// One attempt.

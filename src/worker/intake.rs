@@ -9,7 +9,7 @@ use crate::batch::{Batch, OpenBatch, RecordIndex};
 use crate::config::BatchLimits;
 use crate::dead_letter::{Reject, Stage};
 use crate::decode::Decoder;
-use crate::encode::{Encoder, Spread};
+use crate::encode::{Encoder, Noticed};
 use crate::map::{Plan, Scratch};
 use crate::point::Timestamp;
 use crate::record::{Record, TopicPartition};
@@ -159,9 +159,9 @@ impl<R: Record> Intake<R> {
         self.opened_at.map(|opened| self.limits.linger.saturating_sub(opened.elapsed()))
     }
 
-    /// What was noticed, since the last time, of series that come from several partitions.
-    pub(super) fn take_spread(&mut self) -> Spread {
-        self.transform.encoder.take_spread()
+    /// What the encoder has noticed since the last time.
+    pub(super) fn take_noticed(&mut self) -> Noticed {
+        self.transform.encoder.take_noticed()
     }
 
     /// The records of this partition in the open batch are its next owner's.

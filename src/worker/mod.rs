@@ -324,7 +324,7 @@ impl<'c, C: Consumer, D: DeadLetterTopic, W: Write> Worker<'c, C, D, W> {
         #[cfg(feature = "commit-before-write")]
         self.report(self.consumer.commit(&covers), "a commit too early, as the feature has it");
         let (batch, flight, rejects) = self.intake.close(self.partitions.take_perhaps_repeat());
-        self.tell_spread();
+        self.tell_noticed();
         let to_write = flight.writing;
         let id = self.watermark.push(covers, flight);
         for (record, reject) in rejects {
@@ -337,10 +337,11 @@ impl<'c, C: Consumer, D: DeadLetterTopic, W: Write> Worker<'c, C, D, W> {
         self.count_in_flight();
     }
 
-    fn tell_spread(&mut self) {
-        let spread = self.intake.take_spread();
-        self.metrics.series_in_several_partitions.inc_by(spread.samples);
-        if let Some(news) = spread.news {
+    fn tell_noticed(&mut self) {
+        let noticed = self.intake.take_noticed();
+        self.metrics.series_in_several_partitions.inc_by(noticed.in_several_partitions);
+        self.metrics.strings_dropped.inc_by(noticed.strings_dropped);
+        if let Some(news) = noticed.news {
             warn!(
                 connector = self.settings.connector,
                 series = news.series,

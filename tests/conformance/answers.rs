@@ -187,8 +187,7 @@ pub fn a_check(row: Row) {
         }
     } else if !row.by_lines() {
         let url = format!("{}/api/v1/no-such-path", case.database.url());
-        let http = config::Http::default();
-        case.use_config(&config::Sink::Prometheus(config::Prometheus { url, http }));
+        case.use_config(&config::Sink::Prometheus(config::Prometheus::at(url)));
         assert_eq!(state(&case, "receiver"), State::Failed);
         assert_eq!(state(&case, "database"), State::Ok);
     }

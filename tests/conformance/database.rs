@@ -208,7 +208,7 @@ impl Database {
             config::Sink::InfluxDb(self.lines())
         } else {
             let url = format!("{}/api/v1/write", self.url());
-            config::Sink::Prometheus(config::Prometheus { url, http: config::Http::default() })
+            config::Sink::Prometheus(config::Prometheus::at(url))
         }
     }
 

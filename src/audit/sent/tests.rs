@@ -82,7 +82,9 @@ fn a_sample_of_remote_write_is_its_field() {
         timestamp: Timestamp::from_nanos(-1_500_000).unwrap(),
     };
     let mut open = OpenBatch::default();
-    RemoteWrite::new(Arc::default()).encode(&point, RecordIndex(0), &mut open).unwrap();
+    RemoteWrite::new(Arc::default(), Arc::default())
+        .encode(&point, RecordIndex(0), &mut open)
+        .unwrap();
     let sent = |name: &str, value: f64| Sent {
         series: Series::new(vec![label("Zone", "a\"b"), label(METRIC, name), label("site", "ü")]),
         time: -2_000_000,

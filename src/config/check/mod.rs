@@ -4,6 +4,7 @@
 mod http;
 mod kafka;
 mod point;
+mod prometheus;
 mod security;
 mod sink;
 mod template;
@@ -148,6 +149,9 @@ pub(super) fn connector(
     let kafka = kafka::properties(checker, shared);
     let sink = sink::sink(&raw.sink, checker);
     let mapping = point::mapping(&raw.point, checker, sink::kind(&raw.sink));
+    if let Some(sink) = &raw.sink.prometheus {
+        prometheus::mapping(&raw.point, sink, checker);
+    }
     let dead_letter = kafka::dead_letter(raw, checker);
     let batch = batch(&raw.batch, checker);
     let delivery = delivery(&raw.delivery, checker, sink.as_ref());

@@ -63,19 +63,7 @@ fn measurement(text: &str, checker: &mut Checker<'_>, sink: Option<Kind>) -> Opt
 }
 
 fn parse_template(text: &str, checker: &mut Checker<'_>, at: At<'_>) -> Option<Template> {
-    let errors = match template::parse(text) {
-        Ok(template) => return Some(template),
-        Err(errors) => errors,
-    };
-    if checker.is_expanded(at) {
-        // The messages quote the text.
-        checker.wrong(at, "the text is not a template");
-        return None;
-    }
-    for error in errors {
-        checker.wrong_within(at, error.at, error.message);
-    }
-    None
+    template::reported(template::parse(text), checker, at)
 }
 
 fn tag(name: &str, rule: &TagRule, checker: &mut Checker<'_>, sink: Option<Kind>) -> Option<Tag> {
@@ -138,22 +126,14 @@ fn field(
         Some(Source::Constant(_)) => constant(name, rule.kind, checker).map(Source::Constant),
         other => other,
     };
-    check_kind(name, rule, checker, sink);
-    let (kind, coerce, required) = (rule.kind, rule.coerce, rule.required);
-    Some(Field { name: name.into(), source: source?, kind, coerce, required })
-}
-
-fn check_kind(name: &str, rule: &raw::FieldSource, checker: &mut Checker<'_>, sink: Option<Kind>) {
-    let at = &["point", "fields", name, "type"];
-    if rule.kind == FieldKind::String && sink == Some(Kind::Prometheus) {
-        checker.wrong(at, "remote write holds numbers only; make this text a tag, or leave it out");
-    }
     if rule.record == Some(RecordProperty::Topic) && rule.kind != FieldKind::String {
         checker.wrong(
             &["point", "fields", name, "record"],
             "a topic's name is text; add `type: string`, or make it a tag",
         );
     }
+    let (kind, coerce, required) = (rule.kind, rule.coerce, rule.required);
+    Some(Field { name: name.into(), source: source?, kind, coerce, required })
 }
 
 /// Names that the database keeps for itself, or that can't be written.
@@ -173,11 +153,6 @@ fn check_name(what: &str, name: &str, checker: &mut Checker<'_>, at: At<'_>, sin
             }
             Some(Kind::InfluxDb) if name.ends_with('\\') => {
                 format!("line protocol can't hold a {what}'s name that ends with a backslash")
-            }
-            Some(Kind::Prometheus) if name == "__name__" => {
-                format!(
-                    "Prometheus keeps the name {shown} for the metric's name; rename the {what}"
-                )
             }
             _ => return,
         }

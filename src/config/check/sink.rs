@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use reqwest::Url;
 
-use super::{At, Checker, http, units};
-use crate::config::{File, InfluxApi, InfluxDb, Prometheus, Sink, raw};
+use super::{At, Checker, http, prometheus, units};
+use crate::config::{File, InfluxApi, InfluxDb, Sink, raw};
 
 /// The kind of sink, known even where its details are wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,7 +40,9 @@ pub(super) fn sink(raw: &raw::SinkChoice, checker: &mut Checker<'_>) -> Option<S
                           `stdout` or `blackhole`)";
     let sinks = [
         raw.influxdb.as_ref().map(|raw| influxdb(raw, checker).map(Sink::InfluxDb)),
-        raw.prometheus.as_ref().map(|raw| prometheus(raw, checker).map(Sink::Prometheus)),
+        raw.prometheus
+            .as_ref()
+            .map(|raw| prometheus::prometheus(raw, checker).map(Sink::Prometheus)),
         raw.file.as_ref().map(|raw| file(raw, checker).map(Sink::File)),
         raw.stdout.as_ref().map(|raw| Some(Sink::Stdout(raw.format))),
         raw.blackhole.as_ref().map(|_| Some(Sink::Blackhole)),
@@ -152,22 +154,8 @@ fn api(raw: &raw::InfluxDb, checker: &mut Checker<'_>) -> Option<InfluxApi> {
     }
 }
 
-fn prometheus(raw: &raw::Prometheus, checker: &mut Checker<'_>) -> Option<Prometheus> {
-    let at = &["sink", "prometheus", "url"];
-    let url = address(&raw.url, checker, at)?;
-    if matches!(url.path(), "" | "/") {
-        checker.wrong(
-            at,
-            "the whole address of the receiver is needed, such as \
-             `http://localhost:9090/api/v1/write`",
-        );
-    }
-    let http = http::http(&raw.http, None, checker, "prometheus", Some(&url));
-    Some(Prometheus { url: url.into(), http })
-}
-
 /// Messages don't show the address: it may hold a password.
-fn address(text: &str, checker: &mut Checker<'_>, at: At<'_>) -> Option<Url> {
+pub(super) fn address(text: &str, checker: &mut Checker<'_>, at: At<'_>) -> Option<Url> {
     let message = match Url::parse(text) {
         Err(_) if !text.contains("://") => {
             "not an address; write `http://` or `https://`, a host, and a port".into()

@@ -1,5 +1,6 @@
 //! Templates: text with `{{ … }}` in it.
 
+use super::{At, Checker};
 use crate::config::error::{nearest, quoted};
 use crate::map::{Piece, Source, Template};
 use crate::path::Path;
@@ -19,12 +20,32 @@ fn wrong(at: usize, message: impl Into<String>) -> Wrong {
     Wrong { at, message: message.into() }
 }
 
-/// Reads a template; text without a placeholder is one, too.
+/// Reads a template over the record; text without a placeholder is one, too.
 pub(super) fn parse(text: &str) -> Result<Template, Vec<Wrong>> {
+    let placeholder = |written: &str, at| placeholder(written, at).map(Piece::Source);
+    pieces(text, |text| Piece::Text(text.into()), placeholder).map(Template)
+}
+
+/// Reads a template with other placeholders; each is given without its braces and the spaces in
+/// them, and its place.
+pub(super) fn pieces<T>(
+    text: &str,
+    plain: impl Fn(&str) -> T,
+    placeholder: impl Fn(&str, usize) -> Result<T, Wrong>,
+) -> Result<Vec<T>, Vec<Wrong>> {
     let (mut pieces, mut errors) = (Vec::new(), Vec::new());
+    let between = |from: usize, to: usize, pieces: &mut Vec<T>, errors: &mut Vec<Wrong>| {
+        let piece = &text[from..to];
+        if let Some(found) = piece.find("}}") {
+            errors.push(wrong(from + found, "`}}` without `{{`"));
+        }
+        if !piece.is_empty() {
+            pieces.push(plain(piece));
+        }
+    };
     let mut at = 0;
     while let Some(found) = text[at..].find("{{").map(|found| at + found) {
-        plain(text, at, found, &mut pieces, &mut errors);
+        between(at, found, &mut pieces, &mut errors);
         let inner = found + 2;
         let Some(length) = text[inner..].find("}}") else {
             errors.push(wrong(found, "`{{` without `}}`"));
@@ -33,23 +54,34 @@ pub(super) fn parse(text: &str) -> Result<Template, Vec<Wrong>> {
         let written = &text[inner..inner + length];
         let start = inner + written.len() - written.trim_start().len();
         match placeholder(written.trim(), start) {
-            Ok(source) => pieces.push(Piece::Source(source)),
+            Ok(piece) => pieces.push(piece),
             Err(error) => errors.push(error),
         }
         at = inner + length + 2;
     }
-    plain(text, at, text.len(), &mut pieces, &mut errors);
-    if errors.is_empty() { Ok(Template(pieces)) } else { Err(errors) }
+    between(at, text.len(), &mut pieces, &mut errors);
+    if errors.is_empty() { Ok(pieces) } else { Err(errors) }
 }
 
-fn plain(text: &str, from: usize, to: usize, pieces: &mut Vec<Piece>, errors: &mut Vec<Wrong>) {
-    let piece = &text[from..to];
-    if let Some(found) = piece.find("}}") {
-        errors.push(wrong(from + found, "`}}` without `{{`"));
+/// What was read, or nothing once its errors are reported.
+pub(super) fn reported<T>(
+    read: Result<T, Vec<Wrong>>,
+    checker: &mut Checker<'_>,
+    at: At<'_>,
+) -> Option<T> {
+    let errors = match read {
+        Ok(read) => return Some(read),
+        Err(errors) => errors,
+    };
+    if checker.is_expanded(at) {
+        // The messages quote the text.
+        checker.wrong(at, "the text is not a template");
+        return None;
     }
-    if !piece.is_empty() {
-        pieces.push(Piece::Text(piece.into()));
+    for error in errors {
+        checker.wrong_within(at, error.at, error.message);
     }
+    None
 }
 
 fn placeholder(written: &str, at: usize) -> Result<Source, Wrong> {

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::Prometheus;
+
 /// The database, or what stands for one: exactly one key.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -152,16 +154,6 @@ pub enum Precision {
     Ms,
     /// Seconds.
     S,
-}
-
-/// Prometheus remote write 1.0: Prometheus with its receiver enabled, or VictoriaMetrics.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Prometheus {
-    /// The whole address of the receiver, such as `http://localhost:9090/api/v1/write`.
-    pub url: String,
-    #[serde(flatten)]
-    pub http: Http,
 }
 
 /// How a database is reached over HTTP, as Prometheus' own `remote_write` section says it.

@@ -1,7 +1,7 @@
-//! Reading back what [`super::push_series`] has written: for sorting, and for finding the item that a
+//! Reading back what [`super::wire::push_series`] has written: for sorting, and for finding the item that a
 //! database names.
 
-use super::{FIRST, SAMPLE_FIXED, SAMPLE_TIMESTAMP, SAMPLE_VALUE, SECOND};
+use super::wire::{FIRST, SAMPLE_FIXED, SAMPLE_TIMESTAMP, SAMPLE_VALUE, SECOND};
 
 /// The labels of an item, encoded, which are its series, and its time in milliseconds.
 pub(crate) fn sample(item: &[u8]) -> Option<(&[u8], i64)> {

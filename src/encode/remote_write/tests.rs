@@ -1,3 +1,5 @@
+mod rules;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -6,38 +8,8 @@ use prost::Message;
 
 use super::*;
 use crate::encode::Encoder;
+use crate::encode::oracle::v1::{Label, Sample, TimeSeries, WriteRequest};
 use crate::point::{Float, Timestamp};
-
-/// From the remote write 1.0 specification.
-#[derive(Clone, PartialEq, Message)]
-struct WriteRequest {
-    #[prost(message, repeated, tag = "1")]
-    timeseries: Vec<TimeSeries>,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct TimeSeries {
-    #[prost(message, repeated, tag = "1")]
-    labels: Vec<Label>,
-    #[prost(message, repeated, tag = "2")]
-    samples: Vec<Sample>,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct Label {
-    #[prost(string, tag = "1")]
-    name: String,
-    #[prost(string, tag = "2")]
-    value: String,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct Sample {
-    #[prost(double, tag = "1")]
-    value: f64,
-    #[prost(int64, tag = "2")]
-    timestamp: i64,
-}
 
 fn point<'a>(
     measurement: &'a str,
@@ -62,11 +34,17 @@ fn encode_all(encoder: &mut Encoder, points: &[Point<'_>]) -> Result<Batch, Enco
 }
 
 fn batch(points: &[Point<'_>]) -> Batch {
-    encode_all(&mut Encoder::RemoteWrite(RemoteWrite::new(Arc::default())), points).unwrap()
+    encode_all(&mut Encoder::RemoteWrite(RemoteWrite::new(Arc::default(), Arc::default())), points)
+        .unwrap()
 }
 
 fn refusal(point: Point<'_>) -> String {
-    encode_all(&mut Encoder::RemoteWrite(RemoteWrite::new(Arc::default())), &[point]).unwrap_err().0
+    encode_all(
+        &mut Encoder::RemoteWrite(RemoteWrite::new(Arc::default(), Arc::default())),
+        &[point],
+    )
+    .unwrap_err()
+    .0
 }
 
 fn decode(batch: &Batch) -> Vec<TimeSeries> {
@@ -124,9 +102,9 @@ fn names_become_legal_ones() {
 #[test]
 fn labels_that_become_one_are_refused_with_both_names() {
     let reason = refusal(point("m", &[("a-b", "1"), ("a.b", "2")], &[("f", 1.0)], 1));
-    assert!(reason.contains("\"a-b\" and \"a.b\""), "{reason}");
+    assert!(reason.contains("tag \"a-b\" and tag \"a.b\""), "{reason}");
     let reason = refusal(point("m", &[("a.b", "1"), ("a_b", "2")], &[("f", 1.0)], 1));
-    assert!(reason.contains("\"a.b\" and \"a_b\""), "{reason}");
+    assert!(reason.contains("tag \"a.b\" and tag \"a_b\""), "{reason}");
     let reason = refusal(point("m", &[("__name__", "x")], &[("f", 1.0)], 1));
     assert!(reason.contains("__name__"), "{reason}");
     let reason = refusal(point("m", &[("--name--", "x")], &[("f", 1.0)], 1));
@@ -206,7 +184,7 @@ fn of_equal_moments_of_a_series_the_last_record_stays() {
 
 #[test]
 fn a_batch_knows_nothing_of_the_one_before_it() {
-    let mut encoder = Encoder::RemoteWrite(RemoteWrite::new(Arc::default()));
+    let mut encoder = Encoder::RemoteWrite(RemoteWrite::new(Arc::default(), Arc::default()));
     let of = |value, millis| point("m", &[], &[("f", value)], millis);
     encode_all(&mut encoder, &[of(1.0, 9), of(2.0, 8)]).unwrap();
     // One that was given up without being closed, such as on a revoked partition.
@@ -219,7 +197,7 @@ fn a_batch_knows_nothing_of_the_one_before_it() {
 
 #[test]
 fn a_refused_point_leaves_nothing_of_itself() {
-    let mut encoder = Encoder::RemoteWrite(RemoteWrite::new(Arc::default()));
+    let mut encoder = Encoder::RemoteWrite(RemoteWrite::new(Arc::default(), Arc::default()));
     let mut open = OpenBatch::default();
     encoder.encode(&point("m", &[], &[("f", 1.0)], 2), RecordIndex(0), &mut open).unwrap();
     let mut bad = point("m", &[], &[("f", 9.0)], 1);
@@ -273,7 +251,7 @@ proptest! {
         all in proptest::collection::vec(parts(), 1..30),
         cuts in proptest::collection::vec(any::<prop::sample::Index>(), 0..4),
     ) {
-        let mut encoder = Encoder::RemoteWrite(RemoteWrite::new(Arc::default()));
+        let mut encoder = Encoder::RemoteWrite(RemoteWrite::new(Arc::default(), Arc::default()));
         let mut open = OpenBatch::default();
         let mut expected = BTreeMap::new();
         for (index, parts) in all.iter().enumerate() {
@@ -326,17 +304,20 @@ fn a_series_from_two_partitions_is_noticed_by_encoders_that_share_their_origins(
     let mut encode = |encoder: &mut RemoteWrite, number, tag| {
         encoder.reads_from("topic", number);
         encoder.encode(&point(tag, 0), RecordIndex(0), &mut open).unwrap();
-        encoder.take_spread()
+        encoder.take_noticed()
     };
-    let mut one = RemoteWrite::new(Arc::clone(&origins));
-    let mut two = RemoteWrite::new(origins);
-    assert_eq!(encode(&mut one, 3, "a"), Spread::default());
-    assert_eq!(encode(&mut two, 4, "b"), Spread::default());
+    let mut one = RemoteWrite::new(Arc::default(), Arc::clone(&origins));
+    let mut two = RemoteWrite::new(Arc::default(), origins);
+    assert_eq!(encode(&mut one, 3, "a"), Noticed::default());
+    assert_eq!(encode(&mut two, 4, "b"), Noticed::default());
     let spread = encode(&mut two, 4, "a");
-    assert_eq!(spread.samples, 2);
+    assert_eq!(spread.in_several_partitions, 2);
     let news = spread.news.unwrap();
     assert_eq!(news.series, r#"{__name__="m_v", t="a"}"#);
     assert_eq!((news.partition.as_str(), news.before.as_str()), ("topic [4]", "[3]"));
     // Told once, counted always.
-    assert_eq!(encode(&mut one, 3, "b"), Spread { samples: 2, news: None });
+    assert_eq!(
+        encode(&mut one, 3, "b"),
+        Noticed { in_several_partitions: 2, ..Noticed::default() }
+    );
 }

@@ -6,7 +6,8 @@ use crate::point::{Point, Timestamp, Value};
 
 /// Samples of `m_v` with the tag `t`, at these milliseconds.
 pub(super) fn batch(samples: &[(&str, i64)]) -> Batch {
-    let (mut encoder, mut open) = (RemoteWrite::new(Arc::default()), OpenBatch::default());
+    let (mut encoder, mut open) =
+        (RemoteWrite::new(Arc::default(), Arc::default()), OpenBatch::default());
     for (record, &(tag, millis)) in (0..).zip(samples) {
         let point = Point {
             measurement: "m".into(),
@@ -29,7 +30,7 @@ async fn a_write_is_a_snappy_block_with_the_headers_of_the_specification() {
         std::io::Write::write_all(&mut stream, b"HTTP/1.1 204 No Content\r\n\r\n").unwrap();
         request
     });
-    let config = config::Prometheus { url, http: config::Http::default() };
+    let config = config::Prometheus::at(url);
     let sink = Prometheus::new(&config, Duration::from_secs(5)).unwrap();
     let bytes = b"series ".repeat(1000);
     let mut open = OpenBatch { bytes: bytes.clone(), items: Vec::new() };

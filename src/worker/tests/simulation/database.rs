@@ -30,7 +30,7 @@ pub(super) fn items(answers: Answers, batch: &Batch) -> Vec<Item> {
         Item { place, series, millis }
     };
     if answers.ordered() {
-        return oracle::samples(&body).into_iter().map(item).collect();
+        return oracle::samples(&body).unwrap().into_iter().map(item).collect();
     }
     let text = std::str::from_utf8(&body).unwrap();
     text.lines().map(line).collect()

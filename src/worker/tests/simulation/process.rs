@@ -171,7 +171,7 @@ fn transform(answers: Answers) -> Transform {
         timestamp: TimeSource::Number { source: path("t"), unit: TimeUnit::Ms },
     };
     let encoder = if answers.ordered() {
-        Encoder::RemoteWrite(RemoteWrite::new(std::sync::Arc::default()))
+        Encoder::RemoteWrite(RemoteWrite::new(Arc::default(), Arc::default()))
     } else {
         Encoder::LineProtocol(LineProtocol::new(Precision::Ms))
     };
