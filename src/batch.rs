@@ -4,10 +4,16 @@
 //! protocol, a `TimeSeries` of remote write), so any run of items is a valid request body: a split
 //! after `413` or a bisection after a rejection is a slice and encodes nothing again.
 
+mod parts;
+
 use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
+
+use crate::route::Destination;
+
+pub use parts::{OpenPart, OpenParts};
 
 /// The index of a record among those that its batch keeps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -56,7 +62,8 @@ impl OpenBatch {
         let bytes = std::mem::replace(&mut self.bytes, room);
         let items: Arc<[Item]> = self.items.as_slice().into();
         self.items.clear();
-        Batch { range: 0..items.len(), bytes: Bytes::from(bytes), items }
+        let destination = Destination::default();
+        Batch { range: 0..items.len(), bytes: Bytes::from(bytes), items, destination }
     }
 }
 
@@ -66,12 +73,22 @@ pub struct Batch {
     bytes: Bytes,
     items: Arc<[Item]>,
     range: Range<usize>,
+    destination: Destination,
 }
 
 impl Batch {
     /// No items, for a write of nothing.
     pub fn empty() -> Self {
         OpenBatch::default().close()
+    }
+
+    /// The same items, for another destination.
+    pub fn to(self, destination: Destination) -> Self {
+        Self { destination, ..self }
+    }
+
+    pub fn destination(&self) -> &Destination {
+        &self.destination
     }
 
     /// The number of items.
@@ -103,7 +120,7 @@ impl Batch {
     pub fn slice(&self, items: Range<usize>) -> Self {
         assert!(items.end <= self.len(), "a slice of a batch lies within it");
         let range = self.range.start + items.start..self.range.start + items.end;
-        Self { bytes: self.bytes.clone(), items: Arc::clone(&self.items), range }
+        Self { range, ..self.clone() }
     }
 
     /// The batch in two, in order. `None` when it has fewer than two items.
@@ -133,7 +150,7 @@ impl Batch {
             open.bytes.extend_from_slice(self.item(item));
             open.end_item(self.record(item));
         }
-        open.close()
+        open.close().to(self.destination.clone())
     }
 
     /// All but the given items (ascending indices), likewise.

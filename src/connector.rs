@@ -202,8 +202,9 @@ fn parts(
 pub fn transform(config: &config::Connector, sink: &Sink) -> Transform {
     Transform {
         decoder: Decoder::new(config.format),
-        plan: Plan::new(&config.mapping),
+        plan: Plan::new(&config.mapping).routed(config.routing.as_ref()),
         encoder: sink.encoder(),
+        routing: config.routing.clone(),
     }
 }
 

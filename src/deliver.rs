@@ -9,19 +9,21 @@ mod isolate;
 #[cfg(test)]
 mod tests;
 
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBuilder};
 use tokio::runtime::Runtime;
-use tokio::sync::Notify;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::{Notify, Semaphore};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tracing::{info, warn};
 
 use crate::batch::{Batch, RecordIndex};
 use crate::config;
+use crate::route::Destination;
 use crate::sink::{Rejected, SinkError, Write};
 use crate::telemetry::Metrics;
 use crate::watermark::BatchId;
@@ -78,11 +80,13 @@ impl<W: Write> Deliveries<W> {
     ) -> Self {
         let (sender, receiver) = unbounded_channel();
         let outage = Mutex::new(None);
+        let requests = Semaphore::new(config.in_flight.get().max(REQUESTS));
         let writer = Arc::new(Writer {
             connector: connector.to_owned(),
             sink,
             config,
             metrics,
+            requests,
             outage,
             recovered: Notify::new(),
         });
@@ -94,13 +98,14 @@ impl<W: Write> Deliveries<W> {
         self.sender.clone()
     }
 
-    /// Begins to write a batch. The caller bounds how many are under way.
-    pub fn submit(&mut self, id: BatchId, batch: Batch) {
+    /// Begins to write a batch, in parts of one destination each. The caller bounds how many batches
+    /// are under way.
+    pub fn submit(&mut self, id: BatchId, parts: Vec<Batch>) {
         while self.tasks.try_join_next().is_some() {}
         let (writer, sender) = (Arc::clone(&self.writer), self.sender.clone());
         self.tasks.spawn_on(
             async move {
-                let delivered = writer.deliver(batch).await;
+                let delivered = deliver(&writer, parts).await;
                 // The receiver is gone when the worker has stopped without waiting: nobody commits.
                 let _ = sender.send(Settled::Batch { id, delivered });
             },
@@ -120,7 +125,7 @@ impl<W: Write> Deliveries<W> {
             .block_on(async { tokio::time::timeout(timeout, receiver.recv()).await.ok().flatten() })
     }
 
-    /// Whether the last attempt, of whichever batch, found the database unavailable.
+    /// Whether the last attempt, of whichever batch, at some destination found it unavailable.
     pub fn in_outage(&self) -> bool {
         self.writer.outage.lock().unwrap_or_else(PoisonError::into_inner).is_some()
     }
@@ -132,22 +137,30 @@ struct Writer<W> {
     sink: Arc<W>,
     config: config::Delivery,
     metrics: Metrics,
-    /// While the database takes nothing.
+    /// How many may be sent at once: more than batches in flight, where those have many parts.
+    requests: Semaphore,
+    /// While a destination takes nothing.
     outage: Mutex<Option<Outage>>,
     /// Wakes the batches that wait, when the database takes writes again.
     recovered: Notify,
 }
 
-/// A time in which the database takes no writes, as the log has told it.
+/// A time in which the database takes no writes, or some destination in it, as the log has told it.
 #[derive(Debug)]
 struct Outage {
     since: Instant,
-    told: Instant,
-    reason: String,
+    /// Those that took nothing when they were last tried; no more than there are parts in flight.
+    at: BTreeSet<Destination>,
+    /// When each reason was told last.
+    told: HashMap<String, Instant>,
 }
 
 /// How often an outage that goes on for the same reason is logged again.
 const TELL_AGAIN: Duration = Duration::from_mins(5);
+/// More reasons of one outage are not told in that time.
+const MAX_REASONS: usize = 32;
+/// The requests that the parts of batches may send at once, if `delivery.in_flight` is no more.
+const REQUESTS: usize = 4;
 
 /// What the database said of a batch, once it said something final.
 enum Answer {
@@ -156,8 +169,33 @@ enum Answer {
     Rejected(Rejected),
 }
 
+/// Writes all parts of a batch. Each has a task of its own, so that none waits for another's outage.
+async fn deliver<W: Write>(writer: &Arc<Writer<W>>, mut parts: Vec<Batch>) -> Delivered {
+    let Some(first) = parts.pop() else {
+        return Delivered::default();
+    };
+    let mut others = JoinSet::new();
+    for part in parts {
+        let writer = Arc::clone(writer);
+        others.spawn(async move { writer.deliver(part).await });
+    }
+    let mut all = writer.deliver(first).await;
+    while let Some(part) = others.join_next().await {
+        match part {
+            Ok(part) => {
+                all.written += part.written;
+                all.refused.extend(part.refused);
+            }
+            // Of what has become of the part nothing is known: the batch must not count as done.
+            Err(_) => std::future::pending().await,
+        }
+    }
+    all.refused.sort_by_key(|refused| refused.record);
+    all
+}
+
 impl<W: Write> Writer<W> {
-    /// Writes a batch until every item is either durable or refused for good.
+    /// Writes a part of a batch until every item is either durable or refused for good.
     async fn deliver(&self, batch: Batch) -> Delivered {
         let mut isolation = Isolation::of(batch);
         while let Some(mut piece) = isolation.next() {
@@ -175,15 +213,19 @@ impl<W: Write> Writer<W> {
 
     async fn repeat_until_answered(&self, piece: &mut Piece) -> Answer {
         let mut pauses = self.pauses();
+        let destination = piece.batch.destination().clone();
         loop {
-            let (reason, retry_after) = match self.sink.write(&piece.batch).await {
+            let (reason, retry_after) = match self.write(&piece.batch).await {
                 Ok(()) => {
-                    self.outage_is_over();
+                    self.outage_is_over(&destination);
                     return Answer::Written;
                 }
-                Err(SinkError::TooLarge { reason }) => return Answer::TooLarge(reason),
+                Err(SinkError::TooLarge { reason }) => {
+                    self.outage_is_over(&destination);
+                    return Answer::TooLarge(reason);
+                }
                 Err(SinkError::Rejected(rejected)) => {
-                    self.outage_is_over();
+                    self.outage_is_over(&destination);
                     return Answer::Rejected(rejected);
                 }
                 Err(SinkError::Unavailable { reason, retry_after, perhaps_stored }) => {
@@ -192,11 +234,18 @@ impl<W: Write> Writer<W> {
                 }
                 Err(SinkError::Misconfigured { reason }) => (reason, None),
             };
-            self.outage_goes_on(&reason);
+            self.outage_goes_on(&destination, reason);
             self.metrics.write_retries.inc();
             let pause = pauses.next().unwrap_or(self.config.max_backoff);
             self.wait(retry_after.unwrap_or_default(), pause).await;
         }
+    }
+
+    /// One attempt, when it is its turn.
+    async fn write(&self, batch: &Batch) -> Result<(), SinkError> {
+        // Never closed; and without a turn nothing would be lost but the limit.
+        let _turn = self.requests.acquire().await.ok();
+        self.sink.write(batch).await
     }
 
     /// Leaves the database alone for as long as it has asked, and then for the rest of the pause,
@@ -219,26 +268,41 @@ impl<W: Write> Writer<W> {
             .build()
     }
 
-    fn outage_goes_on(&self, reason: &str) {
+    fn outage_goes_on(&self, destination: &Destination, reason: String) {
         let now = Instant::now();
         let mut outage = self.outage.lock().unwrap_or_else(PoisonError::into_inner);
-        let since = outage.as_ref().map_or(now, |outage| outage.since);
-        if outage.as_ref().is_none_or(|o| o.reason != reason || o.told + TELL_AGAIN <= now) {
-            *outage = Some(Outage { since, told: now, reason: reason.to_owned() });
-            let seconds = since.elapsed().as_secs();
-            warn!(
-                connector = self.connector,
-                seconds, reason, "the database takes no writes; repeating until it does"
-            );
+        let outage = outage.get_or_insert_with(|| Outage {
+            since: now,
+            at: BTreeSet::new(),
+            told: HashMap::new(),
+        });
+        outage.at.insert(destination.clone());
+        outage.told.retain(|_, told| now < *told + TELL_AGAIN);
+        if outage.told.contains_key(&reason) || outage.told.len() >= MAX_REASONS {
+            return;
         }
+        let seconds = outage.since.elapsed().as_secs();
+        let destination = (!destination.is_constant()).then(|| destination.to_string());
+        warn!(
+            connector = self.connector,
+            destination, seconds, reason, "the database takes no writes; repeating until it does"
+        );
+        outage.told.insert(reason, now);
     }
 
-    fn outage_is_over(&self) {
-        let outage = self.outage.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(outage) = outage {
-            let seconds = outage.since.elapsed().as_secs();
-            info!(connector = self.connector, seconds, "the database takes writes again");
-            self.recovered.notify_waiters();
+    fn outage_is_over(&self, destination: &Destination) {
+        let mut outage = self.outage.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(lasting) = outage.as_mut() else {
+            return;
+        };
+        if !lasting.at.remove(destination) {
+            return;
         }
+        if lasting.at.is_empty() {
+            let seconds = lasting.since.elapsed().as_secs();
+            info!(connector = self.connector, seconds, "the database takes writes again");
+            *outage = None;
+        }
+        self.recovered.notify_waiters();
     }
 }

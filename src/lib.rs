@@ -25,6 +25,7 @@ pub mod path;
 
 pub mod map;
 pub mod point;
+pub mod route;
 
 pub mod batch;
 pub mod encode;

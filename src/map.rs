@@ -15,6 +15,7 @@ use crate::decode::Slot;
 use crate::path::{Path, PathTrie};
 use crate::point::{Point, Timestamp, Value};
 use crate::record::Record;
+use crate::route::{self, Routing};
 
 use convert::Input;
 
@@ -93,6 +94,8 @@ pub struct Plan {
     tags: Vec<(Tag, From)>,
     fields: Vec<(Field, From)>,
     timestamp: CompiledTime,
+    /// The name and the template of each of a [`Routing`]'s slots.
+    destination: Vec<(String, CompiledTemplate)>,
 }
 
 /// A [`Source`] whose path has become a slot.
@@ -136,6 +139,7 @@ pub struct Scratch {
     slots: Vec<Slot<'static>>,
     tags: Vec<(&'static str, Cow<'static, str>)>,
     fields: Vec<(&'static str, Value<'static>)>,
+    destination: String,
 }
 
 impl Plan {
@@ -160,7 +164,16 @@ impl Plan {
             }
             TimeSource::Rfc3339 { source } => CompiledTime::Rfc3339(compile(source, &mut paths)),
         };
-        Self { paths, measurement, tags, fields, timestamp }
+        Self { paths, measurement, tags, fields, timestamp, destination: Vec::new() }
+    }
+
+    /// Tells the destination from a message as well.
+    pub fn routed(mut self, routing: Option<&Routing>) -> Self {
+        let slots = routing.into_iter().flat_map(Routing::templates);
+        self.destination = slots
+            .map(|(name, template)| (name.into(), compile_template(template, &mut self.paths)))
+            .collect();
+        self
     }
 
     /// What a decoder has to find.
@@ -203,6 +216,25 @@ impl Plan {
             return Err(self.no_field_left());
         }
         Ok(Point { measurement, tags, fields, timestamp })
+    }
+
+    /// The key of one message's destination: its values, as its [`Routing`] reads them.
+    pub fn destination<'s, R: Record>(
+        &self,
+        record: &R,
+        slots: &[Slot<'_>],
+        scratch: &'s mut Scratch,
+    ) -> Result<&'s str, MapError> {
+        let message = Message { plan: self, record, slots };
+        scratch.destination.clear();
+        for (slot, (name, template)) in self.destination.iter().enumerate() {
+            let what = |why: &str| MapError(format!("the {name}: {why}"));
+            match message.template(template).map_err(|why| what(&why))? {
+                Some(text) => route::push_value(&mut scratch.destination, slot, &text),
+                None => return Err(what("its template has no value in this message")),
+            }
+        }
+        Ok(&scratch.destination)
     }
 
     fn missing(&self, what: &str, name: &str, from: &From) -> MapError {
@@ -317,8 +349,10 @@ impl<'a, R: Record> Message<'a, R> {
 
     /// `None` as soon as one of its sources has no value.
     fn template(&self, template: &'a CompiledTemplate) -> Result<Option<Cow<'a, str>>, String> {
-        if let [CompiledPiece::Text(text)] = template.0.as_slice() {
-            return Ok(Some(Cow::Borrowed(text)));
+        match template.0.as_slice() {
+            [CompiledPiece::Text(text)] => return Ok(Some(Cow::Borrowed(text))),
+            [CompiledPiece::From(from)] => return self.text(from),
+            _ => {}
         }
         let mut whole = String::new();
         for piece in &template.0 {

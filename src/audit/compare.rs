@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::entry::{Expected, Place};
 use super::read::{Exactness, Held, ReadError, Selection, Store};
-use super::value::{METRIC, Series, Value};
+use super::value::{DESTINATION, MEASUREMENT, METRIC, Series, Value};
 
 /// Values of a group. A query asks for about as many, unless the database holds more.
 const MAX_VALUES: usize = 10_000;
@@ -226,7 +226,7 @@ impl Group {
 
 /// A group's values are of one measurement or metric.
 fn is_name(label: &str) -> bool {
-    label == METRIC || label == super::value::MEASUREMENT
+    [METRIC, MEASUREMENT, DESTINATION].contains(&label)
 }
 
 impl Span {

@@ -24,16 +24,16 @@ mod value;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use crate::batch::{OpenBatch, RecordIndex};
+use crate::batch::{OpenBatch, OpenParts, RecordIndex};
 use crate::config::raw::Precision;
 use crate::config::{self, Connector, Topics};
-use crate::decode::Decoder;
+use crate::connector;
 use crate::kafka::KafkaError;
 use crate::kafka::range::{Bound, TopicReader};
-use crate::map::{Plan, Scratch};
+use crate::map::Scratch;
 use crate::record::Record;
+use crate::route::Destination;
 use crate::sink::{BuildError, Sink};
-use crate::worker::Transform;
 
 use compare::{CompareError, Findings, Group};
 use entry::{Expected, Place, Remark, RemarkKind};
@@ -107,8 +107,7 @@ pub fn run(
     progress: Progress<'_>,
 ) -> Result<Report, AuditError> {
     // First, because it is the likelier to fail, and reading may take long.
-    let mut database =
-        Database::open(&connector.sink, options.read_url.as_deref(), options.timeout)?;
+    let mut database = Database::open(connector, options.read_url.as_deref(), options.timeout)?;
     let opened = Instant::now();
     let mut reader = TopicReader::open(
         &connector.kafka,
@@ -157,12 +156,8 @@ impl Reading<'_> {
         progress: Progress<'_>,
     ) -> Result<(), AuditError> {
         let sink = Sink::new(&connector.sink, connector.delivery.timeout)?;
-        let mut transform = Transform {
-            decoder: Decoder::new(connector.format),
-            plan: Plan::new(&connector.mapping),
-            encoder: sink.encoder(),
-        };
-        let (mut scratch, mut open) = (Scratch::default(), OpenBatch::default());
+        let mut transform = connector::transform(connector, &sink);
+        let (mut scratch, mut open) = (Scratch::default(), OpenParts::default());
         let total = reader.len();
         let mut told = 0;
         loop {
@@ -175,10 +170,14 @@ impl Reading<'_> {
                 return Ok(());
             };
             let place = self.ledger.record(&record)?;
-            open.truncate(0);
+            open.clear();
             match transform.apply(&record, RecordIndex(0), &mut scratch, &mut open) {
                 Ok(None) => self.ledger.excluded(place),
-                Ok(Some(_)) => self.expect(&open, place, &connector.sink, dialect)?,
+                Ok(Some(_)) => {
+                    for (destination, open) in open.iter() {
+                        self.expect(&destination, open, place, &connector.sink, dialect)?;
+                    }
+                }
                 Err(reject) => {
                     self.ledger.rejected(place);
                     let mut reason = reject.reason;
@@ -193,6 +192,7 @@ impl Reading<'_> {
     /// Takes in what the encoder has written of a record.
     fn expect(
         &mut self,
+        destination: &Destination,
         open: &OpenBatch,
         place: Place,
         sink: &config::Sink,
@@ -211,6 +211,7 @@ impl Reading<'_> {
             };
             for Sent { series, time, value } in sent.ok_or_else(unreadable)? {
                 let (series, time, value) = dialect.holds(series, time, value);
+                let series = series.at(destination);
                 let expected = Expected { series, time, place, value };
                 self.ledger.expect(place);
                 self.expected.push(&expected.to_bytes())?;

@@ -3,6 +3,8 @@
 
 use std::fmt;
 
+use crate::route::Destination;
+
 /// A series by its labels, sorted by name; the name of the measurement or metric is one of them, as
 /// each database calls it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -13,6 +15,9 @@ pub(super) const METRIC: &str = "__name__";
 /// The labels of a measurement and of a field in InfluxDB.
 pub(super) const MEASUREMENT: &str = "_measurement";
 pub(super) const FIELD: &str = "_field";
+
+/// The label of a destination, if it is told from the record. No database has a label of this name.
+pub(super) const DESTINATION: &str = "\0";
 
 /// A stored value.
 #[derive(Debug, Clone, PartialEq)]
@@ -51,6 +56,16 @@ impl Series {
         Self::new(labels)
     }
 
+    /// The same series in one of several destinations.
+    pub fn at(self, destination: &Destination) -> Self {
+        if destination.is_constant() {
+            return self;
+        }
+        let mut labels = self.0;
+        labels.push((DESTINATION.to_owned(), destination.key().to_owned()));
+        Self::new(labels)
+    }
+
     /// Whether both have labels of the same names.
     pub fn is_like(&self, other: &Self) -> bool {
         self.0.iter().map(|label| &label.0).eq(other.0.iter().map(|label| &label.0))
@@ -58,21 +73,25 @@ impl Series {
 }
 
 impl fmt::Display for Series {
-    /// `metric{label="value"}`, or `measurement,tag=value field` of InfluxDB.
+    /// `metric{label="value"}`, or `measurement,tag=value field` of InfluxDB; behind `destination: ` if
+    /// that is told from the record.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(destination) = self.label(DESTINATION) {
+            write!(f, "{}: ", destination.replace('\n', "/"))?;
+        }
         let others = |own: &'static [&str]| {
             self.0.iter().filter(move |label| !own.contains(&label.0.as_str()))
         };
         if let Some(measurement) = self.label(MEASUREMENT) {
             f.write_str(measurement)?;
-            for (name, value) in others(&[MEASUREMENT, FIELD]) {
+            for (name, value) in others(&[MEASUREMENT, FIELD, DESTINATION]) {
                 write!(f, ",{name}={value}")?;
             }
             return write!(f, " {}", self.label(FIELD).unwrap_or_default());
         }
         f.write_str(self.label(METRIC).unwrap_or_default())?;
         let mut separator = '{';
-        for (name, value) in others(&[METRIC]) {
+        for (name, value) in others(&[METRIC, DESTINATION]) {
             write!(f, "{separator}{name}={value:?}")?;
             separator = ',';
         }

@@ -82,7 +82,7 @@ pub(super) fn run(arguments: CheckArguments) -> ExitCode {
 async fn check(connector: &Connector, within: Duration) -> Checked<'_> {
     let mut findings = kafka::check::check(connector, within).await;
     match Sink::new(&connector.sink, within) {
-        Ok(sink) => findings.extend(sink.check().await),
+        Ok(sink) => findings.extend(sink.check(connector.routing.as_ref()).await),
         Err(error) => {
             findings.push(Finding::failed("database", error.to_string(), "correct `sink`"));
         }

@@ -37,6 +37,7 @@ pub(crate) use secrets::is_secret;
 
 use crate::encode::SeriesRules;
 use crate::map::Mapping;
+use crate::route::Routing;
 
 /// All that a process runs, checked.
 #[derive(Debug, Clone)]
@@ -108,6 +109,9 @@ pub struct Connector {
     pub mapping: Mapping,
     /// Where the points go.
     pub sink: Sink,
+    /// Where in it each record's go, if that is told from the record: then texts of the sink are
+    /// templates.
+    pub routing: Option<Routing>,
     /// The topic for rejected records; none of those that it reads.
     pub dead_letter: Option<String>,
     /// When a batch is closed.

@@ -1,5 +1,7 @@
 //! Isolation against databases that refuse in each of the ways there are, with writes counted.
 
+mod parts;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroUsize;
 
@@ -122,16 +124,10 @@ fn batch(items: usize) -> Batch {
     open.close()
 }
 
-fn deliver(fake: Fake, batch: Batch) -> (Delivered, State) {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_time()
-        .start_paused(true)
-        .build()
-        .unwrap();
-    let sink = Arc::new(fake);
-    let writer = Writer {
+fn writer<W>(sink: Arc<W>) -> Writer<W> {
+    Writer {
         connector: "test".into(),
-        sink: Arc::clone(&sink),
+        sink,
         config: config::Delivery {
             in_flight: NonZeroUsize::MIN,
             timeout: Duration::from_secs(30),
@@ -140,9 +136,20 @@ fn deliver(fake: Fake, batch: Batch) -> (Delivered, State) {
             drain: Duration::from_secs(20),
         },
         metrics: Metrics::default(),
+        requests: Semaphore::new(REQUESTS),
         outage: Mutex::new(None),
         recovered: Notify::new(),
-    };
+    }
+}
+
+fn deliver(fake: Fake, batch: Batch) -> (Delivered, State) {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .unwrap();
+    let sink = Arc::new(fake);
+    let writer = writer(Arc::clone(&sink));
     let delivered = runtime.block_on(writer.deliver(batch));
     drop(writer);
     (delivered, Arc::into_inner(sink).unwrap().state.into_inner().unwrap())

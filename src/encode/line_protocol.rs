@@ -40,7 +40,7 @@ const CLASS: [u8; 256] = {
 };
 
 /// Writes points as lines.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct LineProtocol {
     /// Nanoseconds in one unit of the precision.
     unit: i64,

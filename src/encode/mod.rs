@@ -39,6 +39,16 @@ impl Encoder {
         }
     }
 
+    /// An encoder for another destination's open batch, beside this one's. `key` tells destinations
+    /// apart.
+    pub fn apart(&self, key: &str) -> Self {
+        match self {
+            Self::LineProtocol(encoder) => Self::LineProtocol(encoder.clone()),
+            Self::RemoteWrite(encoder) => Self::RemoteWrite(encoder.apart(key)),
+            Self::JsonLines(JsonLines) => Self::JsonLines(JsonLines),
+        }
+    }
+
     /// Says which partition the next points come from, which matters where order does.
     pub fn reads_from(&mut self, topic: &str, number: i32) {
         if let Self::RemoteWrite(encoder) = self {

@@ -59,6 +59,15 @@ pub struct Noticed {
     pub strings_dropped: u64,
 }
 
+impl Noticed {
+    /// Adds what another encoder of the same worker has noticed.
+    pub fn add(&mut self, more: Self) {
+        self.in_several_partitions += more.in_several_partitions;
+        self.news = self.news.take().or(more.news);
+        self.strings_dropped += more.strings_dropped;
+    }
+}
+
 impl RemoteWrite {
     /// `origins` is shared by the encoders of a connector.
     pub fn new(rules: Arc<SeriesRules>, origins: Arc<Origins>) -> Self {
@@ -71,6 +80,15 @@ impl RemoteWrite {
             origin: None,
             topic: String::new(),
             noticed: Noticed::default(),
+        }
+    }
+
+    /// For another destination, where the same labels are another series.
+    pub(super) fn apart(&self, key: &str) -> Self {
+        let seed = self.order.hash(&[key.as_bytes()]);
+        Self {
+            order: SeriesOrder::new(seed),
+            ..Self::new(Arc::clone(&self.rules), Arc::clone(&self.origins))
         }
     }
 

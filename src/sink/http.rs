@@ -22,6 +22,7 @@ use self::files::FromFiles;
 use self::login::Login;
 use super::{BuildError, SinkError};
 use crate::config;
+use crate::route::Destination;
 
 /// More of an answer's beginning isn't kept: a reason fits, and some hundred lines of a batch that a
 /// database names, and a server's page can't fill the memory.
@@ -124,26 +125,30 @@ impl Http {
         })
     }
 
-    /// Sends the body. An error means that no answer came, so whether the server has taken the
-    /// points is unknown.
-    pub(super) async fn post(&self, headers: HeaderMap, body: Bytes) -> Result<Answer, SinkError> {
-        Ok(self.exchange(headers, body).await?)
-    }
-
-    /// The same, with a failure that can be told apart.
+    /// Sends the body to an address of this server. A failure means that no answer came, so whether
+    /// the server has taken the points is unknown.
     pub(super) async fn exchange(
         &self,
+        url: &Url,
         headers: HeaderMap,
         body: Bytes,
     ) -> Result<Answer, Failure> {
-        let post = |client: &Client| {
-            client.post(self.url.clone()).headers(headers.clone()).body(body.clone())
-        };
+        let post =
+            |client: &Client| client.post(url.clone()).headers(headers.clone()).body(body.clone());
         let (response, login) = self.with_login(&post).await?;
         let (status, headers) = (response.status(), response.headers().clone());
         let (body, tail) = read(response).await;
         let masked = |text| self.masked(text, login.as_ref());
         Ok(Answer { status, headers, body: masked(body), tail: masked(tail) })
+    }
+
+    /// The address for a destination, if it has another path.
+    pub(super) fn address(&self, destination: &Destination) -> Url {
+        let mut url = self.url.clone();
+        if let Some(path) = destination.path() {
+            url.set_path(&path);
+        }
+        url
     }
 
     /// Any other request, with the same login, certificates, headers and proxy. What a message shows
@@ -252,6 +257,20 @@ fn client(
         let files: Vec<_> = files.iter().map(|file| file.display().to_string()).collect();
         format!("no TLS with {}: {}", files.join(", "), deepest(&error))
     })
+}
+
+/// Adds the headers that are told from the record.
+pub(super) fn add_headers(
+    destination: &Destination,
+    headers: &mut HeaderMap,
+) -> Result<(), SinkError> {
+    for (name, value) in destination.headers() {
+        // The configuration's check and the routing have made sure of both.
+        let reason = |_| SinkError::Misconfigured { reason: format!("{name} can't be sent") };
+        let key = HeaderName::try_from(name).map_err(|_| reason(()))?;
+        headers.insert(key, HeaderValue::try_from(value).map_err(|_| reason(()))?);
+    }
+    Ok(())
 }
 
 /// The user's own headers, all of which may be secret.

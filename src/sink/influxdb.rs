@@ -16,75 +16,81 @@ use reqwest::Url;
 use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue};
 
 use super::http::check::{self, Place};
-use super::http::{Http, parse_url};
+use super::http::{Http, add_headers, parse_url};
 use super::{BuildError, Durability, SinkError};
 use crate::batch::Batch;
 use crate::check::Finding;
 use crate::config::raw::{Consistency, Precision};
 use crate::config::{self, InfluxApi};
 use crate::encode::{Encoder, LineProtocol};
+use crate::route::Destination;
 
 /// Where the points go: a database or a bucket.
 #[derive(Debug)]
 pub struct InfluxDb {
     http: Http,
+    /// Where nothing of the destination is told from the record.
+    url: Url,
     headers: HeaderMap,
-    gzip: bool,
-    precision: Precision,
-    durability: Durability,
-    place: Place,
+    config: config::InfluxDb,
 }
 
 impl InfluxDb {
     /// Connects nothing yet.
     pub fn new(config: &config::InfluxDb, timeout: Duration) -> Result<Self, BuildError> {
+        let url = address(config, &Destination::default())?;
         Ok(Self {
-            http: Http::new(address(config)?, &config.http, timeout)?,
+            http: Http::new(url.clone(), &config.http, timeout)?,
+            url,
             headers: headers(config.gzip),
-            gzip: config.gzip,
-            precision: config.precision,
-            durability: durability(&config.api),
-            place: place(&config.api),
+            config: config.clone(),
         })
     }
 
     pub fn durability(&self) -> Durability {
-        self.durability
+        durability(&self.config.api)
     }
 
     pub fn encoder(&self) -> Encoder {
-        Encoder::LineProtocol(LineProtocol::new(self.precision))
+        Encoder::LineProtocol(LineProtocol::new(self.config.precision))
     }
 
     /// One attempt.
     pub async fn write(&self, batch: &Batch) -> Result<(), SinkError> {
-        let (headers, body) = self.request(batch)?;
-        answers::classify(&self.http.post(headers, body).await?, batch)
+        let (url, headers, body) = self.request(batch)?;
+        answers::classify(&self.http.exchange(&url, headers, body).await?, batch)
     }
 
     /// Writes nothing. InfluxDB looks at the login and at the bucket or database before the body, and
     /// takes an empty one (seen with 1.8, which answers 200, and 2.7; VictoriaMetrics too).
-    pub async fn check(&self) -> Result<Vec<Finding>, SinkError> {
-        let (headers, body) = self.request(&Batch::empty())?;
-        let written = self.http.exchange(headers, body).await;
-        Ok(check::findings(&self.http, &self.place, written))
+    pub async fn check(&self, destination: &Destination) -> Result<Vec<Finding>, SinkError> {
+        let (url, headers, body) = self.request(&Batch::empty().to(destination.clone()))?;
+        let written = self.http.exchange(&url, headers, body).await;
+        Ok(check::findings(&self.http, &place(&self.config.api, destination), written))
     }
 
-    fn request(&self, batch: &Batch) -> Result<(HeaderMap, Bytes), SinkError> {
-        let body = if self.gzip { gzip(&batch.body())? } else { batch.body() };
-        Ok((self.headers.clone(), body))
+    fn request(&self, batch: &Batch) -> Result<(Url, HeaderMap, Bytes), SinkError> {
+        let body = if self.config.gzip { gzip(&batch.body())? } else { batch.body() };
+        let (destination, mut headers) = (batch.destination(), self.headers.clone());
+        if destination.is_constant() {
+            return Ok((self.url.clone(), headers, body));
+        }
+        add_headers(destination, &mut headers)?;
+        let url = address(&self.config, destination)
+            .map_err(|error| SinkError::Misconfigured { reason: error.0 })?;
+        Ok((url, headers, body))
     }
 }
 
 /// As a check names it.
-fn place(api: &InfluxApi) -> Place {
+fn place(api: &InfluxApi, destination: &Destination) -> Place {
     match api {
         InfluxApi::V1 { database, .. } | InfluxApi::V3 { database, .. } => Place {
-            name: format!("database {database}"),
+            name: format!("database {}", destination.database().unwrap_or(database)),
             mend: "create the database, or correct `url` or `database`",
         },
         InfluxApi::V2 { org, bucket } => Place {
-            name: format!("bucket {bucket} of {org}"),
+            name: format!("bucket {} of {org}", destination.bucket().unwrap_or(bucket)),
             mend: "create the bucket, or correct `url`, `org` or `bucket`",
         },
     }
@@ -102,20 +108,20 @@ fn durability(api: &InfluxApi) -> Durability {
 }
 
 /// The route of a version for writes, and what goes into its query.
-fn address(config: &config::InfluxDb) -> Result<Url, BuildError> {
+fn address(config: &config::InfluxDb, destination: &Destination) -> Result<Url, BuildError> {
     let mut url = parse_url(&config.url)?;
     let route = match config.api {
         InfluxApi::V1 { .. } => "write",
         InfluxApi::V2 { .. } => "api/v2/write",
         InfluxApi::V3 { .. } => "api/v3/write_lp",
     };
-    let path = format!("{}/{route}", url.path().trim_end_matches('/'));
-    url.set_path(&path);
+    let base = destination.path().unwrap_or_else(|| url.path().to_owned());
+    url.set_path(&format!("{}/{route}", base.trim_end_matches('/')));
     let mut query = url.query_pairs_mut();
     match &config.api {
         InfluxApi::V1 { database, retention_policy, consistency } => {
-            query.append_pair("db", database);
-            if let Some(policy) = retention_policy {
+            query.append_pair("db", destination.database().unwrap_or(database));
+            if let Some(policy) = destination.retention_policy().or(retention_policy.as_deref()) {
                 query.append_pair("rp", policy);
             }
             if let Some(consistency) = consistency {
@@ -123,11 +129,13 @@ fn address(config: &config::InfluxDb) -> Result<Url, BuildError> {
             }
         }
         InfluxApi::V2 { org, bucket } => {
-            query.append_pair("org", org).append_pair("bucket", bucket);
+            query.append_pair("org", org);
+            query.append_pair("bucket", destination.bucket().unwrap_or(bucket));
         }
         InfluxApi::V3 { database, no_sync } => {
             // With partial writes it names every bad line, and without only the first.
-            query.append_pair("db", database).append_pair("accept_partial", "true");
+            query.append_pair("db", destination.database().unwrap_or(database));
+            query.append_pair("accept_partial", "true");
             query.append_pair("no_sync", if *no_sync { "true" } else { "false" });
         }
     }

@@ -25,6 +25,10 @@ use crate::check::Finding;
 use crate::config;
 use crate::config::raw::LineFormat;
 use crate::encode::Encoder;
+use crate::route::{Destination, Routing};
+
+/// How many places a check looks at, each by a request.
+const MOST_CHECKED: usize = 20;
 
 /// A database to write to.
 #[derive(Debug)]
@@ -136,11 +140,31 @@ impl Sink {
         })
     }
 
-    /// Looks, item by item, whether points could be written: by a write of nothing.
-    pub async fn check(&self) -> Vec<Finding> {
+    /// Looks, item by item, whether points could be written: by a write of nothing. Of the places that
+    /// are told from the record, those are looked at that are allowed by name.
+    pub async fn check(&self, routing: Option<&Routing>) -> Vec<Finding> {
+        let Some(routing) = routing else {
+            return self.check_one(&Destination::default()).await;
+        };
+        let mut findings: Vec<Finding> = Vec::new();
+        for destination in routing.known().iter().take(MOST_CHECKED) {
+            let more = self.check_one(destination).await;
+            // The server and the login are the same.
+            let is_new = |new: &Finding| !findings.iter().any(|old| old.item == new.item);
+            let news: Vec<_> = more.into_iter().filter(is_new).collect();
+            findings.extend(news);
+        }
+        findings.push(Finding::unknown(
+            "destinations",
+            "told from the records; only those that `destinations.allowed` names are looked at",
+        ));
+        findings
+    }
+
+    async fn check_one(&self, destination: &Destination) -> Vec<Finding> {
         let findings = match self {
-            Self::InfluxDb(sink) => sink.check().await,
-            Self::Prometheus(sink) => sink.check().await,
+            Self::InfluxDb(sink) => sink.check(destination).await,
+            Self::Prometheus(sink) => sink.check(destination).await,
             Self::File(sink) => Ok(sink.check().await),
             Self::Stdout(sink) => Ok(sink.check()),
             Self::Blackhole => Ok(blackhole::check()),

@@ -11,15 +11,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use reqwest::Url;
 use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue};
 
 use super::http::check::{self, Place};
-use super::http::{Http, parse_url};
+use super::http::{Http, add_headers, parse_url};
 use super::{BuildError, Durability, SinkError};
 use crate::batch::Batch;
 use crate::check::Finding;
 use crate::config;
 use crate::encode::{Encoder, Origins, RemoteWrite, SeriesRules};
+use crate::route::Destination;
 
 /// A receiver of remote write.
 #[derive(Debug)]
@@ -54,15 +56,26 @@ impl Prometheus {
     /// One attempt.
     pub async fn write(&self, batch: &Batch) -> Result<(), SinkError> {
         let body = snappy(&batch.body())?;
-        answers::classify(&self.http.post(self.headers.clone(), body).await?, batch)
+        let (url, headers) = self.address(batch.destination())?;
+        answers::classify(&self.http.exchange(&url, headers, body).await?, batch)
+    }
+
+    fn address(&self, destination: &Destination) -> Result<(Url, HeaderMap), SinkError> {
+        let mut headers = self.headers.clone();
+        add_headers(destination, &mut headers)?;
+        Ok((self.http.address(destination), headers))
     }
 
     /// Writes nothing: an empty `WriteRequest`, which Prometheus and VictoriaMetrics take with 204.
-    pub async fn check(&self) -> Result<Vec<Finding>, SinkError> {
-        let body = snappy(&[])?;
-        let written = self.http.exchange(self.headers.clone(), body).await;
+    pub async fn check(&self, destination: &Destination) -> Result<Vec<Finding>, SinkError> {
+        let (url, headers) = self.address(destination)?;
+        let written = self.http.exchange(&url, headers, snappy(&[])?).await;
         let place = Place {
-            name: "receiver".into(),
+            name: if destination.is_constant() {
+                "receiver".into()
+            } else {
+                format!("receiver for {destination}")
+            },
             mend: "give the whole address in `url` (`…/api/v1/write`; of Mimir `…/api/v1/push`), \
                    and start Prometheus with --web.enable-remote-write-receiver",
         };

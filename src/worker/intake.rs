@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::flight::Flight;
-use crate::batch::{Batch, OpenBatch, RecordIndex};
+use crate::batch::{Batch, OpenParts, RecordIndex};
 use crate::config::BatchLimits;
 use crate::dead_letter::{Reject, Stage};
 use crate::decode::Decoder;
@@ -13,6 +13,7 @@ use crate::encode::{Encoder, Noticed};
 use crate::map::{Plan, Scratch};
 use crate::point::Timestamp;
 use crate::record::{Record, TopicPartition};
+use crate::route::Routing;
 
 /// Decode, map and encode: the stages that a record passes on its worker's thread.
 #[derive(Debug)]
@@ -20,6 +21,8 @@ pub struct Transform {
     pub decoder: Decoder,
     pub plan: Plan,
     pub encoder: Encoder,
+    /// Where a record's points go, if it is not always the same place.
+    pub routing: Option<Routing>,
 }
 
 impl Transform {
@@ -30,7 +33,7 @@ impl Transform {
         record: &R,
         index: RecordIndex,
         scratch: &mut Scratch,
-        open: &mut OpenBatch,
+        open: &mut OpenParts,
     ) -> Result<Option<Timestamp>, Reject> {
         // Both a tombstone and an empty value say that there is nothing to say.
         let Some(payload) = record.value().filter(|value| !value.is_empty()) else {
@@ -45,8 +48,17 @@ impl Transform {
             .point(record, &slots, scratch)
             .map_err(|error| Reject { stage: Stage::Map, reason: error.to_string() })?;
         let timestamp = point.timestamp;
-        self.encoder.reads_from(record.topic(), record.partition());
-        let encoded = self.encoder.encode(&point, index, open);
+        let origin = (record.topic(), record.partition());
+        let encoded = if let Some(routing) = &self.routing {
+            let not_routed = |reason| Reject { stage: Stage::Map, reason };
+            let key = self.plan.destination(record, &slots, scratch);
+            let key = key.map_err(|error| not_routed(error.to_string()))?;
+            let part = open.part(key, routing, &self.encoder);
+            part.map_err(|error| not_routed(error.to_string()))?.encode(&point, index, origin)
+        } else {
+            self.encoder.reads_from(origin.0, origin.1);
+            open.encode(&point, index, &mut self.encoder)
+        };
         scratch.reclaim(point);
         scratch.reclaim_slots(slots);
         encoded
@@ -60,7 +72,8 @@ pub(super) struct Intake<R> {
     transform: Transform,
     scratch: Scratch,
     limits: BatchLimits,
-    open: OpenBatch,
+    most_destinations: usize,
+    open: OpenParts,
     records: Vec<R>,
     rejects: Vec<(RecordIndex, Reject)>,
     /// Records taken, also those that nothing is kept of.
@@ -70,6 +83,15 @@ pub(super) struct Intake<R> {
     opened_at: Option<Instant>,
     /// Partitions with records in the open batch that were let go.
     let_go: Vec<TopicPartition>,
+}
+
+/// A batch that is to be written.
+pub(super) struct Closed<R> {
+    /// One for each destination; none where no record gave a point.
+    pub parts: Vec<Batch>,
+    pub flight: Flight<R>,
+    pub rejects: Vec<(RecordIndex, Reject)>,
+    pub noticed: Noticed,
 }
 
 /// What became of a record.
@@ -82,11 +104,13 @@ pub(super) enum Taken<R> {
 
 impl<R: Record> Intake<R> {
     pub(super) fn new(transform: Transform, limits: BatchLimits) -> Self {
+        let most_destinations = transform.routing.as_ref().map(|routing| routing.max_open().get());
         Self {
+            most_destinations: most_destinations.unwrap_or(usize::MAX),
             transform,
             scratch: Scratch::default(),
             limits,
-            open: OpenBatch::default(),
+            open: OpenParts::default(),
             records: Vec::new(),
             rejects: Vec::new(),
             taken: 0,
@@ -144,10 +168,11 @@ impl<R: Record> Intake<R> {
     }
 
     /// A limit is met. Records count like points, so that a run of records that yield nothing ends,
-    /// and their bytes like encoded ones, because they are kept.
+    /// and their bytes like encoded ones, because they are kept. Each destination is a request.
     pub(super) fn is_full(&self) -> bool {
-        self.taken.max(self.open.items.len()) >= self.limits.points.get()
-            || self.record_bytes.max(self.open.bytes.len()) >= self.limits.bytes.get()
+        self.taken.max(self.open.items()) >= self.limits.points.get()
+            || self.record_bytes.max(self.open.bytes()) >= self.limits.bytes.get()
+            || self.open.destinations() >= self.most_destinations
     }
 
     pub(super) fn is_due(&self) -> bool {
@@ -159,11 +184,6 @@ impl<R: Record> Intake<R> {
         self.opened_at.map(|opened| self.limits.linger.saturating_sub(opened.elapsed()))
     }
 
-    /// What the encoder has noticed since the last time.
-    pub(super) fn take_noticed(&mut self) -> Noticed {
-        self.transform.encoder.take_noticed()
-    }
-
     /// The records of this partition in the open batch are its next owner's.
     pub(super) fn let_go(&mut self, partition: &TopicPartition) {
         if !self.is_empty() && !self.let_go.contains(partition) {
@@ -172,24 +192,22 @@ impl<R: Record> Intake<R> {
     }
 
     /// Closes the open batch and begins the next.
-    pub(super) fn close(
-        &mut self,
-        perhaps_repeat: bool,
-    ) -> (Batch, Flight<R>, Vec<(RecordIndex, Reject)>) {
-        let batch = self.transform.encoder.close(&mut self.open);
+    pub(super) fn close(&mut self, perhaps_repeat: bool) -> Closed<R> {
+        let (parts, noticed) = self.open.close(&mut self.transform.encoder);
         let rejects = std::mem::take(&mut self.rejects);
+        let encoded: usize = parts.iter().map(|part| part.body().len()).sum();
         let flight = Flight {
             records: std::mem::take(&mut self.records),
-            writing: !batch.is_empty(),
+            writing: !parts.is_empty(),
             stuck: false,
             perhaps_repeat,
-            bytes: batch.body().len() + std::mem::take(&mut self.record_bytes),
+            bytes: encoded + std::mem::take(&mut self.record_bytes),
             newest: self.newest.take(),
             let_go: std::mem::take(&mut self.let_go),
             letters: rejects.iter().map(|(record, _)| (*record, None)).collect(),
         };
         self.taken = 0;
         self.opened_at = None;
-        (batch, flight, rejects)
+        Closed { parts, flight, rejects, noticed }
     }
 }

@@ -27,6 +27,7 @@ use tracing::{error, info, warn};
 use crate::config;
 use crate::dead_letter::{Reject, Stage};
 use crate::deliver::{Delivered, Deliveries, Settled};
+use crate::encode::Noticed;
 use crate::kafka::{Consumer, DeadLetterTopic, Event, KafkaError, LetterId};
 use crate::record::{Offset, Record, TopicPartition};
 use crate::sink::Write;
@@ -34,7 +35,7 @@ use crate::telemetry::{Metrics, Share};
 use crate::watermark::{BatchId, Watermark};
 
 use flight::{Flight, Letter};
-use intake::{Intake, Taken};
+use intake::{Closed, Intake, Taken};
 use letters::LetterOutage;
 use partitions::Partitions;
 use place::LookUp;
@@ -323,22 +324,21 @@ impl<'c, C: Consumer, D: DeadLetterTopic, W: Write> Worker<'c, C, D, W> {
         let covers = self.partitions.take_covers();
         #[cfg(feature = "commit-before-write")]
         self.report(self.consumer.commit(&covers), "a commit too early, as the feature has it");
-        let (batch, flight, rejects) = self.intake.close(self.partitions.take_perhaps_repeat());
-        self.tell_noticed();
-        let to_write = flight.writing;
+        let Closed { parts, flight, rejects, noticed } =
+            self.intake.close(self.partitions.take_perhaps_repeat());
+        self.tell_noticed(noticed);
         let id = self.watermark.push(covers, flight);
         for (record, reject) in rejects {
             self.letters.push_back(Letter::new(id, record, reject));
         }
-        if to_write {
-            self.deliveries.submit(id, batch);
+        if !parts.is_empty() {
+            self.deliveries.submit(id, parts);
         }
         self.end_if_done(id);
         self.count_in_flight();
     }
 
-    fn tell_noticed(&mut self) {
-        let noticed = self.intake.take_noticed();
+    fn tell_noticed(&mut self, noticed: Noticed) {
         self.metrics.series_in_several_partitions.inc_by(noticed.in_several_partitions);
         self.metrics.strings_dropped.inc_by(noticed.strings_dropped);
         if let Some(news) = noticed.news {

@@ -40,7 +40,7 @@ fn deliver(config: &config::Sink, batch: Batch) -> (Delivered, usize) {
     };
     let metrics = Metrics::default();
     let mut deliveries = Deliveries::new("test", runtime, Arc::clone(&sink), delivery, metrics);
-    deliveries.submit(Watermark::default().push(Covers::default(), ()), batch);
+    deliveries.submit(Watermark::default().push(Covers::default(), ()), vec![batch]);
     match deliveries.wait_settled(Duration::from_mins(1)) {
         Some(Settled::Batch { delivered, .. }) => (delivered, sink.1.load(Ordering::Relaxed)),
         other => panic!("not delivered: {other:?}"),

@@ -150,7 +150,7 @@ impl Case {
 
     /// What `tidegate check` would find.
     pub fn check(&self) -> Vec<Finding> {
-        self.runtime.block_on(self.sink.check())
+        self.runtime.block_on(self.sink.check(None))
     }
 
     /// Writes a batch that the database must acknowledge.

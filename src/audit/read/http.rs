@@ -6,6 +6,7 @@ use reqwest::{Client, Method, RequestBuilder, StatusCode, Url};
 
 use super::ReadError;
 use crate::config;
+use crate::route::Destination;
 use crate::sink::{Http, SinkError, host};
 
 /// An answer beyond this is asked for in smaller parts.
@@ -21,6 +22,8 @@ pub(super) struct Reader {
     http: Http,
     base: Url,
     host: String,
+    /// Where to read, if it is not always the same place.
+    destination: Destination,
 }
 
 impl Reader {
@@ -33,7 +36,16 @@ impl Reader {
         let http = Http::new(base.clone(), config, timeout)
             .map_err(|error| ReadError::Failed(error.to_string()))?;
         let host = host(&base);
-        Ok(Self { http, base, host })
+        Ok(Self { http, base, host, destination: Destination::default() })
+    }
+
+    /// Reads from this destination from now on.
+    pub(super) fn turn_to(&mut self, destination: Destination) {
+        self.destination = destination;
+    }
+
+    pub(super) fn destination(&self) -> &Destination {
+        &self.destination
     }
 
     /// The server's name and port, for messages.
@@ -119,7 +131,11 @@ impl Reader {
         &self,
         build: &impl Fn(&Client) -> RequestBuilder,
     ) -> Result<(StatusCode, String), Failure> {
-        let mut response = self.http.request(build).await?;
+        let with_headers = |client: &Client| {
+            let headers = self.destination.headers();
+            headers.fold(build(client), |request, (name, value)| request.header(name, value))
+        };
+        let mut response = self.http.request(with_headers).await?;
         let status = response.status();
         let mut body = Vec::new();
         let broken = |_| Failure::Silent(format!("{} broke off its answer", self.host));

@@ -11,8 +11,9 @@ use reqwest::{Method, StatusCode, Url};
 use tokio::runtime::Runtime;
 
 use self::http::Reader;
-use super::value::{Series, Value};
+use super::value::{DESTINATION, Series, Value};
 use crate::config::{self, InfluxApi};
+use crate::route::Routing;
 
 /// What to ask for: series with labels of these names and values, and nanoseconds since the epoch,
 /// the last included. The answer may have more series in it.
@@ -71,16 +72,23 @@ pub struct Database {
     /// Of `InfluxDB` only.
     bucket: String,
     org: String,
+    routing: Option<Routing>,
 }
 
 impl Database {
     /// Finds out what answers behind a sink. `read_url` is where to ask if that can't be told from
     /// the sink's own address.
     pub fn open(
-        sink: &config::Sink,
+        connector: &config::Connector,
         read_url: Option<&str>,
         timeout: Duration,
     ) -> Result<Self, ReadError> {
+        let (sink, routing) = (&connector.sink, connector.routing.clone());
+        if routing.as_ref().is_some_and(Routing::has_path) {
+            let what = "the sink's address is told from the record, and an audit asks one address; \
+                        audit a connector of one tenant";
+            return Err(ReadError::Failed(what.into()));
+        }
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
@@ -105,7 +113,8 @@ impl Database {
             }
         };
         let http = Reader::new(base, http, timeout)?;
-        let mut database = Self { dialect: Dialect::Prometheus, http, runtime, bucket, org };
+        let dialect = Dialect::Prometheus;
+        let mut database = Self { dialect, http, runtime, bucket, org, routing };
         database.dialect = database.recognise(matches!(sink, config::Sink::InfluxDb(_)))?;
         if database.dialect == Dialect::InfluxDb2 && database.org.is_empty() {
             return Err(ReadError::Failed(format!(
@@ -163,6 +172,29 @@ impl Database {
         self.runtime.block_on(self.http.ask(method, path, form))
     }
 
+    /// Reads where [`Reader`] has turned to.
+    fn read_here(&self, selection: &Selection) -> Result<Vec<Held>, ReadError> {
+        match self.dialect {
+            Dialect::InfluxDb2 => {
+                let bucket = self.http.destination().bucket().unwrap_or(&self.bucket);
+                let query = flux::query(bucket, selection);
+                let body = self.runtime.block_on(self.http.flux(&self.org, query))?;
+                flux::parse(&body)
+            }
+            Dialect::Prometheus => {
+                let (query, time) = promql::query(selection);
+                let form = [("query", query.as_str()), ("time", time.as_str())];
+                promql::parse(&self.answer("api/v1/query", &form)?)
+            }
+            Dialect::VictoriaMetrics => {
+                let selector = promql::selector(selection);
+                let (start, end) = promql::export_range(selection);
+                let form = [("match[]", selector.as_str()), ("start", &start), ("end", &end)];
+                promql::parse_export(&self.answer("api/v1/export", &form)?)
+            }
+        }
+    }
+
     /// The body of a 200.
     fn answer(&self, path: &str, form: &[(&str, &str)]) -> Result<String, ReadError> {
         let (status, body) = self.ask(Method::POST, path, form)?;
@@ -180,24 +212,23 @@ impl Database {
 
 impl Store for Database {
     fn read(&mut self, selection: &Selection) -> Result<Vec<Held>, ReadError> {
-        match self.dialect {
-            Dialect::InfluxDb2 => {
-                let query = flux::query(&self.bucket, selection);
-                let body = self.runtime.block_on(self.http.flux(&self.org, query))?;
-                flux::parse(&body)
-            }
-            Dialect::Prometheus => {
-                let (query, time) = promql::query(selection);
-                let form = [("query", query.as_str()), ("time", time.as_str())];
-                promql::parse(&self.answer("api/v1/query", &form)?)
-            }
-            Dialect::VictoriaMetrics => {
-                let selector = promql::selector(selection);
-                let (start, end) = promql::export_range(selection);
-                let form = [("match[]", selector.as_str()), ("start", &start), ("end", &end)];
-                promql::parse_export(&self.answer("api/v1/export", &form)?)
-            }
+        let Some(routing) = &self.routing else {
+            return self.read_here(selection);
+        };
+        // A group's series are of one destination.
+        let mut selection = selection.clone();
+        let keys = selection.labels.remove(DESTINATION).unwrap_or_default();
+        let mut held = Vec::new();
+        let destinations: Result<Vec<_>, _> =
+            keys.iter().map(|key| routing.destination(key)).collect();
+        for destination in destinations.map_err(|error| ReadError::Failed(error.to_string()))? {
+            self.http.turn_to(destination.clone());
+            let found = self.read_here(&selection)?;
+            held.extend(
+                found.into_iter().map(|(series, values)| (series.at(&destination), values)),
+            );
         }
+        Ok(held)
     }
 
     fn exactness(&self) -> Exactness {

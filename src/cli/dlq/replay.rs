@@ -11,7 +11,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::list::block;
 use super::{DeadLetters, FAILED, Target, Trouble, bar, letters, print};
-use crate::batch::{OpenBatch, RecordIndex};
+use crate::batch::{OpenParts, RecordIndex};
 use crate::cli::STOPPED_AT_ONCE;
 use crate::connector::{self, Replay};
 use crate::dead_letter::{Account, Origin, Reasons};
@@ -151,7 +151,7 @@ fn dry_run(dead: &DeadLetters, mut reader: TopicReader) -> Result<ExitCode, Trou
     let sink = Sink::new(&dead.connector.sink, dead.connector.delivery.timeout)
         .map_err(|error| Trouble::Other(error.to_string()))?;
     let mut transform = connector::transform(&dead.connector, &sink);
-    let (mut scratch, mut open) = (Scratch::default(), OpenBatch::default());
+    let (mut scratch, mut open) = (Scratch::default(), OpenParts::default());
     let (mut written, mut empty, mut reasons) = (0, 0, Reasons::default());
     let bar = bar(reader.len(), "reading");
     while let Some(letter) = reader.next_record()? {
@@ -167,7 +167,7 @@ fn dry_run(dead: &DeadLetters, mut reader: TopicReader) -> Result<ExitCode, Trou
                 match transform.apply(&record, RecordIndex(0), &mut scratch, &mut open) {
                     Ok(point) => {
                         *(if point.is_some() { &mut written } else { &mut empty }) += 1;
-                        transform.encoder.close(&mut open);
+                        open.clear();
                         None
                     }
                     Err(reject) => {

@@ -7,6 +7,7 @@ use reqwest::Url;
 use reqwest::header::{HeaderName, HeaderValue};
 
 use super::Checker;
+use super::routing::is_template;
 use crate::config::error::quoted;
 use crate::config::{Authorization, Credential, Http, Secret, Tls, raw};
 
@@ -213,12 +214,17 @@ fn headers(raw: &raw::Http, checker: &mut Checker<'_>, sink: &str) -> Vec<(Strin
         } else if !seen.insert(lower) {
             checker.wrong_key(&at, format!("the header {shown} is there twice"));
         }
+        // What a template gives is looked at record by record.
+        if is_template(value) {
+            continue;
+        }
         let fits = value.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic());
         if value.is_empty() || !fits || HeaderValue::try_from(value).is_err() {
             checker.wrong(&at, "a header's value must be printable ASCII, and not empty");
         }
     }
-    raw.headers.iter().map(|(name, value)| (name.clone(), Secret::new(value))).collect()
+    let constant = raw.headers.iter().filter(|(_, value)| !is_template(value));
+    constant.map(|(name, value)| (name.clone(), Secret::new(value))).collect()
 }
 
 /// Messages don't show the address: it may hold a password.

@@ -5,6 +5,7 @@ mod http;
 mod kafka;
 mod point;
 mod prometheus;
+mod routing;
 mod security;
 mod sink;
 mod template;
@@ -148,6 +149,7 @@ pub(super) fn connector(
     let group = kafka::group(raw, checker, name.as_deref());
     let kafka = kafka::properties(checker, shared);
     let sink = sink::sink(&raw.sink, checker);
+    let routing = routing::routing(&raw.sink, checker);
     let mapping = point::mapping(&raw.point, checker, sink::kind(&raw.sink));
     if let Some(sink) = &raw.sink.prometheus {
         prometheus::mapping(&raw.point, sink, checker);
@@ -173,6 +175,7 @@ pub(super) fn connector(
         format: raw.decode,
         mapping: mapping?,
         sink: sink?,
+        routing: routing?,
         dead_letter,
         batch: batch?,
         delivery: delivery?,

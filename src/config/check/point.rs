@@ -62,7 +62,11 @@ fn measurement(text: &str, checker: &mut Checker<'_>, sink: Option<Kind>) -> Opt
     Some(template)
 }
 
-fn parse_template(text: &str, checker: &mut Checker<'_>, at: At<'_>) -> Option<Template> {
+pub(super) fn parse_template(
+    text: &str,
+    checker: &mut Checker<'_>,
+    at: At<'_>,
+) -> Option<Template> {
     template::reported(template::parse(text), checker, at)
 }
 

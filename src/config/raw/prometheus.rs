@@ -9,7 +9,9 @@ use super::Http;
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Prometheus {
-    /// The whole address of the receiver, such as `http://localhost:9090/api/v1/write`.
+    /// The whole address of the receiver, such as `http://localhost:9090/api/v1/write`. A part of its
+    /// path may be a template, such as VictoriaMetrics' tenant in
+    /// `http://vminsert:8480/insert/{{ header.tenant }}/prometheus/api/v1/write`: see `destinations`.
     pub url: String,
     /// A metric's name, with `{{ measurement }}` and `{{ field }}` in it. Default:
     /// `{{ measurement }}_{{ field }}`, and just the measurement for a field of the name `value`.

@@ -80,15 +80,17 @@ pub struct InfluxDb {
     #[serde(default = "default_influxdb_version")]
     #[schemars(range(min = 1, max = 3))]
     pub version: u32,
-    /// The server's address, such as `http://localhost:8086`.
+    /// The server's address, such as `http://localhost:8086`. A part of its path may be a template: see
+    /// `destinations`.
     pub url: String,
     /// The organisation. Version 2 needs it.
     pub org: Option<String>,
-    /// The bucket. Version 2 needs it.
+    /// The bucket. Version 2 needs it. May be a template, such as `'plant-{{ value.site }}'`: see
+    /// `destinations`.
     pub bucket: Option<String>,
-    /// The database. Versions 1 and 3 need it.
+    /// The database. Versions 1 and 3 need it. May be a template.
     pub database: Option<String>,
-    /// The retention policy, for version 1. Default: the database's own default.
+    /// The retention policy, for version 1. May be a template. Default: the database's own default.
     pub retention_policy: Option<String>,
     /// How many nodes of a cluster must have stored a point, for InfluxDB Enterprise 1. Default: the
     /// server's.
@@ -166,11 +168,33 @@ pub struct Http {
     pub authorization: Option<Authorization>,
     /// Encryption, for an address that begins with `https://`.
     pub tls_config: Option<TlsConfig>,
-    /// Headers of every request, such as `X-Scope-OrgID`. Not those that Tidegate sets itself.
+    /// Headers of every request, such as `X-Scope-OrgID`. Not those that Tidegate sets itself. A value
+    /// may be a template such as `'{{ header.tenant }}'`: see `destinations`.
     pub headers: BTreeMap<String, String>,
     /// A proxy, such as `http://proxy:3128`. Without it the environment's `HTTPS_PROXY`, `HTTP_PROXY`
     /// and `NO_PROXY` count; with it they don't.
     pub proxy_url: Option<String>,
+    /// Where records may go, if a template tells that from the record.
+    pub destinations: Option<Destinations>,
+}
+
+/// Where records may go, if `bucket`, `database`, `retention_policy`, the path of `url` or a header is
+/// a template. A record that says another place is rejected.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Destinations {
+    /// The names that are allowed; `*` in one stands for any text. Of a database with a retention
+    /// policy, `database/policy`. Default: every name that the database can have.
+    pub allowed: Option<Vec<String>>,
+    /// A batch is full when it has points for this many destinations, since each is a request.
+    #[schemars(range(min = 1, max = 10_000))]
+    pub max_open: u32,
+}
+
+impl Default for Destinations {
+    fn default() -> Self {
+        Self { allowed: None, max_open: 100 }
+    }
 }
 
 /// A user and a password: `password` or `password_file`.

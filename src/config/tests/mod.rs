@@ -164,6 +164,31 @@ fn a_full_connector_is_read_as_written() {
 }
 
 #[test]
+fn a_sink_s_templates_are_its_routing_and_no_part_of_what_is_constant() {
+    let file = "
+topics: [t]
+point: { measurement: m, fields: { f: f } }
+sink:
+  prometheus:
+    url: 'http://vm:8480/insert/{{ header.a }}:{{ value.p }}/prometheus/api/v1/write/?k=v'
+    headers: { X-Scope-OrgID: 'x-{{ key }}', X-Other: plain }
+    destinations: { allowed: ['1:2/x-*'], max_open: 7 }
+";
+    let connector = text("x.yaml", file).unwrap_or_else(|errors| panic!("{errors}"));
+    let routing = connector.routing.unwrap();
+    let names: Vec<_> = routing.templates().map(|(name, _)| name).collect();
+    assert_eq!(names, ["tenant in the path", "X-Scope-OrgID"]);
+    assert_eq!(routing.max_open().get(), 7);
+    let to = routing.destination("1:2\nx-acme").unwrap();
+    assert_eq!(to.path().as_deref(), Some("/insert/1:2/prometheus/api/v1/write"));
+    assert_eq!(to.headers().collect::<Vec<_>>(), [("X-Scope-OrgID", "x-acme")]);
+    assert!(routing.destination("1:3\nx-acme").is_err());
+    let Sink::Prometheus(sink) = connector.sink else { panic!() };
+    let headers: Vec<_> = sink.http.headers.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(headers, ["X-Other"]);
+}
+
+#[test]
 fn a_mapping_is_read_as_written() {
     let mapping = text("x.yaml", FULL).unwrap().mapping;
     let pieces =

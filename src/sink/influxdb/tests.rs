@@ -1,12 +1,15 @@
 mod version_3;
 
 use std::io::Read;
+use std::num::NonZeroUsize;
 
 use flate2::read::GzDecoder;
 
 use super::*;
 use crate::batch::{OpenBatch, RecordIndex};
 use crate::config::Secret;
+use crate::map::Template;
+use crate::route::{Routing, Slot};
 
 pub(super) fn batch(lines: &[&str]) -> Batch {
     let mut open = OpenBatch::default();
@@ -33,8 +36,15 @@ fn config(url: &str) -> config::InfluxDb {
     }
 }
 
-/// The one request that reaches a server which answers 204: its head and its body.
 async fn request_of(change: impl FnOnce(&mut config::InfluxDb)) -> (String, Vec<u8>) {
+    request_to(Destination::default(), change).await
+}
+
+/// The one request that reaches a server which answers 204: its head and its body.
+async fn request_to(
+    destination: Destination,
+    change: impl FnOnce(&mut config::InfluxDb),
+) -> (String, Vec<u8>) {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let mut config = config(&format!("http://{}/base/", listener.local_addr().unwrap()));
     change(&mut config);
@@ -45,7 +55,7 @@ async fn request_of(change: impl FnOnce(&mut config::InfluxDb)) -> (String, Vec<
         request
     });
     let sink = InfluxDb::new(&config, Duration::from_secs(5)).unwrap();
-    assert_eq!(sink.write(&batch(&["m f=1 1\n"])).await, Ok(()));
+    assert_eq!(sink.write(&batch(&["m f=1 1\n"]).to(destination)).await, Ok(()));
     server.join().unwrap()
 }
 
@@ -98,6 +108,21 @@ async fn each_version_has_its_route_and_its_names_of_precisions() {
         let line = format!("post /base/{expected} http/1.1\r\n");
         assert!(head.starts_with(&line), "{head}");
     }
+}
+
+/// A bucket, a header and a part of the path that are told from the record.
+#[tokio::test]
+async fn a_destination_stands_in_its_own_places_and_nowhere_else() {
+    let header = Slot::Header("X-Tenant".into());
+    let path = Slot::Path { before: "/insert/".into(), after: "/influx".into() };
+    let slots = [Slot::Bucket, path, header].map(|slot| (slot, Template(Vec::new())));
+    let routing = Routing::new(slots.into(), None, NonZeroUsize::MIN);
+    let to = routing.destination("a&org=b ?#/é\n5:7\nacme").unwrap();
+    let (head, _) = request_to(to, |_| {}).await;
+    let line = "post /insert/5:7/influx/api/v2/write?org=acme+%26+co\
+                &bucket=a%26org%3db+%3f%23%2f%c3%a9&precision=ms http/1.1\r\n";
+    assert!(head.starts_with(line), "{head}");
+    assert!(head.contains("x-tenant: acme\r\n"), "{head}");
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! The loop without a broker and in virtual time.
 
 mod place;
+mod routing;
 mod simulation;
 mod world;
 

@@ -465,6 +465,7 @@ fn transform() -> Transform {
         decoder: Decoder::Json,
         plan: Plan::new(&mapping),
         encoder: Encoder::LineProtocol(LineProtocol::new(Precision::Ns)),
+        routing: None,
     }
 }
 

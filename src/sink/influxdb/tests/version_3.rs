@@ -83,7 +83,7 @@ fn a_batch_with_bad_lines_takes_two_requests() {
     let sink = Sink::InfluxDb(InfluxDb::new(&config, delivery.timeout).unwrap());
     let mut deliveries =
         Deliveries::new("test", runtime, Arc::new(sink), delivery, Metrics::default());
-    deliveries.submit(Watermark::default().push(Covers::default(), ()), batch(&lines));
+    deliveries.submit(Watermark::default().push(Covers::default(), ()), vec![batch(&lines)]);
     let settled = deliveries.wait_settled(Duration::from_mins(1));
     let Some(Settled::Batch { delivered, .. }) = settled else { panic!("{settled:?}") };
     server.join().unwrap();

@@ -87,7 +87,7 @@ fn delivered(batch: &Batch, newest: BTreeMap<String, i64>, flaky: bool) -> (Deli
     let mut deliveries =
         Deliveries::new("test", runtime, Arc::clone(&sink), delivery, Metrics::default());
     let id = Watermark::default().push(Covers::default(), ());
-    deliveries.submit(id, batch.clone());
+    deliveries.submit(id, vec![batch.clone()]);
     let Some(Settled::Batch { delivered, .. }) = deliveries.wait_settled(Duration::from_hours(99))
     else {
         panic!("the batch was not delivered");

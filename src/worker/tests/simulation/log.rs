@@ -54,6 +54,8 @@ pub(super) struct Entry {
     pub place: Place,
     pub kind: Kind,
     pub series: String,
+    /// Where it goes, as its series does; empty where none says.
+    pub destination: String,
     pub millis: i64,
     /// When it is produced.
     pub due: Duration,
@@ -62,10 +64,20 @@ pub(super) struct Entry {
 impl Entry {
     fn value(&self) -> Option<Vec<u8>> {
         let (series, millis, number) = (&self.series, self.millis, self.place.number());
+        let (destination, odd) = (&self.destination, self.place.offset % 2 == 1);
         match self.kind {
+            // Not allowed, or none.
+            Kind::Garbage if !destination.is_empty() => {
+                let elsewhere = if odd { r#","d":"elsewhere""# } else { "" };
+                let value = format!(r#"{{"s":"{series}","t":{millis},"v":{number}{elsewhere}}}"#);
+                Some(value.into_bytes())
+            }
             Kind::Garbage => Some(b"{\"v\":".to_vec()),
-            Kind::Empty => (self.place.offset % 2 == 0).then(Vec::new),
-            _ => Some(format!(r#"{{"s":"{series}","t":{millis},"v":{number}}}"#).into_bytes()),
+            Kind::Empty => (!odd).then(Vec::new),
+            _ => {
+                let place = format!(r#""s":"{series}","d":"{destination}""#);
+                Some(format!(r#"{{{place},"t":{millis},"v":{number}}}"#).into_bytes())
+            }
         }
     }
 
@@ -113,11 +125,16 @@ impl Log {
         dice: &mut Dice,
     ) -> Entry {
         let records = &schedule.records;
-        let series = format!("p{}-{}", place.partition, dice.below(2));
+        let destinations = schedule.limits.destinations as u64;
+        let number = dice.below(2 * destinations.max(1));
+        let series = format!("p{}-{number}", place.partition);
+        let destination = number
+            .checked_rem(destinations)
+            .map_or_else(String::new, |number| format!("d{number}"));
         // A second apart, so that late ones fall between.
         let now = FIRST_MILLIS + i64::try_from(at).unwrap() * 1000;
         let last = self.entries.iter().rposition(|e| e.series == series && is_in_order(e.kind));
-        let mut entry = Entry { place, kind: Kind::Good, series, millis: now, due };
+        let mut entry = Entry { place, kind: Kind::Good, series, destination, millis: now, due };
         if dice.chance(records.garbage) {
             entry.kind = Kind::Garbage;
         } else if dice.chance(records.empty) {

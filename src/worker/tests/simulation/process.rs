@@ -28,6 +28,7 @@ use crate::kafka::{
 };
 use crate::map::{Field, Mapping, Piece, Plan, Source, Tag, Template, TimeSource};
 use crate::record::{Record, TopicPartition};
+use crate::route::{Allowed, Routing, Slot};
 use crate::sink::{SinkError, Write};
 use crate::telemetry::Metrics;
 use crate::watermark::Covers;
@@ -119,7 +120,7 @@ fn work(schedule: &Schedule, member: &Member) -> Outcome {
         settled: deliveries.sender(),
     };
     let stop = Arc::clone(&life.shared.world().lives[life.id].stop);
-    let (settings, transform) = (settings(schedule), transform(schedule.answers));
+    let (settings, transform) = (settings(schedule), transform(schedule));
     Worker::new(settings, member, transform, deliveries, Some(letters), metrics, stop).run()
 }
 
@@ -155,7 +156,7 @@ fn delivery(schedule: &Schedule) -> Delivery {
     }
 }
 
-fn transform(answers: Answers) -> Transform {
+fn transform(schedule: &Schedule) -> Transform {
     let path = |path: &str| Source::Value(path.parse().unwrap());
     let field = Field {
         name: "v".into(),
@@ -170,12 +171,19 @@ fn transform(answers: Answers) -> Transform {
         fields: vec![field],
         timestamp: TimeSource::Number { source: path("t"), unit: TimeUnit::Ms },
     };
-    let encoder = if answers.ordered() {
+    let encoder = if schedule.answers.ordered() {
         Encoder::RemoteWrite(RemoteWrite::new(Arc::default(), Arc::default()))
     } else {
         Encoder::LineProtocol(LineProtocol::new(Precision::Ms))
     };
-    Transform { decoder: Decoder::Json, plan: Plan::new(&mapping), encoder }
+    let routing = (schedule.limits.destinations > 0).then(|| {
+        let template = Template(vec![Piece::Source(path("d"))]);
+        let allowed = Allowed::new(vec!["d*".into()]);
+        let max_open = schedule.limits.max_open.try_into().unwrap();
+        Routing::new(vec![(Slot::Bucket, template)], allowed, max_open)
+    });
+    let plan = Plan::new(&mapping).routed(routing.as_ref());
+    Transform { decoder: Decoder::Json, plan, encoder, routing }
 }
 
 /// What unwinds a worker that has crashed. Unwinding runs destructors, and a worker has none that
@@ -313,19 +321,21 @@ impl Write for SimSink {
     async fn write(&self, batch: &Batch) -> Result<(), SinkError> {
         let items = database::items(self.answers, batch);
         let sent = self.life.step().map(|mut world| {
-            let life = &mut world.lives[self.life.id];
-            life.writing += 1;
-            if life.writing > 1 && self.answers.ordered() {
+            let to = batch.destination().to_string();
+            let writing = world.lives[self.life.id].writing.entry(to.clone()).or_default();
+            *writing += 1;
+            if *writing > 1 && self.answers.ordered() {
                 world.violation("two requests at once to an ordered database".into());
             }
-            world.send(self.life.id, batch.body().len(), items)
+            world.send(self.life.id, &to, batch.body().len(), items)
         });
         let Some((request, due)) = sent else {
             return std::future::pending().await;
         };
         tokio::time::sleep(due.saturating_sub(self.life.now())).await;
         let answer = self.life.step().map(|mut world| {
-            world.lives[self.life.id].writing -= 1;
+            let to = batch.destination().to_string();
+            *world.lives[self.life.id].writing.entry(to).or_default() -= 1;
             world.answer(request)
         });
         match answer {

@@ -90,6 +90,10 @@ pub(super) struct Limits {
     pub linger_millis: u64,
     /// The largest body that the database takes.
     pub body: usize,
+    /// Places that records say they go to; without any, all go to one that none says.
+    pub destinations: usize,
+    /// Of these in a batch.
+    pub max_open: usize,
 }
 
 /// The topic. Shares are in percent.
@@ -142,14 +146,21 @@ fn rarely(most: u8) -> impl Strategy<Value = u8> {
 
 fn limits() -> impl Strategy<Value = Limits> {
     let linger = prop_oneof![Just(0u64), 0..1000u64];
-    (1..=2usize, 1..6usize, 1..12usize, 300..3000usize, linger, 150..1500usize).prop_map(
-        |(processes, in_flight, batch_points, batch_bytes, linger_millis, body)| Limits {
-            processes,
-            in_flight,
-            batch_points,
-            batch_bytes,
-            linger_millis,
-            body,
+    let batch = (1..12usize, 300..3000usize, linger, 150..1500usize);
+    let destinations = (prop_oneof![Just(0), 1..5usize], 1..5usize);
+    (1..=2usize, 1..6usize, batch, destinations).prop_map(
+        |(processes, in_flight, batch, (destinations, max_open))| {
+            let (batch_points, batch_bytes, linger_millis, body) = batch;
+            Limits {
+                processes,
+                in_flight,
+                batch_points,
+                batch_bytes,
+                linger_millis,
+                body,
+                destinations,
+                max_open,
+            }
         },
     )
 }

@@ -86,7 +86,8 @@ pub(super) struct Life {
     answers: VecDeque<(Duration, Result<(), KafkaError>)>,
     local: BTreeMap<i32, Local>,
     kept: Arc<Kept>,
-    pub writing: usize,
+    /// Requests on their way, by destination.
+    pub writing: BTreeMap<String, usize>,
     /// When the last poll ended, and when it began.
     last_poll: Duration,
     poll_began: Duration,
@@ -120,6 +121,14 @@ enum Trouble {
     Misconfigured,
 }
 
+/// A time in which the database takes nothing, or one destination in it.
+struct Outage {
+    from: Duration,
+    to: Duration,
+    trouble: Trouble,
+    at: Option<String>,
+}
+
 pub(super) struct World {
     pub schedule: Arc<Schedule>,
     pub dice: Dice,
@@ -142,7 +151,7 @@ pub(super) struct World {
     commits: Vec<Commit>,
     agenda: BTreeMap<(Duration, usize), Happening>,
     number: usize,
-    outages: Vec<(Duration, Duration, Trouble)>,
+    outages: Vec<Outage>,
     letter_outages: Vec<(Duration, Duration)>,
     stalls: Vec<(usize, Duration)>,
     pub violations: Vec<String>,
@@ -195,7 +204,11 @@ impl World {
             let to = from + dice.up_to(until.saturating_sub(from));
             let troubles =
                 [Trouble::Refused, Trouble::Silent, Trouble::Busy, Trouble::Misconfigured];
-            self.outages.push((from, to, troubles[dice.index(4)]));
+            let trouble = troubles[dice.index(4)];
+            let destinations = schedule.limits.destinations as u64;
+            let at = (destinations > 0 && dice.chance(50))
+                .then(|| format!("d{}", dice.below(destinations)));
+            self.outages.push(Outage { from, to, trouble, at });
         }
         for _ in 0..faults.letter_outages {
             let from = dice.up_to(until);

@@ -21,7 +21,7 @@ impl World {
             answers: VecDeque::new(),
             local: BTreeMap::new(),
             kept: Arc::default(),
-            writing: 0,
+            writing: BTreeMap::new(),
             last_poll: self.now,
             poll_began: self.now,
             idle_polls: 0,

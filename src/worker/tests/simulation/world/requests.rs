@@ -7,6 +7,7 @@ impl World {
     pub(in crate::worker::tests::simulation) fn send(
         &mut self,
         life: LifeId,
+        to: &str,
         body: usize,
         items: Vec<Item>,
     ) -> (usize, Duration) {
@@ -16,10 +17,14 @@ impl World {
         self.note(|| {
             let places: Vec<_> =
                 items.iter().map(|i| (i.place.partition, i.place.offset)).collect();
-            format!("life {life} writes {places:?}")
+            format!("life {life} writes {places:?} to {to:?}")
         });
-        let outage = self.outages.iter().find(|(from, to, _)| (*from..*to).contains(&now)).copied();
-        let (delay, arrives, answer) = if let Some((_, _, trouble)) = outage {
+        self.check_destination(to, &items);
+        let is_down = |outage: &&Outage| {
+            (outage.from..outage.to).contains(&now) && outage.at.as_ref().is_none_or(|at| at == to)
+        };
+        let outage = self.outages.iter().find(is_down).map(|outage| outage.trouble);
+        let (delay, arrives, answer) = if let Some(trouble) = outage {
             let (delay, answer) = self.trouble(trouble);
             (delay, None, Some(answer))
         } else if self.fails(faults.write_fails) {
@@ -43,6 +48,16 @@ impl World {
             self.plan(now + after, Happening::Request(number));
         }
         (number, now + delay)
+    }
+
+    fn check_destination(&mut self, to: &str, items: &[Item]) {
+        for Place { partition, offset } in items.iter().map(|item| item.place) {
+            let entry = self.logs[usize::try_from(partition).unwrap()].at(offset).unwrap();
+            if entry.destination != to {
+                let says = entry.destination.clone();
+                self.violation(format!("{:?} of {says:?} is sent to {to:?}", (partition, offset)));
+            }
+        }
     }
 
     pub(super) fn trouble(&mut self, trouble: Trouble) -> (Duration, SinkError) {
