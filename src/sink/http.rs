@@ -266,9 +266,9 @@ pub(super) fn add_headers(
 ) -> Result<(), SinkError> {
     for (name, value) in destination.headers() {
         // The configuration's check and the routing have made sure of both.
-        let reason = |_| SinkError::Misconfigured { reason: format!("{name} can't be sent") };
-        let key = HeaderName::try_from(name).map_err(|_| reason(()))?;
-        headers.insert(key, HeaderValue::try_from(value).map_err(|_| reason(()))?);
+        let wrong = || SinkError::Misconfigured { reason: format!("{name} can't be sent") };
+        let key = HeaderName::try_from(name).map_err(|_| wrong())?;
+        headers.insert(key, HeaderValue::try_from(value).map_err(|_| wrong())?);
     }
     Ok(())
 }

@@ -32,6 +32,7 @@ const MOST_CHECKED: usize = 20;
 
 /// A database to write to.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "a connector has one")]
 pub enum Sink {
     InfluxDb(influxdb::InfluxDb),
     Prometheus(prometheus::Prometheus),

@@ -175,7 +175,7 @@ pub(super) fn connector(
         format: raw.decode,
         mapping: mapping?,
         sink: sink?,
-        routing: routing?,
+        routing,
         dead_letter,
         batch: batch?,
         delivery: delivery?,

@@ -14,8 +14,8 @@ pub(super) fn is_template(text: &str) -> bool {
     text.contains("{{") || text.contains("}}")
 }
 
-/// The routing, if there is any. `None` for one that is wrong.
-pub(super) fn routing(raw: &raw::SinkChoice, checker: &mut Checker<'_>) -> Option<Option<Routing>> {
+/// The routing, if there is any. Also `None` for one that is wrong, which is reported.
+pub(super) fn routing(raw: &raw::SinkChoice, checker: &mut Checker<'_>) -> Option<Routing> {
     let mut slots = Vec::new();
     let (sink, url, http) = match (&raw.influxdb, &raw.prometheus) {
         (Some(raw), _) => {
@@ -32,7 +32,7 @@ pub(super) fn routing(raw: &raw::SinkChoice, checker: &mut Checker<'_>) -> Optio
             ("influxdb", &raw.url, &raw.http)
         }
         (None, Some(raw)) => ("prometheus", &raw.url, &raw.http),
-        (None, None) => return Some(None),
+        (None, None) => return None,
     };
     if is_template(url) {
         slots.push(path(url, checker, &["sink", sink, "url"]));
@@ -50,22 +50,16 @@ pub(super) fn routing(raw: &raw::SinkChoice, checker: &mut Checker<'_>) -> Optio
                            leave this out";
             checker.wrong_key(&at, message);
         }
-        return Some(None);
+        return None;
     }
-    let allowed = allowed(destinations.allowed, checker, &[&at[..], &["allowed"]].concat())?;
+    let at = [&at[..], &["allowed"]].concat();
+    let allowed = destinations.allowed.and_then(|texts| allowed(texts, checker, &at));
     let slots = slots.into_iter().collect::<Option<Vec<_>>>()?;
     let max_open = NonZeroUsize::new(destinations.max_open as usize)?;
-    Some(Some(Routing::new(slots, allowed, max_open)))
+    Some(Routing::new(slots, allowed, max_open))
 }
 
-fn allowed(
-    texts: Option<Vec<String>>,
-    checker: &mut Checker<'_>,
-    at: At<'_>,
-) -> Option<Option<Allowed>> {
-    let Some(texts) = texts else {
-        return Some(None);
-    };
+fn allowed(texts: Vec<String>, checker: &mut Checker<'_>, at: At<'_>) -> Option<Allowed> {
     if texts.is_empty() {
         checker.wrong_key(at, "nothing is allowed; name what is, or leave this out");
     }
@@ -73,7 +67,7 @@ fn allowed(
     if allowed.is_none() {
         checker.wrong_key(at, "these are too many; write patterns with `*`");
     }
-    allowed.map(Some)
+    allowed
 }
 
 /// A slot for a tenant, in which no other text can stand either.
@@ -102,7 +96,7 @@ fn path(url: &str, checker: &mut Checker<'_>, at: At<'_>) -> Option<(Slot, Templ
         }
         let before = url[..first].rfind('/')? + 1;
         let after = url[last..end].find('/').map_or(end, |slash| last + slash);
-        (!url[before..after].contains('/')).then(|| (start..before, before..after, after..end))
+        (!url[before..after].contains('/')).then_some((start..before, before..after, after..end))
     };
     let Some((before, part, after)) = found() else {
         let message = "a template can stand in one part of the path only, such as \

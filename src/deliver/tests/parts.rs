@@ -91,7 +91,7 @@ fn delivered(
 fn a_batch_is_done_when_all_its_parts_are_and_no_part_waits_for_another_s_outage() {
     let (done, sink) = delivered(vec![parts(&["a", "down", "b"])], &[("down", 600)]);
     let [(took, delivered)] = done.as_slice() else { panic!("{done:?}") };
-    assert!(*took >= Duration::from_secs(600), "{took:?}");
+    assert!(*took >= Duration::from_mins(10), "{took:?}");
     assert_eq!(delivered.written, 6);
     let refused: Vec<_> = delivered.refused.iter().map(|refused| refused.record.0).collect();
     assert_eq!(refused, [1, 11, 21]);
