@@ -12,7 +12,7 @@ with = PATH="$$($(INSTALL) --where $(1))/bin:$$PATH"
 # nextest refuses a filter that names no existing binary.
 without_conformance = $(if $(wildcard tests/conformance_*.rs),-E 'not binary(/^conformance_/)')
 
-.PHONY: help build-deps build demo test test-unit simulate fuzz conformance chaos bench lint audit hooks
+.PHONY: help build-deps build demo test test-unit simulate fuzz conformance conformance-table chaos bench lint audit hooks
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -49,10 +49,13 @@ fuzz: build-deps ## Random bytes into every parser, for SECONDS=60 in all (build
 	@$(INSTALL) cargo-fuzz
 	@$(call with,cargo-fuzz) fuzz/run.sh $(or $(SECONDS),60) $(TARGETS)
 
-conformance: ## The same suite over every database (builds InfluxDB 1 and 2 once, about 8 minutes)
+conformance: ## The same suite over every database (builds the servers once, about 25 minutes)
 	@$(INSTALL) build-deps cargo-nextest matrix
-	@TIDEGATE_STACK="kafka victoria-metrics prometheus influxdb2" $(call with,cargo-nextest) \
+	@TIDEGATE_STACK="kafka victoria-metrics prometheus influxdb1 influxdb2 mimir questdb" $(call with,cargo-nextest) \
 		tests/stack/run.sh cargo nextest run --locked --profile ci -E 'binary(/^(conformance_|audit$$)/)'
+
+conformance-table: ## docs/sinks.md's tables anew, from the report of the last `make conformance`
+	@TIDEGATE_WRITE_TABLE=yes cargo test --locked --quiet --test conformance_sinks
 
 # First the binary that is wrong on purpose, then the right one, which stays where `cargo build` leaves it.
 chaos: ## Every fault at once, for SECONDS (60); SEED repeats a run's choices (default: another each time)

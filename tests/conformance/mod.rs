@@ -13,9 +13,14 @@
 pub mod answers;
 pub mod data;
 pub mod database;
+mod documentation;
+mod fake;
 pub mod isolation;
-mod lines;
+pub mod order;
 mod report;
+pub mod rows;
+pub mod run;
+pub mod table;
 
 use std::borrow::Cow;
 use std::hash::{BuildHasher, RandomState};
@@ -29,8 +34,9 @@ use tidegate::point::{Float, Point, Timestamp, Value};
 use tidegate::sink::{Sink, SinkError, Write as _};
 use tokio::runtime::Runtime;
 
-use database::{Database, Row, Stored};
+use database::{Database, Stored};
 use report::Report;
+use rows::Row;
 
 /// The time of the first point of every case: in the past, and the same for all of them, because Prometheus refuses
 /// what is more than an hour older than the newest sample of any series.
@@ -62,7 +68,7 @@ impl Case {
         // The id has the time of the case in no form, so that nothing depends on the clock.
         let id = format!("{name}_{:016x}", RandomState::new().hash_one(std::process::id()));
         let row = database.row;
-        let report = Report::new(name, row, database.version());
+        let report = Report::new(name, row);
         let sink = built(&database.config(), TIMEOUT);
         let encoder = sink.encoder();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -78,6 +84,11 @@ impl Case {
     pub fn use_config_within(&mut self, config: &config::Sink, timeout: Duration) {
         self.sink = built(config, timeout);
         self.encoder = self.sink.encoder();
+    }
+
+    /// What the database does, in the words of the table in docs/sinks.md.
+    pub fn found(&mut self, found: &str) {
+        self.report.notes.insert(0, found.to_owned());
     }
 
     /// What stands in the report beside the verdict.

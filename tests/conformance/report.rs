@@ -5,19 +5,19 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use super::database::Row;
+use super::database::Database;
+use super::rows::Row;
 
 /// Written when it is dropped, so that a failed case is in the report, too.
 pub struct Report {
     name: String,
     row: Row,
-    version: String,
     pub notes: Vec<String>,
 }
 
 impl Report {
-    pub fn new(name: &str, row: Row, version: String) -> Self {
-        Self { name: name.to_owned(), row, version, notes: Vec::new() }
+    pub fn new(name: &str, row: Row) -> Self {
+        Self { name: name.to_owned(), row, notes: Vec::new() }
     }
 }
 
@@ -26,7 +26,7 @@ impl Drop for Report {
         let row = json!({
             "sink": self.row.sink(),
             "server": self.row.server(),
-            "version": self.version,
+            "version": Database::version(self.row),
             "case": self.name,
             "passed": !std::thread::panicking(),
             "note": self.notes.join("; "),
@@ -37,6 +37,25 @@ impl Drop for Report {
             eprintln!("the report of {file}: {error}");
         }
     }
+}
+
+/// What a case has found on a row in this run: the first of its notes.
+pub fn found(case: &str, row: Row) -> String {
+    let file = folder().join("conformance").join(format!("{case}_on_{}.json", row.name()));
+    let text = fs::read_to_string(&file).unwrap_or_else(|e| panic!("{}: {e}", file.display()));
+    first_note(&serde_json::from_str(&text).expect("a row of the report"))
+}
+
+/// The rows of the last run's report.
+pub fn last() -> Vec<Value> {
+    let file = folder().join("conformance.json");
+    let text = fs::read_to_string(&file).unwrap_or_else(|e| panic!("{}: {e}", file.display()));
+    serde_json::from_str(&text).expect("an array")
+}
+
+pub fn first_note(row: &Value) -> String {
+    let note = row["note"].as_str().unwrap_or_default();
+    note.split("; ").next().unwrap_or_default().to_owned()
 }
 
 /// Each test leaves a file of its own, because nextest gives each a process of its own; the report is put together

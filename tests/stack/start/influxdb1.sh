@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# influxdb1.sh DATA PORT: in the foreground, asking for a login. tests/stack/mod.rs makes the user and the database.
+# influxdb1.sh DATA PORT: in the foreground, asking for a login. influxdb1-setup.sh makes the user and the database.
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 data="$1" port="$2"
 bin="$(installed influxdb1)/bin/influxd"

@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
-# prometheus.sh DATA PORT [OUT_OF_ORDER_WINDOW [WEB_CONFIG]]: in the foreground, scraping nothing, receiving remote write 1.0.
+# prometheus.sh DATA PORT [OUT_OF_ORDER_WINDOW [WEB_CONFIG]]: in the foreground, scraping nothing, receiving remote write.
+# PROMETHEUS: which of those that are installed.
 # OUT_OF_ORDER_WINDOW (for example 30m): also takes samples that are older than a series' newest by that much.
 # WEB_CONFIG: a file for --web.config.file (TLS, logins).
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 data="$1" port="$2" window="${3:-}" web="${4:-}"
-bin="$(installed prometheus)/bin/prometheus"
+bin="$(installed "${PROMETHEUS:-prometheus}")/bin/prometheus"
 
 mkdir -p "$data"
 {

@@ -270,6 +270,55 @@ fn every_answer_of_influxdb_3_and_of_the_cloud_is_what_it_means_by_it() {
 }
 
 #[test]
+fn every_answer_of_questdb_is_what_it_means_by_it() {
+    let seen = "seen from 9.1.0";
+    let refusal = |line: &str, why: &str| {
+        format!(
+            r#"{{"code":"invalid","message":"failed to parse line protocol:errors encountered on line(s):\nerror in line {line}: {why}","line":{line},"errorId":"af9b0d2681c7-1"}}"#
+        )
+    };
+    let cast = "table: m, column: v; cast error from protocol type: STRING to column type: DOUBLE";
+    let said = format!("rejected: 2 (400 Bad Request: {cast}); nothing written");
+    check(
+        &[
+            row(seen, 204, "", "written"),
+            row(seen, 400, &refusal("3", cast), &said),
+            row(
+                "a line that there isn't",
+                400,
+                &refusal("5", cast),
+                "rejected: some; nothing written",
+            ),
+            row(seen, 401, "Unauthorized\r\n", "misconfigured"),
+            row(seen, 405, "Method POST not supported\r\n", "misconfigured"),
+            row("LineHttpProcessorState.java", 413, "", "too large"),
+            row("LineHttpProcessorState.java", 500, r#"{"code":"internal error"}"#, "unavailable"),
+        ],
+        judge,
+    );
+}
+
+#[test]
+fn every_answer_of_greptimedb_is_what_it_means_by_it() {
+    let refusal = |why: &str| format!(r#"{{"code":1004,"error":"{why}","execution_time_ms":0}}"#);
+    let kind = "Invalid request to region 4398046511104(1024, 0), reason: column v expect type \
+                Float64(Float64Type), given: BOOLEAN(1)";
+    let source = "src/servers/src/error.rs";
+    let parse = refusal("Failed to parse InfluxDB line protocol");
+    check(
+        &[
+            row("src/servers/src/http/influxdb.rs", 204, "", "written"),
+            row(source, 400, &parse, "rejected: some; nothing written"),
+            row("src/mito2/src/request.rs", 400, &refusal(kind), "rejected: some; nothing written"),
+            // Heals by itself.
+            row("src/store-api", 400, &refusal("Region 1 not found"), "misconfigured"),
+            row("src/servers/src/http/authorize.rs", 401, "", "misconfigured"),
+        ],
+        judge,
+    );
+}
+
+#[test]
 fn every_answer_of_victoria_metrics_is_what_it_means_by_it() {
     let (seen, start) = ("seen from 1.150.0", "cannot process influx line protocol data: ");
     let see = "; see https://docs.victoriametrics.com/victoriametrics/integrations/influxdb/\n";

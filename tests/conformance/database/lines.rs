@@ -3,31 +3,44 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use influxdb_line_protocol::{FieldValue, parse_lines};
+use influxdb_line_protocol::parse_lines;
 use serde_json::Value as Json;
 use tempfile::TempDir;
 use tidegate::config::{self, raw::LineFormat};
 
-use super::database::{Stored, number};
+use super::{Stored, number};
+use crate::conformance::fake::typed;
 
-/// A folder with the file in it.
+/// A file of lines: of the sink `file`, or what the standard output of this process goes to.
 pub struct Lines {
-    folder: TempDir,
+    path: PathBuf,
     format: LineFormat,
+    is_stdout: bool,
+    /// Goes when this goes.
+    _folder: Option<TempDir>,
 }
 
+/// Names the file that the standard output goes to, in a process that a test has started for that.
+pub const STDOUT_FILE: &str = "TIDEGATE_TEST_STDOUT_FILE";
+
 impl Lines {
-    pub fn new(format: LineFormat) -> Self {
-        Self { folder: tempfile::tempdir().unwrap(), format }
+    pub fn file(format: LineFormat) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("points");
+        Self { path, format, is_stdout: false, _folder: Some(folder) }
     }
 
-    fn path(&self) -> PathBuf {
-        self.folder.path().join("points")
+    pub fn stdout() -> Self {
+        let path = std::env::var_os(STDOUT_FILE).expect("a process of its own").into();
+        Self { path, format: LineFormat::JsonLines, is_stdout: true, _folder: None }
     }
 
     pub fn config(&self) -> config::Sink {
+        if self.is_stdout {
+            return config::Sink::Stdout(self.format);
+        }
         config::Sink::File(config::File {
-            path: self.path(),
+            path: self.path.clone(),
             format: self.format,
             max_bytes: 1_000_000_000.try_into().unwrap(),
             max_age: None,
@@ -37,8 +50,8 @@ impl Lines {
 
     pub fn read(&self) -> Vec<Stored> {
         match self.format {
-            LineFormat::LineProtocol => line_protocol(&self.path()),
-            LineFormat::JsonLines => json_lines(&self.path()),
+            LineFormat::LineProtocol => line_protocol(&self.path),
+            LineFormat::JsonLines => json_lines(&self.path),
         }
     }
 }
@@ -58,13 +71,7 @@ fn line_protocol(path: &Path) -> Vec<Stored> {
                 tags: tags.clone(),
                 field: field.to_string(),
                 nanos: line.timestamp.unwrap(),
-                value: match value {
-                    FieldValue::F64(value) => number(*value),
-                    FieldValue::I64(value) => format!("int {value}"),
-                    FieldValue::U64(value) => format!("uint {value}"),
-                    FieldValue::Boolean(value) => format!("bool {value}"),
-                    FieldValue::String(value) => format!("string {value}"),
-                },
+                value: typed(value),
             });
         }
     }

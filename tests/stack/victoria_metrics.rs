@@ -1,0 +1,90 @@
+//! VictoriaMetrics.
+
+use std::collections::BTreeMap;
+
+use super::http::{array, escaped, get, instant_query, json, labels, number, range_query, request};
+use super::process::{Process, free_port, process_control, started};
+use super::{Series, shared};
+
+pub fn shared_victoria_metrics() -> VictoriaMetrics {
+    VictoriaMetrics { url: shared("TIDEGATE_TEST_VICTORIA_METRICS"), process: None }
+}
+
+process_control!(VictoriaMetrics);
+
+/// VictoriaMetrics that keeps 100 years, and counts a sample that was written twice once.
+///
+/// Its 204 means "in memory": `kill` loses what it acknowledged within about the last 5 seconds, `flush` or not (seen
+/// here; `stop` loses nothing). A test that kills the database itself and counts points wants Prometheus or InfluxDB.
+pub struct VictoriaMetrics {
+    url: String,
+    process: Option<Process>,
+}
+
+impl VictoriaMetrics {
+    pub fn start() -> Self {
+        started(|| {
+            let port = free_port();
+            let process = Process::start("victoria-metrics.sh", &[&port.to_string()]);
+            let mut server =
+                Self { url: format!("http://127.0.0.1:{port}"), process: Some(process) };
+            server.became_ready().map(|()| server)
+        })
+    }
+
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Makes what was written so far visible to queries.
+    pub fn flush(&self) {
+        get(&self.url, "/internal/force_flush", &[]);
+    }
+
+    /// An instant query at `time` (Unix seconds): each series with one sample.
+    pub fn query(&self, promql: &str, time: f64) -> Vec<Series> {
+        instant_query(&self.url, promql, time)
+    }
+
+    /// A range query; times are Unix seconds, the step is a duration such as `15s`.
+    pub fn query_range(&self, promql: &str, start: f64, end: f64, step: &str) -> Vec<Series> {
+        range_query(&self.url, promql, start, end, step)
+    }
+
+    /// All raw samples of the series that match `selector`, as stored: the call to compare with what was written.
+    pub fn export(&self, selector: &str) -> Vec<Series> {
+        // Without start, VictoriaMetrics exports from 1970 on.
+        let lines = get(&self.url, "/api/v1/export", &[("match[]", selector)]);
+        // A series comes as several lines when it has many samples.
+        let mut all: BTreeMap<BTreeMap<String, String>, Vec<(i64, f64)>> = BTreeMap::new();
+        for line in lines.lines() {
+            let series = json(line);
+            let times = array(&series["timestamps"]).iter().map(|time| time.as_i64().unwrap());
+            let values = array(&series["values"]).iter().map(number);
+            all.entry(labels(&series["metric"])).or_default().extend(times.zip(values));
+        }
+        for samples in all.values_mut() {
+            samples.sort_by_key(|(time, _)| *time);
+        }
+        all.into_iter().collect()
+    }
+
+    /// Takes whole series out.
+    pub fn delete(&self, selector: &str) {
+        let selector = escaped(selector);
+        let path = format!("/api/v1/admin/tsdb/delete_series?match[]={selector}");
+        let (status, body) = request(&self.url, "POST", &path, &[], "").expect("an answer");
+        assert_eq!(status, 204, "{path}: {body}");
+    }
+
+    /// Writes lines of line protocol, with times in milliseconds.
+    pub fn write_lines(&self, lines: &str) {
+        let path = "/api/v2/write?precision=ms";
+        let (status, body) = request(&self.url, "POST", path, &[], lines).expect("an answer");
+        assert_eq!(status, 204, "{lines}: {body}");
+    }
+
+    fn is_ready(&self) -> bool {
+        request(&self.url, "GET", "/health", &[], "").is_ok_and(|(status, _)| status == 200)
+    }
+}
