@@ -86,6 +86,15 @@ pub fn extremes_of_numbers(row: Row) {
             expected.retain(|stored| stored.field != "lowest_integer");
             case.found("exact, but the lowest integer is NULL");
         }
+        Row::Mimir => {
+            // It was sent, but is not in its answer.
+            for stored in &mut expected {
+                if stored.name.ends_with("minus_zero") {
+                    stored.value = number(0.0);
+                }
+            }
+            case.found("exact, but -0 is read as 0");
+        }
         _ => case.found("exact"),
     }
     case.assert_stored(expected);
@@ -122,8 +131,15 @@ pub fn unicode_and_escapes(row: Row) {
         let stored = |(field, text): &(&str, Value<'_>)| {
             row.stored(&measurement, &[(&tag, value)], field, text, START)
         };
-        case.found(if row == Row::QuestDb { "kept, fewer in names" } else { "kept" });
-        fields.iter().map(stored).collect()
+        case.found("kept");
+        let mut expected: Vec<_> = fields.iter().map(stored).collect();
+        if row == Row::QuestDb {
+            case.found("kept, but `\\` in a tag; fewer in names");
+            for stored in &mut expected {
+                stored.tags.values_mut().for_each(|value| *value = value.replace('\\', ""));
+            }
+        }
+        expected
     } else {
         // One underscore for a character that remote write's names don't have; values keep everything.
         let measurement = format!("{}______x__", case.id);
@@ -170,7 +186,7 @@ pub fn newline_injection(row: Row) {
     case.assert_stored(expected);
 }
 
-/// A string may have newlines where there are strings. VictoriaMetrics, which has none, refuses the batch aloud, and
+/// A string may have newlines where there are strings. VictoriaMetrics, which has none, and QuestDB refuse it aloud, and
 /// for a file of line protocol the record is refused.
 pub fn newline_in_a_string(row: Row) {
     let mut case = Case::new("newline_in_a_string", row);
@@ -185,7 +201,7 @@ pub fn newline_in_a_string(row: Row) {
     case.add(&id, &[], &[("v", text(&string))], 0);
     case.add(&id, &[], &[("w", float(1.0))], 1);
     let batch = case.close();
-    if row.has_fields() {
+    if row.has_fields() && row != Row::QuestDb {
         case.write(&batch);
         case.found("kept");
         case.assert_stored(vec![

@@ -110,7 +110,7 @@ pub(super) fn request(
         format!("{method} {path} HTTP/1.0\r\nHost: {address}\r\nContent-Length: {length}\r\n{headers}\r\n{body}")
             .as_bytes(),
     )?;
-    let (mut answer, mut part) = (Vec::new(), [0; 65_536]);
+    let (mut answer, mut part) = (Vec::new(), [0; 16_384]);
     loop {
         let length = stream.read(&mut part)?;
         answer.extend_from_slice(&part[..length]);

@@ -39,7 +39,8 @@ pub fn number(number: f64) -> String {
 }
 
 enum Server {
-    InfluxDb1(InfluxDb1),
+    /// With the database that is written to.
+    InfluxDb1(InfluxDb1, String),
     InfluxDb2(InfluxDb2),
     Fake(Fake),
     VictoriaMetrics(VictoriaMetrics),
@@ -62,7 +63,7 @@ impl Database {
     pub fn shared(row: Row) -> Self {
         let is_up = |name: &str| env::var_os(format!("TIDEGATE_TEST_{name}")).is_some();
         let server = match row {
-            Row::InfluxDb1 if is_up("INFLUXDB1") => Server::InfluxDb1(stack::shared_influxdb1()),
+            Row::InfluxDb1 if is_up("INFLUXDB1") => in_influxdb1(stack::shared_influxdb1()),
             Row::InfluxDb2 if is_up("INFLUXDB2") => Server::InfluxDb2(stack::shared_influxdb2()),
             Row::QuestDb if is_up("QUESTDB") => Server::QuestDb(stack::shared_questdb()),
             Row::Mimir if is_up("MIMIR") => Server::Mimir(stack::shared_mimir(), tenant()),
@@ -79,7 +80,7 @@ impl Database {
     /// A server to kill and freeze.
     pub fn own(row: Row) -> Self {
         let server = match row {
-            Row::InfluxDb1 => Server::InfluxDb1(InfluxDb1::start()),
+            Row::InfluxDb1 => in_influxdb1(InfluxDb1::start()),
             Row::InfluxDb2 => Server::InfluxDb2(InfluxDb2::start()),
             Row::InfluxDb3 | Row::GreptimeDb => Server::Fake(Fake::start(row)),
             Row::VictoriaMetricsByLines | Row::VictoriaMetricsByRemoteWrite => {
@@ -112,7 +113,7 @@ impl Database {
 
     pub fn url(&self) -> &str {
         match &self.server {
-            Server::InfluxDb1(server) => server.url(),
+            Server::InfluxDb1(server, _) => server.url(),
             Server::InfluxDb2(server) => server.url(),
             Server::Fake(server) => server.url(),
             Server::VictoriaMetrics(server) => server.url(),
@@ -158,7 +159,7 @@ impl Database {
         let http = self.login(None);
         let mut url = self.url().to_owned();
         let (api, precision) = match self.row {
-            Row::InfluxDb1 => (v1(InfluxDb1::DATABASE), Precision::Ns),
+            Row::InfluxDb1 => (v1(self.influxdb1()), Precision::Ns),
             Row::InfluxDb2 => (v2(InfluxDb2::ORG, InfluxDb2::BUCKET), Precision::Ns),
             Row::InfluxDb3 => (v3(Fake::DATABASE), Precision::Ns),
             Row::QuestDb => (v1("unused"), Precision::Ns),
@@ -169,6 +170,13 @@ impl Database {
             _ => (v2("unused", "unused"), Precision::Ms),
         };
         config::InfluxDb { url, api, gzip: true, precision, http }
+    }
+
+    fn influxdb1(&self) -> &str {
+        match &self.server {
+            Server::InfluxDb1(_, database) => database,
+            _ => panic!("{:?} is no InfluxDB 1", self.row),
+        }
     }
 
     /// The login that it asks for, or one with another password or token.
@@ -196,7 +204,7 @@ impl Database {
     /// To kill it, to freeze it …
     pub fn process(&mut self) -> &mut dyn Control {
         match &mut self.server {
-            Server::InfluxDb1(server) => server,
+            Server::InfluxDb1(server, _) => server,
             Server::InfluxDb2(server) => server,
             Server::VictoriaMetrics(server) => server,
             Server::Prometheus(server) => server,
@@ -214,7 +222,7 @@ impl Database {
         let (range, end) = ("40d", 1_701_700_000.0);
         let selector = format!("{{case={case:?}}}");
         let mut stored = match &self.server {
-            Server::InfluxDb1(server) => influxdb::read1(server, InfluxDb1::DATABASE, case),
+            Server::InfluxDb1(server, database) => influxdb::read1(server, database, case),
             Server::InfluxDb2(server) => influxdb::read2(server, InfluxDb2::BUCKET, case),
             Server::Fake(server) => server.read(case),
             Server::VictoriaMetrics(server) => {
@@ -234,7 +242,7 @@ impl Database {
     /// The same of another bucket or database.
     pub fn read_bucket(&self, bucket: &str, case: &str) -> Vec<Stored> {
         match &self.server {
-            Server::InfluxDb1(server) => influxdb::read1(server, bucket, case),
+            Server::InfluxDb1(server, _) => influxdb::read1(server, bucket, case),
             Server::InfluxDb2(server) => influxdb::read2(server, bucket, case),
             _ => panic!("{:?} has no buckets", self.row),
         }
@@ -243,7 +251,7 @@ impl Database {
     /// Makes a bucket or database; it keeps points for `hours`, or for ever.
     pub fn create_bucket(&self, name: &str, hours: Option<u32>) {
         match &self.server {
-            Server::InfluxDb1(server) => {
+            Server::InfluxDb1(server, _) => {
                 let duration = hours.map_or("INF".to_owned(), |hours| format!("{hours}h"));
                 server.query(&format!("CREATE DATABASE \"{name}\" WITH DURATION {duration}"));
             }
@@ -287,6 +295,13 @@ impl Database {
 /// A tenant of its own.
 fn tenant() -> String {
     format!("tenant-{:016x}", RandomState::new().hash_one(std::process::id()))
+}
+
+/// A database of its own: `SHOW FIELD KEYS` leaves fields out where other tests write to years far apart.
+fn in_influxdb1(server: InfluxDb1) -> Server {
+    let database = tenant();
+    server.query(&format!("CREATE DATABASE \"{database}\""));
+    Server::InfluxDb1(server, database)
 }
 
 fn samples(all: Vec<Series>) -> Vec<Stored> {

@@ -33,7 +33,7 @@ alertmanager: {data_dir: $data/alertmanager-data, sharding_ring: $ring}
 compactor: {data_dir: $data/compactor, sharding_ring: $ring}
 distributor: {ring: $ring}
 ingester: {ring: {kvstore: {store: inmemory}, instance_addr: 127.0.0.1, replication_factor: 1, min_ready_duration: 0s}}
-querier: {query_ingesters_within: 0s}
+limits: {query_ingesters_within: 0s}
 ruler: {rule_path: $data/rules, ring: $ring}
 store_gateway: {sharding_ring: {kvstore: {store: inmemory}, instance_addr: 127.0.0.1, replication_factor: 1}}
 frontend: {address: 127.0.0.1}
