@@ -31,7 +31,7 @@ test: ## Everything: formats, lints, and all tests against real servers (install
 	@$(INSTALL) build-deps cargo-nextest quick
 	@tests/data/install.sh
 	@$(MAKE) lint
-	@TIDEGATE_SCHEDULES=$(or $(SCHEDULES),10000) \
+	@TIDEGATE_SCHEDULES=$(or $(SCHEDULES),10000) TIDEGATE_BATCHES=10000 \
 		$(call with,cargo-nextest) tests/stack/run.sh cargo nextest run --locked --profile ci $(without_conformance)
 
 test-unit: ## The tests that need no server, in seconds

@@ -35,7 +35,7 @@ pub use expand::Environment;
 pub use load::{load, load_text};
 pub(crate) use secrets::is_secret;
 
-use crate::encode::SeriesRules;
+use crate::encode::{Metadata, SeriesRules};
 use crate::map::Mapping;
 use crate::route::Routing;
 
@@ -199,6 +199,12 @@ pub struct Prometheus {
     pub url: String,
     /// How a point becomes series.
     pub series: SeriesRules,
+    /// Which message is sent; not 2.0 with zstd.
+    pub message: raw::ProtobufMessage,
+    /// How it is compressed.
+    pub compression: raw::Compression,
+    /// What is known of metrics.
+    pub metadata: Metadata,
     /// How it is reached.
     pub http: Http,
 }
@@ -206,7 +212,14 @@ pub struct Prometheus {
 impl Prometheus {
     /// A receiver at this address, with all else by default.
     pub fn at(url: String) -> Self {
-        Self { url, series: SeriesRules::default(), http: Http::default() }
+        Self {
+            url,
+            series: SeriesRules::default(),
+            message: raw::ProtobufMessage::default(),
+            compression: raw::Compression::default(),
+            metadata: Metadata::default(),
+            http: Http::default(),
+        }
     }
 }
 

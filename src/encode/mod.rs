@@ -9,7 +9,8 @@ pub(crate) mod remote_write;
 pub use json_lines::JsonLines;
 pub use line_protocol::LineProtocol;
 pub use remote_write::{
-    LabelLimits, NamePiece, Noticed, Origins, RemoteWrite, SeriesRules, SpreadSeries,
+    LabelLimits, Metadata, MetricMetadata, NamePiece, Noticed, Origins, RemoteWrite, SeriesRules,
+    SpreadSeries,
 };
 
 use crate::batch::{Batch, OpenBatch, RecordIndex};

@@ -1,4 +1,4 @@
-//! Prometheus remote write 1.0: every numeric field of a point is a series with one sample.
+//! Prometheus remote write: every numeric field of a point is a series with one sample.
 //!
 //! An item is one entry of `WriteRequest.timeseries` with its field header, and protobuf takes
 //! concatenated entries, so any run of items is a request:
@@ -9,16 +9,22 @@
 //! Label        { string name = 1; string value = 2 }
 //! Sample       { double value = 1; int64 timestamp = 2 }   // milliseconds
 //! ```
+//!
+//! That is 1.0; [`v2`] makes 2.0 of it.
 
+mod hash;
 mod labels;
+mod metadata;
 mod names;
 mod order;
 pub(crate) mod read;
 mod spread;
+pub(crate) mod v2;
 mod wire;
 
 use std::sync::Arc;
 
+pub use self::metadata::{Metadata, MetricMetadata};
 pub use self::names::{LabelLimits, NamePiece, SeriesRules};
 pub use self::spread::{Origins, SpreadSeries};
 

@@ -376,7 +376,7 @@ impl Answer {
         Some(wait.min(MAX_RETRY_AFTER))
     }
 
-    fn header(&self, name: &HeaderName) -> Option<&str> {
+    pub(super) fn header(&self, name: &HeaderName) -> Option<&str> {
         self.headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim)
     }
 
@@ -422,7 +422,8 @@ async fn read(mut response: Response) -> (String, String) {
     (String::from_utf8_lossy(&body).into_owned(), String::from_utf8_lossy(&tail).into_owned())
 }
 
-fn shorten(text: &str) -> String {
+/// Its beginning and its end, as far as they go into a reason.
+pub(super) fn shorten(text: &str) -> String {
     let head = text.floor_char_boundary(REASON_HEAD);
     let tail = text.ceil_char_boundary(text.len().saturating_sub(REASON_TAIL));
     if head >= tail { text.to_owned() } else { format!("{} … {}", &text[..head], &text[tail..]) }

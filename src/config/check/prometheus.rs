@@ -3,10 +3,10 @@
 use super::sink::address;
 use super::template::{self, Wrong};
 use super::{At, Checker, http};
-use crate::config::error::quoted;
-use crate::config::raw::{FieldKind, FieldRule, Strings};
+use crate::config::error::{nearest, quoted};
+use crate::config::raw::{Compression, FieldKind, FieldRule, ProtobufMessage, Strings};
 use crate::config::{Prometheus, raw};
-use crate::encode::{LabelLimits, NamePiece, SeriesRules};
+use crate::encode::{LabelLimits, Metadata, MetricMetadata, NamePiece, SeriesRules};
 
 pub(super) fn prometheus(raw: &raw::Prometheus, checker: &mut Checker<'_>) -> Option<Prometheus> {
     let at = &["sink", "prometheus", "url"];
@@ -24,7 +24,30 @@ pub(super) fn prometheus(raw: &raw::Prometheus, checker: &mut Checker<'_>) -> Op
         );
     }
     let http = http::http(&raw.http, None, checker, "prometheus", Some(&url));
-    Some(Prometheus { url: url.into(), series: rules(raw, metric_name?), http })
+    if raw.compression == Compression::Zstd && raw.protobuf_message != ProtobufMessage::V1 {
+        checker.wrong(
+            &["sink", "prometheus", "compression"],
+            "zstd is VictoriaMetrics' variant of `prometheus.WriteRequest`; the other messages are \
+             sent with snappy only",
+        );
+    }
+    Some(Prometheus {
+        url: url.into(),
+        series: rules(raw, metric_name?),
+        message: raw.protobuf_message,
+        compression: raw.compression,
+        metadata: metadata(raw),
+        http,
+    })
+}
+
+fn metadata(raw: &raw::Prometheus) -> Metadata {
+    let known = |raw: &raw::MetricMetadata| MetricMetadata {
+        kind: raw.kind,
+        help: raw.help.clone(),
+        unit: raw.unit.clone(),
+    };
+    Metadata(raw.metadata.iter().map(|(metric, raw)| (metric.clone(), known(raw))).collect())
 }
 
 fn rules(raw: &raw::Prometheus, metric_name: Option<Vec<NamePiece>>) -> SeriesRules {
@@ -84,6 +107,7 @@ pub(super) fn mapping(point: &raw::PointRules, sink: &raw::Prometheus, checker: 
         checker.wrong(&["point", "fields"], message);
     }
     metrics(&names(&numbers), &rules, checker);
+    unknown_metrics(point, &names(&numbers), sink, &rules, checker);
     let labels = point.tags.keys().map(|name| ("tags", name.as_str()));
     let strings = names(&strings).into_iter().map(|name| ("fields", name));
     let strings = strings.filter(|_| rules.strings == Strings::Label);
@@ -109,6 +133,30 @@ fn metrics(fields: &[&str], rules: &SeriesRules, checker: &mut Checker<'_>) {
             let message = format!("{first} and {second} both become the metric {metric}");
             checker.wrong_key(&["point", "fields", name], message);
         }
+    }
+}
+
+/// Metadata of metrics that don't come of this mapping, as far as that is known: a slip of the pen.
+fn unknown_metrics(
+    point: &raw::PointRules,
+    fields: &[&str],
+    sink: &raw::Prometheus,
+    rules: &SeriesRules,
+    checker: &mut Checker<'_>,
+) {
+    if point.measurement.contains("{{") {
+        return;
+    }
+    let metrics: Vec<_> =
+        fields.iter().map(|field| rules.metric(&point.measurement, field)).collect();
+    for name in sink.metadata.keys().filter(|name| !metrics.contains(name)) {
+        let near = nearest(name, metrics.iter().map(String::as_str));
+        let near = near.map_or_else(
+            || format!("its metrics are {}", metrics.join(", ")),
+            |near| format!("did you mean {}?", quoted(near)),
+        );
+        let message = format!("the mapping makes no metric {}; {near}", quoted(name));
+        checker.wrong_key(&["sink", "prometheus", "metadata", name], message);
     }
 }
 

@@ -1,5 +1,7 @@
 //! Remote write, and how points become series.
 
+use std::collections::BTreeMap;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -33,8 +35,82 @@ pub struct Prometheus {
     /// 0: no limit.
     #[serde(default = "default_label_value_length_limit")]
     pub label_value_length_limit: u32,
+    /// Which message is sent.
+    #[serde(default)]
+    pub protobuf_message: ProtobufMessage,
+    /// How request bodies are compressed.
+    #[serde(default)]
+    pub compression: Compression,
+    /// What is known of metrics, by the name that a metric has in the database. Sent with each sample
+    /// by remote write 2.0, and once a minute by 1.0, of which Mimir and VictoriaMetrics make use.
+    #[serde(default)]
+    pub metadata: BTreeMap<String, MetricMetadata>,
     #[serde(flatten)]
     pub http: Http,
+}
+
+/// Which message is sent, by the names that Prometheus has for it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+pub enum ProtobufMessage {
+    /// That of remote write 1.0, which every receiver takes.
+    #[default]
+    #[serde(rename = "prometheus.WriteRequest")]
+    V1,
+    /// That of remote write 2.0, for Prometheus 3 and later and Mimir. It is smaller, has the metrics'
+    /// types, and the receiver says how many samples it has written.
+    #[serde(rename = "io.prometheus.write.v2.Request")]
+    V2,
+    /// That of 2.0, and that of 1.0 where the receiver does not know it; asked again every hour.
+    #[serde(rename = "auto")]
+    Auto,
+}
+
+/// How request bodies of remote write are compressed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Compression {
+    /// As the protocol demands.
+    #[default]
+    Snappy,
+    /// VictoriaMetrics' own variant, smaller on the network and dearer in CPU; snappy where the
+    /// receiver does not know it, and asked again every hour.
+    Zstd,
+}
+
+/// What is known of a metric.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct MetricMetadata {
+    /// What kind of number it is.
+    #[serde(rename = "type")]
+    pub kind: MetricType,
+    /// What it tells, in a sentence.
+    pub help: String,
+    /// Its unit, such as `celsius`.
+    pub unit: String,
+}
+
+/// What kind of number a metric is, by the names that Prometheus has for it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum MetricType {
+    /// It goes up and down. So is a metric that is not named here, for remote write 2.0.
+    #[default]
+    Gauge,
+    /// It only goes up, or begins anew.
+    Counter,
+    /// A series of a histogram.
+    Histogram,
+    /// A series of a histogram that goes up and down.
+    Gaugehistogram,
+    /// A series of a summary.
+    Summary,
+    /// Always 1; the labels tell.
+    Info,
+    /// 1 for the state that holds.
+    Stateset,
+    /// Not known.
+    Unknown,
 }
 
 fn default_label_limit() -> u32 {

@@ -3,15 +3,20 @@
 
 use super::wire::{FIRST, SAMPLE_FIXED, SAMPLE_TIMESTAMP, SAMPLE_VALUE, SECOND};
 
-/// The labels of an item, encoded, which are its series, and its time in milliseconds.
-pub(crate) fn sample(item: &[u8]) -> Option<(&[u8], i64)> {
+/// The labels of an item, encoded, which are its series, and its sample with the header.
+pub(super) fn parts(item: &[u8]) -> Option<(&[u8], &[u8])> {
     let (_, series) = varint(item.strip_prefix(&[FIRST])?)?;
     let mut rest = series;
     while rest.first() == Some(&FIRST) {
         (_, rest) = field(FIRST, rest)?;
     }
-    let labels = &series[..series.len() - rest.len()];
-    let (sample, _) = field(SECOND, rest)?;
+    Some(series.split_at(series.len() - rest.len()))
+}
+
+/// The labels of an item, encoded, which are its series, and its time in milliseconds.
+pub(crate) fn sample(item: &[u8]) -> Option<(&[u8], i64)> {
+    let (labels, sample) = parts(item)?;
+    let (sample, _) = field(SECOND, sample)?;
     let headers = (sample.first(), sample.get(SAMPLE_FIXED - 1));
     if headers != (Some(&SAMPLE_VALUE), Some(&SAMPLE_TIMESTAMP)) {
         return None;
@@ -21,12 +26,18 @@ pub(crate) fn sample(item: &[u8]) -> Option<(&[u8], i64)> {
 }
 
 /// The names and the values of encoded labels.
-pub(crate) fn labels(mut encoded: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
+pub(crate) fn labels(encoded: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
+    encoded_labels(encoded).map(|(_, name, value)| (name, value))
+}
+
+/// The same, each with its own encoded bytes.
+pub(super) fn encoded_labels(mut encoded: &[u8]) -> impl Iterator<Item = (&[u8], &[u8], &[u8])> {
     std::iter::from_fn(move || {
         let (label, rest) = field(FIRST, encoded)?;
+        let whole = &encoded[..encoded.len() - rest.len()];
         encoded = rest;
         let (name, value) = field(FIRST, label)?;
-        Some((name, field(SECOND, value)?.0))
+        Some((whole, name, field(SECOND, value)?.0))
     })
 }
 

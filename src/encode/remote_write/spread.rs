@@ -82,6 +82,11 @@ impl Origins {
         is_same_series.then_some(Origin(before & ((1 << ORIGIN_BITS) - 1)))
     }
 
+    /// For other hashes of the same texts.
+    pub(crate) fn seed(&self) -> u64 {
+        self.seed
+    }
+
     /// Whether to tell of it: once for a connector.
     pub(super) fn is_news(&self) -> bool {
         !self.told.swap(true, Ordering::Relaxed)

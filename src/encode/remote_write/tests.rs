@@ -1,9 +1,9 @@
+mod properties;
 mod rules;
+mod v2;
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use proptest::prelude::*;
 use prost::Message;
 
 use super::*;
@@ -87,9 +87,11 @@ fn the_bytes_are_those_of_the_specifications_message() {
             series(vec![label("__name__", "m_f"), label("a", "b")], 0.0, 0),
             series(vec![label("__name__", "m_g")], 1.0, -1),
         ],
+        ..WriteRequest::default()
     };
     assert_eq!(WriteRequest::decode(whole.body()).unwrap(), expected);
-    let last = WriteRequest { timeseries: vec![expected.timeseries[1].clone()] };
+    let timeseries = vec![expected.timeseries[1].clone()];
+    let last = WriteRequest { timeseries, ..WriteRequest::default() };
     assert_eq!(whole.slice(1..2).body(), last.encode_to_vec());
 }
 
@@ -205,90 +207,6 @@ fn a_refused_point_leaves_nothing_of_itself() {
     encoder.encode(&bad, RecordIndex(1), &mut open).unwrap_err();
     encoder.encode(&point("m", &[], &[("f", 2.0)], 3), RecordIndex(2), &mut open).unwrap();
     assert_eq!(texts(&encoder.close(&mut open)), ["__name__=m_f 1@2", "__name__=m_f 2@3"]);
-}
-
-/// A point in owned parts: tags, fields, time.
-type Parts = (BTreeMap<String, String>, BTreeMap<String, f64>, i64);
-
-fn parts() -> impl Strategy<Value = Parts> {
-    (
-        proptest::collection::btree_map("[A-Za-c_.0-2]{1,2}", "[a-b]|.{1,200}", 0..3),
-        proptest::collection::btree_map("[a-b.]{1,2}|value", -1e3..1e3, 1..3),
-        prop_oneof![-2i64..5, any::<i32>().prop_map(i64::from)],
-    )
-}
-
-fn as_point((tags, fields, millis): &Parts) -> Point<'_> {
-    Point {
-        measurement: "m".into(),
-        tags: tags.iter().map(|(name, value)| (name.as_str(), value.into())).collect(),
-        fields: fields
-            .iter()
-            .map(|(name, value)| (name.as_str(), Value::Float(Float::Number(*value))))
-            .collect(),
-        timestamp: Timestamp::from_millis(*millis).unwrap(),
-    }
-}
-
-/// An independent reading of the rules for names.
-fn legal_name(name: &str) -> String {
-    let name: String =
-        name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
-    if name.starts_with(|c: char| c.is_ascii_digit()) { format!("_{name}") } else { name }
-}
-
-fn series_of((tags, _, _): &Parts, field: &str) -> BTreeMap<String, String> {
-    let name = if field == "value" { "m".into() } else { format!("m_{}", field.replace('.', "_")) };
-    let labels = tags.iter().map(|(name, value)| (legal_name(name), value.clone()));
-    labels.chain([("__name__".to_owned(), name)]).collect()
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(200))]
-
-    #[test]
-    fn any_batch_holds_the_last_value_of_every_series_and_moment_in_order(
-        all in proptest::collection::vec(parts(), 1..30),
-        cuts in proptest::collection::vec(any::<prop::sample::Index>(), 0..4),
-    ) {
-        let mut encoder = Encoder::RemoteWrite(RemoteWrite::new(Arc::default(), Arc::default()));
-        let mut open = OpenBatch::default();
-        let mut expected = BTreeMap::new();
-        for (index, parts) in all.iter().enumerate() {
-            let record = RecordIndex(u32::try_from(index).unwrap());
-            if encoder.encode(&as_point(parts), record, &mut open).is_err() {
-                let tags: BTreeSet<_> = parts.0.keys().map(|k| legal_name(k)).collect();
-                let metrics: BTreeSet<_> =
-                    parts.1.keys().map(|k| k.replace('.', "_")).collect();
-                prop_assert!(tags.len() < parts.0.len() || metrics.len() < parts.1.len());
-                continue;
-            }
-            for (field, value) in &parts.1 {
-                expected.insert((series_of(parts, field), parts.2), (*value, record));
-            }
-        }
-        let whole = encoder.close(&mut open);
-
-        let mut places: Vec<_> = cuts.iter().map(|cut| cut.index(whole.len() + 1)).collect();
-        places.extend([0, whole.len()]);
-        places.sort_unstable();
-        let mut last = BTreeMap::new();
-        let mut found = BTreeMap::new();
-        for window in places.windows(2) {
-            let slice = whole.slice(window[0]..window[1]);
-            for (item, series) in decode(&slice).into_iter().enumerate() {
-                let names: Vec<_> = series.labels.iter().map(|label| label.name.as_str()).collect();
-                prop_assert!(names.is_sorted_by(|a, b| a < b), "{:?}", names);
-                let [Sample { value, timestamp }] = series.samples[..] else { panic!("one sample") };
-                let labels: BTreeMap<_, _> =
-                    series.labels.into_iter().map(|label| (label.name, label.value)).collect();
-                let before = last.insert(labels.clone(), timestamp);
-                prop_assert!(before.is_none_or(|before| before < timestamp));
-                found.insert((labels, timestamp), (value, slice.record(item)));
-            }
-        }
-        prop_assert_eq!(found, expected);
-    }
 }
 
 #[test]

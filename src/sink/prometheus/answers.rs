@@ -2,8 +2,12 @@
 //! Mimir's `pkg/distributor` and `pkg/ingester/errors.go`, Cortex' `pkg/ingester` and
 //! `pkg/util/validation`, Thanos' `pkg/receive`, VictoriaMetrics' `lib/protoparser/promremotewrite`.
 
-use reqwest::StatusCode;
+mod lines;
 
+use reqwest::StatusCode;
+use reqwest::header::HeaderName;
+
+use super::forms::Form;
 use super::samples;
 use crate::batch::Batch;
 use crate::sink::http::Answer;
@@ -31,28 +35,97 @@ const CORTEX: [&str; 10] = [
     "timestamp too new",
 ];
 
+/// How many elements of each kind a receiver of remote write 2.0 has written, by its own count. The
+/// samples first.
+const WRITTEN: [HeaderName; 3] = [
+    HeaderName::from_static("x-prometheus-remote-write-samples-written"),
+    HeaderName::from_static("x-prometheus-remote-write-histograms-written"),
+    HeaderName::from_static("x-prometheus-remote-write-exemplars-written"),
+];
+
 /// Whatever isn't recognisably the database's own verdict on samples is left to
 /// [`Answer::general`].
-pub(in crate::sink) fn classify(answer: &Answer, batch: &Batch) -> Result<(), SinkError> {
+pub(in crate::sink) fn classify(
+    form: Form,
+    answer: &Answer,
+    batch: &Batch,
+) -> Result<(), SinkError> {
     match answer.status {
         // A login page, with the 200 of a proxy. Receivers answer with no body, or a short text.
         status if status.is_success() && answer.is_page() => Err(answer.misconfigured()),
         // 204 of Prometheus and VictoriaMetrics, 200 of the others. Mimir's and Cortex' 202: another
         // replica of a high-availability pair has delivered the sample; that takes labels that a
         // person has set up for it.
+        status if status.is_success() && form == Form::V2 => counted(answer, batch),
         status if status.is_success() => Ok(()),
         _ if answer.is_page() => Err(answer.general()),
-        StatusCode::BAD_REQUEST => Err(verdict(answer, batch)),
+        StatusCode::BAD_REQUEST if form == Form::V2 => Err(partial(answer, batch)),
+        StatusCode::BAD_REQUEST => Err(verdict(answer, batch, false)),
         StatusCode::CONFLICT => Err(thanos(answer)),
         // Prometheus before 2.50 answers 500 here (its CHANGELOG, #13335), and would for ever.
         StatusCode::INTERNAL_SERVER_ERROR if answer.body.trim() == "too old sample" => {
-            Err(rolled_back(answer, batch))
+            Err(rolled_back(answer, batch, false))
         }
         _ => Err(answer.general()),
     }
 }
 
-fn verdict(answer: &Answer, batch: &Batch) -> SinkError {
+/// Whether the receiver knows this form, as far as the answer tells.
+///
+/// Of 2.0 that is what its specification says: a 415, a 400 of older receivers, or a success without
+/// the counts, for which a receiver of 1.0 has decoded nothing. VictoriaMetrics' zstd is refused with
+/// 400 or 415.
+pub(super) fn is_understood(form: Form, answer: &Answer, verdict: &Result<(), SinkError>) -> bool {
+    let refused = [StatusCode::BAD_REQUEST, StatusCode::UNSUPPORTED_MEDIA_TYPE];
+    let is_refused =
+        refused.contains(&answer.status) && matches!(verdict, Err(SinkError::Misconfigured { .. }));
+    let is_unheard =
+        answer.status.is_success() && !answer.is_page() && samples_written(answer).is_none();
+    match form {
+        Form::V1 => true,
+        Form::V1Zstd => !is_refused,
+        Form::V2 => !is_refused && !is_unheard,
+    }
+}
+
+/// What a receiver of 2.0 says it has written. A count that is missing beside others is 0.
+fn samples_written(answer: &Answer) -> Option<usize> {
+    let [samples, others @ ..] = &WRITTEN;
+    match answer.header(samples) {
+        Some(count) => count.parse().ok(),
+        None => others.iter().any(|name| answer.header(name).is_some()).then_some(0),
+    }
+}
+
+/// A success of 2.0 is one of all samples, by the receiver's own count.
+fn counted(answer: &Answer, batch: &Batch) -> Result<(), SinkError> {
+    let (status, sent) = (answer.status, batch.len());
+    let Some(written) = samples_written(answer) else {
+        let reason = format!(
+            "{status} without a count of samples written: the receiver knows remote write 1.0 only, \
+             and has written nothing; set `protobuf_message: auto`, or `prometheus.WriteRequest`"
+        );
+        return Err(SinkError::Misconfigured { reason });
+    };
+    if written >= sent || status == StatusCode::ACCEPTED {
+        return Ok(());
+    }
+    let reason =
+        format!("{status}, but the receiver has written {written} of {sent} samples by its count");
+    let (scope, rest_written) = (Scope::Batch, written > 0);
+    Err(SinkError::Rejected(Rejected { scope, rest_written, superseded: false, reason }))
+}
+
+/// A 400 to 2.0, for which a receiver writes the valid samples, and counts them.
+fn partial(answer: &Answer, batch: &Batch) -> SinkError {
+    let rest_written = samples_written(answer).is_some_and(|written| written > 0);
+    match lines::told(answer, batch) {
+        Some((scope, superseded)) => rejected(answer, scope, superseded, rest_written),
+        None => verdict(answer, batch, rest_written),
+    }
+}
+
+fn verdict(answer: &Answer, batch: &Batch, rest_written: bool) -> SinkError {
     let body = answer.body.as_str();
     // Mimir names its errors (`pkg/util/globalerror`). The series that stands behind, or a label
     // before it, may have any text.
@@ -79,21 +152,22 @@ fn verdict(answer: &Answer, batch: &Batch) -> SinkError {
     // "out of bounds: timestamp is too far in the future" (`timeLimitAppender`; 2.42 takes such
     // samples): nothing that is stored stands in its way.
     if body.contains("too far in the future") {
-        return rejected(answer, Scope::Batch, false, false);
+        return rejected(answer, Scope::Batch, false, rest_written);
     }
     if is_superseded {
-        return rolled_back(answer, batch);
+        return rolled_back(answer, batch, rest_written);
     }
     // Nothing else that Prometheus or VictoriaMetrics answer with 400 is about samples: a body that
     // can't be decompressed or decoded, a path that isn't theirs.
     answer.general()
 }
 
-/// One superseded sample, and Prometheus rolls the whole request back and doesn't say which it was.
+/// One superseded sample, and Prometheus rolls the whole request of 1.0 back and doesn't say which it
+/// was.
 ///
 /// Of one series it is the earliest in any case: what is refused of samples in the order of time is
 /// a run at their beginning. Several series are told apart by halves of them.
-fn rolled_back(answer: &Answer, batch: &Batch) -> SinkError {
+fn rolled_back(answer: &Answer, batch: &Batch, rest_written: bool) -> SinkError {
     let scope = match samples::by_series(batch) {
         None => Scope::Batch,
         Some(series) if series.len() == 1 => Scope::Items(vec![(series[0][0], answer.reason())]),
@@ -103,7 +177,7 @@ fn rolled_back(answer: &Answer, batch: &Batch) -> SinkError {
             Scope::Split(half)
         }
     };
-    rejected(answer, scope, true, false)
+    rejected(answer, scope, true, rest_written)
 }
 
 /// Mimir takes in the rest of the request.

@@ -7,7 +7,7 @@ use crate::encode::remote_write::read;
 use crate::sink::go_text::unquote;
 
 /// Names and values, sorted.
-type Labels = Vec<(Vec<u8>, Vec<u8>)>;
+pub(super) type Labels = Vec<(Vec<u8>, Vec<u8>)>;
 
 /// The items of each series, each in the order of time; the series in the order in which they come.
 pub(super) fn by_series(batch: &Batch) -> Option<Vec<Vec<usize>>> {
@@ -44,6 +44,16 @@ pub(super) fn named(text: &str, batch: &Batch) -> Option<usize> {
     })
 }
 
+/// The labels of an item.
+pub(super) fn labels(item: &[u8]) -> Option<Labels> {
+    read::sample(item).map(|(labels, _)| decoded(labels))
+}
+
+/// The time of an item, in milliseconds.
+pub(super) fn time(item: &[u8]) -> Option<i64> {
+    read::sample(item).map(|(_, time)| time)
+}
+
 fn decoded(labels: &[u8]) -> Labels {
     let mut labels: Labels =
         read::labels(labels).map(|(name, value)| (name.to_vec(), value.to_vec())).collect();
@@ -53,7 +63,7 @@ fn decoded(labels: &[u8]) -> Labels {
 
 /// A series as Prometheus prints it, whatever follows: `name{label="value", …}`, or with the name
 /// among the labels, as newer versions do.
-fn parse(text: &str) -> Option<Labels> {
+pub(super) fn parse(text: &str) -> Option<Labels> {
     let end = text.find(|c: char| c == '{' || c.is_whitespace()).unwrap_or(text.len());
     let (name, mut rest) = text.split_at(end);
     let mut labels = Labels::new();

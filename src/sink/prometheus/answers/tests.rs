@@ -4,7 +4,8 @@ use crate::sink::tests::{check, row};
 
 /// Two series of two samples.
 fn judge(answer: &Answer) -> Result<(), SinkError> {
-    classify(answer, &batch(&[("a", 1000), ("b", 1000), ("a", 2000), ("b", 2000)]))
+    let batch = batch(&[("a", 1000), ("b", 1000), ("a", 2000), ("b", 2000)]);
+    classify(Form::V1, answer, &batch)
 }
 
 #[test]
@@ -51,7 +52,9 @@ fn of_one_series_the_earliest_sample_is_the_superseded_one() {
             "out of order sample\n",
             "superseded: 0 (400 Bad Request: out of order sample); nothing written",
         )],
-        |answer| classify(answer, &batch(&[("b", 500), ("a", 1000), ("a", 2000)]).slice(1..3)),
+        |answer| {
+            classify(Form::V1, answer, &batch(&[("b", 500), ("a", 1000), ("a", 2000)]).slice(1..3))
+        },
     );
 }
 
@@ -249,4 +252,106 @@ fn nothing_is_rejected_or_acknowledged_by_what_is_not_the_database() {
         ],
         judge,
     );
+}
+
+#[test]
+fn every_answer_of_prometheus_to_2_0_is_what_it_means_by_it() {
+    let source = "write_handler.go of 3.8, writeV2";
+    let written = |count: &'static str| [("x-prometheus-remote-write-samples-written", count)];
+    let (none, one, two, three, four) =
+        (written("0"), written("1"), written("2"), written("3"), written("4"));
+    let series = |tag: &str| format!("for series {{__name__=\"m_v\", t=\"{tag}\"}}");
+    let late = format!("out of order sample {}", series("b"));
+    let too_old = format!("too old sample {}", series("b"));
+    let duplicate = format!(
+        "duplicate sample for timestamp 2000; overrides not allowed: existing 1, new value 2 {}",
+        series("a")
+    );
+    let unclear = format!("duplicate sample for timestamp {}", series("a"));
+    let future = format!("out of bounds: timestamp is too far in the future {}", series("a"));
+    let labels = "invalid metric name or labels, got {__name__=\"m_v\", t=\"a\"}".to_owned();
+    let foreign = format!("out of order sample {}", series("c"));
+    let joined =
+        |lines: &[&String]| lines.iter().fold(String::new(), |all, line| all + line + "\n");
+    let table = [
+        (&four[..], 204, String::new(), "written".to_owned()),
+        (&[], 204, String::new(), "misconfigured".to_owned()),
+        (
+            &[("x-prometheus-remote-write-histograms-written", "0")],
+            200,
+            String::new(),
+            "rejected: some; nothing written".into(),
+        ),
+        (&three, 200, String::new(), "rejected: some; the rest written".into()),
+        // Mimir: another replica of a pair has delivered it.
+        (&none, 202, String::new(), "written".into()),
+        (
+            &three,
+            400,
+            joined(&[&late]),
+            format!("superseded: 1 (400 Bad Request: {late}); the rest written"),
+        ),
+        (
+            &two,
+            400,
+            joined(&[&late, &too_old]),
+            format!(
+                "superseded: 1 (400 Bad Request: {late}), 3 (400 Bad Request: {too_old}); the rest written"
+            ),
+        ),
+        // The second of its series: the one before may have been taken within a window.
+        (
+            &three,
+            400,
+            joined(&[&duplicate]),
+            format!("superseded: 2 (400 Bad Request: {duplicate}); the rest written"),
+        ),
+        (
+            &three,
+            400,
+            joined(&[&unclear]),
+            "superseded: some, likely [0, 2]; the rest written".into(),
+        ),
+        // The superseded ones first; the other is refused again.
+        (
+            &two,
+            400,
+            joined(&[&future, &late]),
+            format!("superseded: 1 (400 Bad Request: {late}); the rest written"),
+        ),
+        (
+            &three,
+            400,
+            joined(&[&future]),
+            format!("rejected: 2 (400 Bad Request: {future}); the rest written"),
+        ),
+        (
+            &one,
+            400,
+            joined(&[&labels, &labels]),
+            format!(
+                "rejected: 0 (400 Bad Request: {labels}), 2 (400 Bad Request: {labels}); the rest written"
+            ),
+        ),
+        // What it has rolled back is not stored, so what is refused later was not stored by this.
+        (
+            &none,
+            400,
+            joined(&[&foreign]),
+            "superseded: some, likely [0, 2]; nothing written".into(),
+        ),
+        (&none, 400, "unexpected EOF\n".into(), "misconfigured".into()),
+        (&none, 500, "appender closed\n".into(), "unavailable".into()),
+        (
+            &none,
+            415,
+            "prometheus.WriteRequest protobuf message is not accepted by this server\n".into(),
+            "misconfigured".into(),
+        ),
+    ];
+    let batch = batch(&[("a", 1000), ("b", 1000), ("a", 2000), ("b", 2000)]);
+    for (headers, status, body, verdict) in &table {
+        let row = crate::sink::tests::Row { from: source, status: *status, headers, body, verdict };
+        check(&[row], |answer| classify(Form::V2, answer, &batch));
+    }
 }

@@ -66,7 +66,8 @@ impl Write for Fake {
             return Err(SinkError::Unavailable { reason, retry_after, perhaps_stored: true });
         }
         let (body, tail) = (body.to_owned(), String::new());
-        answers::classify(&Answer { status, headers: HeaderMap::new(), body, tail }, batch)
+        let answer = Answer { status, headers: HeaderMap::new(), body, tail };
+        answers::classify(Form::V1, &answer, batch)
     }
 }
 
