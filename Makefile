@@ -12,7 +12,11 @@ with = PATH="$$($(INSTALL) --where $(1))/bin:$$PATH"
 # nextest refuses a filter that names no existing binary.
 without_conformance = $(if $(wildcard tests/conformance_*.rs),-E 'not binary(/^conformance_/)')
 
+<<<<<<< HEAD
 .PHONY: help build-deps build demo test test-unit simulate fuzz conformance conformance-table chaos bench lint audit hooks
+=======
+.PHONY: help build-deps build demo test test-unit simulate fuzz conformance chaos bench scale guard lint audit hooks
+>>>>>>> 1dedcd9 (Benchmark with peers, stages and scales; a guard of instructions; names of line protocol checked once)
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -67,10 +71,20 @@ chaos: ## Every fault at once, for SECONDS (60); SEED repeats a run's choices (d
 		TIDEGATE_COMMITS_FIRST=$(abspath $(TARGET))/chaos/tidegate-commit-before-write \
 		$(call with,cargo-nextest) cargo nextest run --locked --test chaos --no-capture --run-ignored all
 
-bench: build-deps ## Tidegate beside a bare consumer, on a real Kafka (messages per CPU-second)
+bench: build-deps ## Tidegate beside a bare consumer, Telegraf and Kafka Connect, on a real Kafka (15 minutes)
+	@$(INSTALL) kafka $(if $(filter 0,$(BENCH_PEERS)),,peers)
+	cargo build --locked --release --bins --example bench
+	$(TARGET)/release/examples/bench compare
+
+scale: build-deps ## How cost, memory and latency grow with partitions, series and sizes (15 minutes)
 	@$(INSTALL) kafka
-	cargo build --locked --release
-	cargo run --locked --release --example side_by_side
+	cargo build --locked --release --bins --example bench
+	$(TARGET)/release/examples/bench scale
+
+guard: build-deps ## Instructions per message in decode, map and encode against bench/instructions.json
+	@$(INSTALL) valgrind
+	cargo build --locked --release --example bench
+	@bench/guard.sh
 
 lint: build-deps ## Formats, lints, and (when cargo-deny is installed) the dependencies' licences and sources
 	cargo fmt --check

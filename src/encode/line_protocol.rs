@@ -46,6 +46,9 @@ pub struct LineProtocol {
     unit: i64,
     /// Whether a text with a line break in it is refused.
     single_lines: bool,
+    measurements: Names,
+    tags: Names,
+    fields: Names,
 }
 
 impl LineProtocol {
@@ -57,7 +60,13 @@ impl LineProtocol {
             Precision::Ms => 1_000_000,
             Precision::S => 1_000_000_000,
         };
-        Self { unit, single_lines: false }
+        Self {
+            unit,
+            single_lines: false,
+            measurements: Names::default(),
+            tags: Names::default(),
+            fields: Names::default(),
+        }
     }
 
     /// For files: a line break is the end of a point, so that half a point can be told from a whole.
@@ -74,16 +83,33 @@ impl LineProtocol {
     ) -> Result<(), EncodeError> {
         let out = &mut batch.bytes;
         let start = out.len();
-        push_measurement(out, &point.measurement)?;
+        self.measurements.begin();
+        self.measurements.push(out, &point.measurement, write_measurement)?;
+        self.tags.begin();
         for (name, value) in &point.tags {
-            push_tag(out, name, value)?;
+            // An empty value is an error to InfluxDB and no tag to VictoriaMetrics.
+            if !value.is_empty() {
+                self.tags.push(out, name, write_tag_name)?;
+                let what = || format!("the value of tag {name:?}");
+                push_text(out, value, COMMA_OR_SPACE | EQUALS, what)?;
+            }
         }
         let key = out.len() - start;
         let mut separator = b' ';
+        self.fields.begin();
         for (name, value) in &point.fields {
             out.push(separator);
             separator = b',';
-            push_field(out, key, name, value)?;
+            let name_start = out.len();
+            self.fields.push(out, name, write_field_name)?;
+            // Without the equals sign.
+            let name_len = out.len() - name_start - 1;
+            if key + KEY_SEPARATOR + name_len > MAX_KEY {
+                return Err(EncodeError(format!(
+                    "the measurement, tags and name of field {name:?} are longer than {MAX_KEY} bytes"
+                )));
+            }
+            push_value(out, name, value)?;
         }
         if separator == b' ' {
             return Err(EncodeError("the point has no field".into()));
@@ -108,7 +134,67 @@ impl LineProtocol {
     }
 }
 
-fn push_measurement(out: &mut Vec<u8>, name: &str) -> Result<(), EncodeError> {
+/// A name as it stands in a line: checked, and with its escapes.
+#[derive(Debug, Default)]
+struct Written {
+    name: String,
+    bytes: Vec<u8>,
+}
+
+/// What writes a kind of name.
+type Write = fn(&mut Vec<u8>, &str) -> Result<(), EncodeError>;
+
+/// Names that came before. A mapping gives nearly every point the same ones in the same order, and to
+/// check and escape them each time costs as much as all their values.
+#[derive(Debug, Default)]
+struct Names {
+    known: Vec<Written>,
+    /// Where the next name of a point is looked for first.
+    next: usize,
+}
+
+impl Names {
+    /// More than a point usually has; names without end take each other's place.
+    const MOST: usize = 64;
+    /// A longer one is not kept, in bytes.
+    const LONGEST: usize = 256;
+
+    /// The names of another point follow.
+    fn begin(&mut self) {
+        self.next = 0;
+    }
+
+    /// Appends the name as it is written.
+    fn push(&mut self, out: &mut Vec<u8>, name: &str, write: Write) -> Result<(), EncodeError> {
+        let found = match self.known.get(self.next) {
+            Some(known) if known.name == name => Some(self.next),
+            _ => self.known.iter().position(|known| known.name == name),
+        };
+        if let Some(place) = found {
+            self.next = place + 1;
+            out.extend_from_slice(&self.known[place].bytes);
+            return Ok(());
+        }
+        let start = out.len();
+        write(out, name)?;
+        if name.len() <= Self::LONGEST {
+            self.learn(name, &out[start..]);
+        }
+        Ok(())
+    }
+
+    #[cold]
+    fn learn(&mut self, name: &str, bytes: &[u8]) {
+        let is_full = self.known.len() >= Self::MOST;
+        let mut new = if is_full { self.known.swap_remove(0) } else { Written::default() };
+        name.clone_into(&mut new.name);
+        bytes.clone_into(&mut new.bytes);
+        self.known.push(new);
+        self.next = self.known.len();
+    }
+}
+
+fn write_measurement(out: &mut Vec<u8>, name: &str) -> Result<(), EncodeError> {
     match name.as_bytes().first() {
         None => return Err(EncodeError("the measurement is empty".into())),
         // Every parser takes such a line for a comment: 204 and no point.
@@ -122,11 +208,8 @@ fn push_measurement(out: &mut Vec<u8>, name: &str) -> Result<(), EncodeError> {
     push_text(out, name, COMMA_OR_SPACE, || format!("the measurement {name:?}"))
 }
 
-fn push_tag(out: &mut Vec<u8>, name: &str, value: &str) -> Result<(), EncodeError> {
-    // An empty value is an error to InfluxDB and no tag to VictoriaMetrics.
-    if value.is_empty() {
-        return Ok(());
-    }
+/// With the comma before it and the equals sign behind it.
+fn write_tag_name(out: &mut Vec<u8>, name: &str) -> Result<(), EncodeError> {
     // InfluxDB 2 refuses the whole batch for one of the first, and answers 204 to one of the others,
     // whose series no Flux query can read from then on: they are columns of every result.
     let refused = matches!(name, "" | "time" | "_field" | "_measurement");
@@ -137,15 +220,11 @@ fn push_tag(out: &mut Vec<u8>, name: &str, value: &str) -> Result<(), EncodeErro
     out.push(b',');
     push_text(out, name, COMMA_OR_SPACE | EQUALS, || format!("the name of tag {name:?}"))?;
     out.push(b'=');
-    push_text(out, value, COMMA_OR_SPACE | EQUALS, || format!("the value of tag {name:?}"))
+    Ok(())
 }
 
-fn push_field(
-    out: &mut Vec<u8>,
-    key: usize,
-    name: &str,
-    value: &Value<'_>,
-) -> Result<(), EncodeError> {
+/// With the equals sign behind it.
+fn write_field_name(out: &mut Vec<u8>, name: &str) -> Result<(), EncodeError> {
     // InfluxDB drops a field of the name `time` and answers 204 if the point has another one
     // (`validateSeriesAndFields` in influxdb's `tsdb/shard.go`).
     if matches!(name, "" | "time") {
@@ -156,15 +235,9 @@ fn push_field(
     if classes(name) & QUOTE != 0 {
         return Err(EncodeError(format!("the name of field {name:?} has a quote in it")));
     }
-    let start = out.len();
     push_text(out, name, COMMA_OR_SPACE | EQUALS, || format!("the name of field {name:?}"))?;
-    if key + KEY_SEPARATOR + (out.len() - start) > MAX_KEY {
-        return Err(EncodeError(format!(
-            "the measurement, tags and name of field {name:?} are longer than {MAX_KEY} bytes"
-        )));
-    }
     out.push(b'=');
-    push_value(out, name, value)
+    Ok(())
 }
 
 fn push_value(out: &mut Vec<u8>, name: &str, value: &Value<'_>) -> Result<(), EncodeError> {
@@ -200,7 +273,7 @@ fn push_string(out: &mut Vec<u8>, name: &str, text: &str) -> Result<(), EncodeEr
         )));
     }
     out.push(b'"');
-    push_escaped(out, text, QUOTE | BACKSLASH);
+    push_escaped(out, text, classes(text), QUOTE | BACKSLASH);
     out.push(b'"');
     Ok(())
 }
@@ -225,7 +298,7 @@ fn push_text(
             what()
         )));
     }
-    push_escaped(out, text, special);
+    push_escaped(out, text, found, special);
     Ok(())
 }
 
@@ -244,9 +317,10 @@ fn has_ambiguous_backslash(text: &str) -> bool {
     })
 }
 
-/// Copies a text, with a backslash before every byte of a `special` class.
-fn push_escaped(out: &mut Vec<u8>, text: &str, special: u8) {
-    if classes(text) & special == 0 {
+/// Copies a text, whose bytes are of the classes `found`, with a backslash before each of a `special`
+/// one.
+fn push_escaped(out: &mut Vec<u8>, text: &str, found: u8, special: u8) {
+    if found & special == 0 {
         out.extend_from_slice(text.as_bytes());
         return;
     }

@@ -1,0 +1,194 @@
+//! Side by side: every subject on the same topics, in turn, in one run.
+
+use std::io::{BufRead as _, BufReader};
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+
+use crate::account::{cpu_seconds, peak_rss_bytes};
+use crate::receiver::Receiver;
+use crate::report;
+use crate::stack::Kafka;
+use crate::subjects::{Output, Running, Subject};
+use crate::topic::Topic;
+use crate::workload::{DEVICES, Message};
+
+const PARTITIONS: i32 = 4;
+/// Peers get as many of the messages as take them about as long as the others.
+const PEERS_SHARE: u64 = 4;
+/// Nobody needs this long for what one run gives.
+const DONE_WITHIN: Duration = Duration::from_mins(5);
+/// How often a group's progress is asked for.
+const ASK_EVERY: Duration = Duration::from_millis(50);
+
+/// What one process has cost for so many messages.
+#[derive(Debug, Clone, Serialize)]
+pub struct Measurement {
+    pub subject: &'static str,
+    pub work: String,
+    pub messages: u64,
+    pub cpu_seconds: f64,
+    pub wall_seconds: f64,
+    pub peak_rss_bytes: u64,
+    pub messages_per_cpu_second: f64,
+    /// To the bare consumer on the same topic, in the same repeat.
+    pub ratio_to_bare: f64,
+}
+
+/// A topic and the kind of messages in it.
+struct Source {
+    topic: Topic,
+    message: Message,
+    compression: &'static str,
+    /// The same messages, fewer of them, for peers.
+    fewer: Option<Topic>,
+}
+
+pub fn run() {
+    let messages = number("BENCH_MESSAGES", 1_000_000);
+    let repeats = number("BENCH_REPEATS", 3);
+    let peers = number("BENCH_PEERS", 1) != 0;
+    let kafka = Kafka::start();
+    let sources = sources(&kafka, messages, peers);
+    let mut all = Vec::new();
+    for repeat in 0..repeats {
+        for (number, source) in sources.iter().enumerate() {
+            eprintln!("repeat {} of {repeats}: {}", repeat + 1, source.topic.name);
+            all.extend(measure_source(source, &format!("{number}-{repeat}")));
+        }
+    }
+    report::write(&all);
+}
+
+pub fn number(variable: &str, default: u64) -> u64 {
+    std::env::var(variable).ok().map_or(default, |text| text.parse().expect("a whole number"))
+}
+
+fn sources(kafka: &Kafka, messages: u64, peers: bool) -> Vec<Source> {
+    let mut sources = Vec::new();
+    for (message, messages) in [(Message::Standard, messages), (Message::Wide, messages / 4)] {
+        for compression in ["none", "lz4", "zstd"] {
+            let filled = |name: &str, messages| {
+                Topic::filled(kafka, name, PARTITIONS, compression, messages, |n| {
+                    (format!("device-{:04}", n % DEVICES), message.number(n, DEVICES))
+                })
+            };
+            let name = format!("{message:?}-{compression}").to_lowercase();
+            let topic = filled(&name, messages);
+            let with_peers = peers && compression == "none";
+            let fewer = with_peers.then(|| filled(&format!("{name}-fewer"), messages / PEERS_SHARE));
+            let bytes = message.number(123_456, DEVICES).len();
+            eprintln!("{name}: {messages} messages of {bytes} bytes in {PARTITIONS} partitions");
+            sources.push(Source { topic, message, compression, fewer });
+        }
+    }
+    sources
+}
+
+/// Every subject once on one topic.
+fn measure_source(source: &Source, suffix: &str) -> Vec<Measurement> {
+    let Source { topic, message, compression, fewer } = source;
+    let of = match *compression {
+        "none" => message.name().to_owned(),
+        compression => format!("{} in {compression}", message.name()),
+    };
+    let measure = |subject: Subject, topic: &Topic, output: Output| {
+        let group = format!("{subject:?}-{output:?}-{suffix}").to_lowercase();
+        measure(subject, topic, output, &format!("{of} to {}", output.name()), &group)
+    };
+    let mut measured = vec![measure(Subject::Bare, topic, Output::Nothing)];
+    let mut outputs = vec![Output::LineProtocol, Output::RemoteWrite];
+    if *compression == "none" {
+        outputs.push(Output::LineProtocolGzip);
+    }
+    measured.extend(outputs.iter().map(|&output| measure(Subject::Tidegate, topic, output)));
+    if let Some(fewer) = fewer {
+        measured.push(measure(Subject::Telegraf, fewer, Output::LineProtocol));
+        measured.push(measure(Subject::Telegraf, fewer, Output::RemoteWrite));
+        measured.push(measure(Subject::KafkaConnect, fewer, Output::NullFile));
+    }
+    let bare = measured[0].messages_per_cpu_second;
+    for measurement in &mut measured {
+        measurement.ratio_to_bare = measurement.messages_per_cpu_second / bare;
+    }
+    measured
+}
+
+/// Runs a subject over a topic and takes its account.
+fn measure(
+    subject: Subject,
+    topic: &Topic,
+    output: Output,
+    work: &str,
+    group: &str,
+) -> Measurement {
+    let receiver = Receiver::start();
+    let start = Instant::now();
+    let mut running = subject.start(topic, output, &receiver.url(), group);
+    let measurement = account(subject, &mut running, topic, work, start);
+    let writes = !matches!(output, Output::Nothing | Output::NullFile);
+    assert!(!writes || receiver.requests() > 0, "{} has written nothing", subject.name());
+    running.stop();
+    measurement
+}
+
+/// Waits until a subject, begun at `start`, has done a topic, and says what it has cost.
+pub fn account(
+    subject: Subject,
+    running: &mut Running,
+    topic: &Topic,
+    work: &str,
+    start: Instant,
+) -> Measurement {
+    let before = until_done(subject, running, topic, start);
+    let pid = running.child.id();
+    let cpu_seconds = cpu_seconds(pid) - before.cpu_seconds;
+    let messages = topic.messages - before.messages;
+    #[expect(clippy::cast_precision_loss, reason = "a count of messages")]
+    let messages_per_cpu_second = messages as f64 / cpu_seconds;
+    Measurement {
+        subject: subject.name(),
+        work: work.to_owned(),
+        messages,
+        cpu_seconds,
+        wall_seconds: start.elapsed().as_secs_f64() - before.wall_seconds,
+        peak_rss_bytes: peak_rss_bytes(pid),
+        messages_per_cpu_second,
+        ratio_to_bare: 1.0,
+    }
+}
+
+/// What is not counted.
+#[derive(Default)]
+struct Before {
+    messages: u64,
+    cpu_seconds: f64,
+    wall_seconds: f64,
+}
+
+/// Waits until all messages are done; returns what was before the account begins.
+fn until_done(subject: Subject, running: &mut Running, topic: &Topic, start: Instant) -> Before {
+    if let Some(output) = running.child.stdout.take() {
+        BufReader::new(output).read_line(&mut String::new()).expect("a line");
+        return Before::default();
+    }
+    let progress = topic.progress(&running.group);
+    let mut before = (!subject.is_warmed_up()).then(Before::default);
+    loop {
+        let committed = progress.committed();
+        if committed >= topic.messages {
+            return before.unwrap_or_default();
+        }
+        if committed > 0 && before.is_none() {
+            before = Some(Before {
+                messages: committed,
+                cpu_seconds: cpu_seconds(running.child.id()),
+                wall_seconds: start.elapsed().as_secs_f64(),
+            });
+        }
+        let ended = running.child.try_wait().expect("a child");
+        assert!(ended.is_none(), "{} has ended by itself", subject.name());
+        assert!(start.elapsed() < DONE_WITHIN, "{}: {committed} messages done", subject.name());
+        std::thread::sleep(ASK_EVERY);
+    }
+}

@@ -1,0 +1,291 @@
+//! How cost and memory grow: with workers, partitions, series and the size of messages; how long a record takes at a
+//! low rate; and what idling costs.
+
+use std::sync::{Arc, Mutex};
+use std::thread::sleep;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use rdkafka::ClientConfig;
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
+use serde::Serialize;
+
+use crate::account::cpu_seconds;
+use crate::compare::{Measurement, account, number};
+use crate::plot::{Line, lines};
+use crate::receiver::{Receiver, closed_port};
+use crate::report::file;
+use crate::stack::Kafka;
+use crate::subjects::{Output, Subject, sink, start_tidegate};
+use crate::topic::Topic;
+use crate::workload::{DEVICES, Message};
+
+/// How long the database is away in the outage.
+const OUTAGE: Duration = Duration::from_secs(15);
+/// What the latency is measured at, and for how long.
+const RECORDS_A_SECOND: u32 = 1000;
+const LATENCY_SECONDS: u32 = 10;
+const IDLE: Duration = Duration::from_secs(20);
+
+/// One figure: of `scale`, at this place on its axis.
+#[derive(Debug, Serialize)]
+struct Row {
+    scale: &'static str,
+    work: String,
+    at: f64,
+    /// Thousand messages per CPU-second.
+    rate: Option<f64>,
+    wall_seconds: Option<f64>,
+    peak_mib: Option<f64>,
+    median_ms: Option<f64>,
+    p99_ms: Option<f64>,
+    cpu_percent: Option<f64>,
+}
+
+pub fn run() {
+    let messages = number("BENCH_MESSAGES", 1_000_000);
+    let kafka = Kafka::start();
+    let mut rows = Vec::new();
+    let only = std::env::var("BENCH_SCALES").unwrap_or_default();
+    let scales: [(&str, fn(&Kafka, u64, &mut Vec<Row>)); 6] = [
+        ("workers", workers),
+        ("partitions", partitions),
+        ("series", series),
+        ("sizes", sizes),
+        ("latency", latency),
+        ("idle", idle),
+    ];
+    for (name, scale) in scales {
+        if only.is_empty() || only.split(',').any(|wanted| wanted == name) {
+            eprintln!("{name}");
+            scale(&kafka, messages, &mut rows);
+        }
+    }
+    report(&rows);
+}
+
+fn standard(kafka: &Kafka, name: &str, partitions: i32, messages: u64, devices: u64) -> Topic {
+    Topic::filled(kafka, name, partitions, "none", messages, |n| {
+        (format!("device-{:04}", n % devices), Message::Standard.number(n, devices))
+    })
+}
+
+/// Has Tidegate do a topic; `more` is lines of its connector's file.
+fn measured(topic: &Topic, output: Output, group: &str, more: &str) -> Measurement {
+    let receiver = Receiver::start();
+    let start = Instant::now();
+    let mut running = start_tidegate(topic, group, &sink(output, &receiver.url()), more);
+    let measurement = account(Subject::Tidegate, &mut running, topic, output.name(), start);
+    running.stop();
+    measurement
+}
+
+fn row(scale: &'static str, at: f64, measurement: &Measurement) -> Row {
+    Row {
+        rate: Some(measurement.messages_per_cpu_second / 1000.0),
+        wall_seconds: Some(measurement.wall_seconds),
+        peak_mib: Some(mib(measurement.peak_rss_bytes)),
+        ..empty(scale, &measurement.work, at)
+    }
+}
+
+fn empty(scale: &'static str, work: &str, at: f64) -> Row {
+    let work = work.to_owned();
+    Row {
+        scale,
+        work,
+        at,
+        rate: None,
+        wall_seconds: None,
+        peak_mib: None,
+        median_ms: None,
+        p99_ms: None,
+        cpu_percent: None,
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a count of bytes")]
+fn mib(bytes: u64) -> f64 {
+    bytes as f64 / f64::from(1 << 20)
+}
+
+fn workers(kafka: &Kafka, messages: u64, rows: &mut Vec<Row>) {
+    let topic = standard(kafka, "workers", 4, messages, DEVICES);
+    for workers in [1, 2] {
+        for output in [Output::LineProtocol, Output::RemoteWrite] {
+            let (group, more) =
+                (format!("{output:?}-{workers}-workers"), format!("workers: {workers}\n"));
+            let measurement = measured(&topic, output, &group, &more);
+            rows.push(row("workers", f64::from(workers), &measurement));
+        }
+    }
+}
+
+/// Each number of partitions twice: with the database there, and with one that is away at first.
+fn partitions(kafka: &Kafka, messages: u64, rows: &mut Vec<Row>) {
+    for partitions in [1, 10, 100, 1000] {
+        let name = format!("partitions-{partitions}");
+        // Keys of more devices than partitions, so that none stays empty.
+        let topic = standard(kafka, &name, partitions, messages, 20_000);
+        let measurement = measured(&topic, Output::LineProtocol, &name, "");
+        rows.push(row("partitions", f64::from(partitions), &measurement));
+        let measurement = through_outage(&topic, &format!("{name}-outage"));
+        rows.push(row("partitions", f64::from(partitions), &measurement));
+    }
+}
+
+fn through_outage(topic: &Topic, group: &str) -> Measurement {
+    let (address, start) = (closed_port(), Instant::now());
+    let url = format!("http://{address}");
+    let mut running = start_tidegate(topic, group, &sink(Output::LineProtocol, &url), "");
+    sleep(OUTAGE);
+    let _receiver = Receiver::at(address, None);
+    let work = "line protocol, with an outage";
+    let measurement = account(Subject::Tidegate, &mut running, topic, work, start);
+    running.stop();
+    measurement
+}
+
+fn series(kafka: &Kafka, messages: u64, rows: &mut Vec<Row>) {
+    for devices in [10, 1_000, 100_000, 1_000_000] {
+        let name = format!("series-{devices}");
+        let topic = standard(kafka, &name, 4, messages, devices);
+        for output in [Output::LineProtocol, Output::RemoteWrite] {
+            let measurement = measured(&topic, output, &format!("{name}-{output:?}"), "");
+            #[expect(clippy::cast_precision_loss, reason = "at most a million")]
+            rows.push(row("series", devices as f64, &measurement));
+        }
+    }
+}
+
+/// The standard message with a text beside it that nobody wants, up to a megabyte of it.
+fn sizes(kafka: &Kafka, messages: u64, rows: &mut Vec<Row>) {
+    for size in [300, 1_000, 10_000, 100_000, 900_000] {
+        let name = format!("size-{size}");
+        let count = (messages * 300 / size).max(500);
+        let standard = Message::Standard.number(0, DEVICES).len() as u64;
+        let padding = "x".repeat(usize::try_from(size.saturating_sub(standard)).expect("small"));
+        let topic = Topic::filled(kafka, &name, 4, "none", count, |n| {
+            let message = Message::Standard.number(n, DEVICES);
+            let message = message.replacen('{', &format!("{{\"pad\":\"{padding}\","), 1);
+            (format!("device-{:04}", n % DEVICES), message)
+        });
+        let measurement = measured(&topic, Output::LineProtocol, &name, "");
+        #[expect(clippy::cast_precision_loss, reason = "at most a million")]
+        rows.push(row("sizes", size as f64, &measurement));
+    }
+}
+
+/// From just before a record is produced until its line has come to the database.
+fn latency(kafka: &Kafka, _: u64, rows: &mut Vec<Row>) {
+    for linger_ms in [10, 100, 1000] {
+        let name = format!("latency-{linger_ms}");
+        let topic = standard(kafka, &name, 4, 0, DEVICES);
+        let seen: Arc<Mutex<Vec<f64>>> = Arc::default();
+        let into = Arc::clone(&seen);
+        let receiver = Receiver::looking(move |body| into.lock().unwrap().extend(ages_ms(body)));
+        let more = format!("batch: {{ linger: {linger_ms}ms }}\n");
+        let sink = sink(Output::LineProtocol, &receiver.url());
+        let running = start_tidegate(&topic, &name, &sink, &more);
+        // Until it has its partitions.
+        sleep(Duration::from_secs(5));
+        produce_steadily(&topic);
+        sleep(Duration::from_secs(3));
+        running.stop();
+        let mut ages = seen.lock().unwrap().clone();
+        assert_eq!(ages.len(), (RECORDS_A_SECOND * LATENCY_SECONDS) as usize, "lines");
+        ages.sort_by(f64::total_cmp);
+        let at = |part: usize| Some(ages[(ages.len() - 1) * part / 100]);
+        let (median_ms, p99_ms) = (at(50), at(99));
+        let row = empty("latency", "line protocol", f64::from(linger_ms));
+        rows.push(Row { median_ms, p99_ms, ..row });
+    }
+}
+
+fn since_epoch() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock after 1970")
+}
+
+/// How long ago each line's time was, in milliseconds.
+fn ages_ms(body: &[u8]) -> Vec<f64> {
+    let now = since_epoch().as_nanos();
+    let text = std::str::from_utf8(body).expect("lines are text");
+    let age = |line: &str| {
+        let time = line.rsplit(' ').next().and_then(|time| time.parse::<u128>().ok());
+        #[expect(clippy::cast_precision_loss, reason = "an age of seconds at most")]
+        let nanos = now.saturating_sub(time.expect("a time")) as f64;
+        nanos / 1e6
+    };
+    text.lines().map(age).collect()
+}
+
+fn produce_steadily(topic: &Topic) {
+    let producer: BaseProducer = ClientConfig::new()
+        .set("bootstrap.servers", &topic.bootstrap)
+        .set("linger.ms", "0")
+        .create()
+        .expect("a producer");
+    let start = Instant::now();
+    for n in 0..RECORDS_A_SECOND * LATENCY_SECONDS {
+        sleep((Duration::from_secs(1) / RECORDS_A_SECOND * n).saturating_sub(start.elapsed()));
+        let message = Message::Standard.number(u64::from(n), DEVICES);
+        let (_, rest) = message.split_once(',').expect("what follows the time");
+        let now = since_epoch();
+        let millis = format!("{}.{:06}", now.as_millis(), now.subsec_nanos() % 1_000_000);
+        let (key, value) = (format!("device-{:04}", n % 1000), format!("{{\"ts\":{millis},{rest}"));
+        let record = BaseRecord::to(&topic.name).key(&key).payload(&value);
+        producer.send(record).map_err(|(error, _)| error).expect("room in the queue");
+        producer.poll(Duration::ZERO);
+    }
+    producer.flush(Duration::from_mins(1)).expect("the broker takes all");
+}
+
+fn idle(kafka: &Kafka, _: u64, rows: &mut Vec<Row>) {
+    let topic = standard(kafka, "idle", 4, 0, DEVICES);
+    let receiver = Receiver::start();
+    let sink = sink(Output::LineProtocol, &receiver.url());
+    let running = start_tidegate(&topic, "idle", &sink, "");
+    sleep(Duration::from_secs(5));
+    let before = cpu_seconds(running.child.id());
+    sleep(IDLE);
+    let used = cpu_seconds(running.child.id()) - before;
+    running.stop();
+    let cpu_percent = Some(100.0 * used / IDLE.as_secs_f64());
+    rows.push(Row { cpu_percent, ..empty("idle", "line protocol", 4.0) });
+}
+
+fn report(rows: &[Row]) {
+    println!("| Scale | Work | At | k messages per CPU-second | Wall s | Peak MiB | Median ms | p99 ms | CPU % |");
+    println!("|---|---|---|---|---|---|---|---|---|");
+    let shown = |value: Option<f64>| value.map_or(String::new(), |value| format!("{value:.1}"));
+    for row in rows {
+        let figures = [
+            row.rate,
+            row.wall_seconds,
+            row.peak_mib,
+            row.median_ms,
+            row.p99_ms,
+            row.cpu_percent,
+        ];
+        let figures = figures.map(shown).join(" | ");
+        println!("| {} | {} | {} | {figures} |", row.scale, row.work, row.at);
+    }
+    file("scale.json", &serde_json::to_string_pretty(rows).expect("plain numbers"));
+    for scale in ["partitions", "series", "sizes"] {
+        let rate = plot(rows, scale, "k messages per CPU-second", |row| row.rate);
+        file(&format!("scale-{scale}-rate.svg"), &rate);
+        let peak = plot(rows, scale, "MiB resident at the peak", |row| row.peak_mib);
+        file(&format!("scale-{scale}-memory.svg"), &peak);
+    }
+}
+
+fn plot(rows: &[Row], scale: &str, up: &str, value: fn(&Row) -> Option<f64>) -> String {
+    let mut all: Vec<Line> = Vec::new();
+    for row in rows.iter().filter(|row| row.scale == scale) {
+        let Some(value) = value(row) else { continue };
+        match all.iter_mut().find(|line| line.label == row.work) {
+            Some(line) => line.points.push((row.at, value)),
+            None => all.push(Line { label: row.work.clone(), points: vec![(row.at, value)] }),
+        }
+    }
+    lines(&format!("{scale}: {up}"), scale, up, &all)
+}

@@ -1,0 +1,101 @@
+//! The stages of the hot path alone, over the standard message: no Kafka, no database.
+//!
+//! `bench stages STAGE MESSAGES` passes so many messages through the stages up to the one named: `decode`, `map`,
+//! `line_protocol` or `remote_write`. bench/guard.sh counts its instructions, and a profiler finds nothing else in it.
+use std::hint::black_box;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tidegate::batch::{OpenBatch, RecordIndex};
+use tidegate::config::{Environment, Process, load_text};
+use tidegate::connector::transform;
+use tidegate::map::Scratch;
+use tidegate::record::{Offset, OwnedRecord, Record as _};
+use tidegate::sink::Sink;
+use tidegate::worker::Transform;
+
+use crate::workload::{DEVICES, MAPPING, Message};
+
+/// The default of `batch.max_points`.
+const POINTS: usize = 5000;
+/// The default of `batch.max_bytes`.
+const BYTES: usize = 1 << 20;
+const PARTITIONS: u64 = 4;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    Decode,
+    Map,
+    Encode,
+}
+
+/// Passes so many messages through the stages up to this one, and says how long each took.
+pub fn run(name: &str, messages: u64) {
+    let influxdb = "influxdb: { url: 'http://localhost', org: o, bucket: b }";
+    let (stage, sink) = match name {
+        "decode" => (Stage::Decode, influxdb),
+        "map" => (Stage::Map, influxdb),
+        "line_protocol" => (Stage::Encode, influxdb),
+        "remote_write" => (Stage::Encode, "prometheus: { url: 'http://localhost' }"),
+        other => panic!("{other} is no stage: decode, map, line_protocol or remote_write"),
+    };
+    let kind = match std::env::var("STAGES_MESSAGE").as_deref() {
+        Ok("wide") => Message::Wide,
+        _ => Message::Standard,
+    };
+    let records = records(kind);
+    let start = Instant::now();
+    pass(&mut prepared(sink), &records, messages, stage);
+    let each = start.elapsed().as_nanos() / u128::from(messages.max(1));
+    println!("{name}: {messages} messages of {} bytes, {each} ns each", records[0].size());
+}
+
+fn prepared(sink: &str) -> Transform {
+    let text = format!("topics: [t]\nkafka: {{ bootstrap.servers: 'localhost:1' }}\n{MAPPING}sink: {{ {sink} }}\n");
+    let config = load_text("stages.yaml", &text, &Process::default(), &Environment::process()).expect("a connector");
+    let sink = Sink::new(&config.sink, Duration::from_secs(1)).expect("a sink");
+    transform(&config, &sink)
+}
+
+/// Messages as they lie in a topic: of some partitions, in runs.
+fn records(kind: Message) -> Vec<OwnedRecord> {
+    let topic: Arc<str> = "t".into();
+    let record = |n: u64| OwnedRecord {
+        topic: Arc::clone(&topic),
+        partition: i32::try_from(n % DEVICES % PARTITIONS).unwrap(),
+        offset: Offset(i64::try_from(n).unwrap()),
+        key: None,
+        value: Some(kind.number(n, DEVICES).into_bytes()),
+        timestamp_millis: Some(0),
+        headers: Vec::new(),
+    };
+    let mut records: Vec<_> = (0..10 * DEVICES).map(record).collect();
+    records.sort_by_key(|record| (record.offset.0 / 2000, record.partition));
+    records
+}
+
+fn pass(transform: &mut Transform, records: &[OwnedRecord], messages: u64, stage: Stage) {
+    let mut scratch = Scratch::default();
+    let mut open = OpenBatch::default();
+    let mut index = 0;
+    for (record, _) in records.iter().cycle().zip(0..messages) {
+        if stage == Stage::Encode {
+            let taken = transform.apply(record, RecordIndex(index), &mut scratch, &mut open);
+            taken.expect("a point");
+            index += 1;
+            if open.items.len() >= POINTS || open.bytes.len() >= BYTES {
+                drop(black_box(transform.encoder.close(&mut open)));
+                index = 0;
+            }
+            continue;
+        }
+        let mut slots = scratch.slots(&transform.plan);
+        let payload = record.value().expect("a value");
+        transform.decoder.decode(payload, transform.plan.paths(), &mut slots).expect("JSON");
+        if stage == Stage::Map {
+            let point = transform.plan.point(record, black_box(&slots), &mut scratch).expect("a point");
+            scratch.reclaim(black_box(point));
+        }
+        scratch.reclaim_slots(black_box(slots));
+    }
+}
