@@ -12,7 +12,6 @@ type Look = dyn Fn(&[u8]) + Send + Sync;
 pub struct Receiver {
     address: SocketAddr,
     requests: Arc<AtomicU64>,
-    bytes: Arc<AtomicU64>,
 }
 
 impl Receiver {
@@ -28,7 +27,7 @@ impl Receiver {
     pub fn at(address: SocketAddr, look: Option<Arc<Look>>) -> Self {
         let listener = TcpListener::bind(address).expect("a port");
         let address = listener.local_addr().expect("its address");
-        let receiver = Self { address, requests: Arc::default(), bytes: Arc::default() };
+        let receiver = Self { address, requests: Arc::default() };
         let clone = receiver.clone();
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
@@ -48,10 +47,6 @@ impl Receiver {
 
     pub fn requests(&self) -> u64 {
         self.requests.load(Ordering::Relaxed)
-    }
-
-    pub fn bytes(&self) -> u64 {
-        self.bytes.load(Ordering::Relaxed)
     }
 
     /// Reads one request and answers 204. `None` at the connection's end.
@@ -78,7 +73,7 @@ impl Receiver {
             chunked |= name.eq_ignore_ascii_case("transfer-encoding");
         }
         if chunked {
-            length = skip_chunks(reader)?;
+            skip_chunks(reader)?;
         } else if let Some(look) = look {
             let mut body = Vec::new();
             reader.take(length).read_to_end(&mut body).ok()?;
@@ -87,14 +82,12 @@ impl Receiver {
             std::io::copy(&mut reader.take(length), &mut std::io::sink()).ok()?;
         }
         self.requests.fetch_add(1, Ordering::Relaxed);
-        self.bytes.fetch_add(length, Ordering::Relaxed);
         stream.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").ok()
     }
 }
 
-/// A body in chunks, as Go's client sends what it compresses on the way. Returns its length.
-fn skip_chunks(reader: &mut BufReader<&TcpStream>) -> Option<u64> {
-    let mut whole = 0;
+/// A body in chunks, as Go's client sends what it compresses on the way.
+fn skip_chunks(reader: &mut BufReader<&TcpStream>) -> Option<()> {
     loop {
         let mut line = String::new();
         reader.read_line(&mut line).ok()?;
@@ -102,9 +95,8 @@ fn skip_chunks(reader: &mut BufReader<&TcpStream>) -> Option<u64> {
         // The line break at its end, too.
         std::io::copy(&mut reader.take(length + 2), &mut std::io::sink()).ok()?;
         if length == 0 {
-            return Some(whole);
+            return Some(());
         }
-        whole += length;
     }
 }
 

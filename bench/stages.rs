@@ -4,7 +4,7 @@
 //! `line_protocol` or `remote_write`. bench/guard.sh counts its instructions, and a profiler finds nothing else in it.
 use std::hint::black_box;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tidegate::batch::{OpenBatch, RecordIndex};
 use tidegate::config::{Environment, Process, load_text};
@@ -14,6 +14,7 @@ use tidegate::record::{Offset, OwnedRecord, Record as _};
 use tidegate::sink::Sink;
 use tidegate::worker::Transform;
 
+use crate::account::cpu_seconds;
 use crate::workload::{DEVICES, MAPPING, Message};
 
 /// The default of `batch.max_points`.
@@ -36,7 +37,7 @@ pub fn run(name: &str, messages: u64) {
         "decode" => (Stage::Decode, influxdb),
         "map" => (Stage::Map, influxdb),
         "line_protocol" => (Stage::Encode, influxdb),
-        "remote_write" => (Stage::Encode, "prometheus: { url: 'http://localhost' }"),
+        "remote_write" => (Stage::Encode, "prometheus: { url: 'http://localhost/api/v1/write' }"),
         other => panic!("{other} is no stage: decode, map, line_protocol or remote_write"),
     };
     let kind = match std::env::var("STAGES_MESSAGE").as_deref() {
@@ -44,10 +45,12 @@ pub fn run(name: &str, messages: u64) {
         _ => Message::Standard,
     };
     let records = records(kind);
-    let start = Instant::now();
-    pass(&mut prepared(sink), &records, messages, stage);
-    let each = start.elapsed().as_nanos() / u128::from(messages.max(1));
-    println!("{name}: {messages} messages of {} bytes, {each} ns each", records[0].size());
+    let mut transform = prepared(sink);
+    let before = cpu_seconds(std::process::id());
+    pass(&mut transform, &records, messages, stage);
+    #[expect(clippy::cast_precision_loss, reason = "a count of messages")]
+    let each = (cpu_seconds(std::process::id()) - before) * 1e9 / messages as f64;
+    println!("{name}: {messages} messages of {} bytes, {each:.0} ns each", records[0].size());
 }
 
 fn prepared(sink: &str) -> Transform {
@@ -69,8 +72,8 @@ fn records(kind: Message) -> Vec<OwnedRecord> {
         timestamp_millis: Some(0),
         headers: Vec::new(),
     };
-    let mut records: Vec<_> = (0..10 * DEVICES).map(record).collect();
-    records.sort_by_key(|record| (record.offset.0 / 2000, record.partition));
+    let mut records: Vec<_> = (0..2 * DEVICES).map(record).collect();
+    records.sort_by_key(|record| (record.partition, record.offset.0));
     records
 }
 

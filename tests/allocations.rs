@@ -83,6 +83,6 @@ fn a_record_is_made_line_protocol_without_an_allocation() {
 
 #[test]
 fn a_record_is_made_remote_write_without_an_allocation() {
-    let counted = allocations("prometheus: { url: 'http://localhost' }");
+    let counted = allocations("prometheus: { url: 'http://localhost/api/v1/write' }");
     assert!(counted <= GROWTH, "{counted} allocations for {RECORDS} records");
 }
