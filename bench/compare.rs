@@ -76,7 +76,8 @@ fn sources(kafka: &Kafka, messages: u64, peers: bool) -> Vec<Source> {
             let name = format!("{message:?}-{compression}").to_lowercase();
             let topic = filled(&name, messages);
             let with_peers = peers && compression == "none";
-            let fewer = with_peers.then(|| filled(&format!("{name}-fewer"), messages / PEERS_SHARE));
+            let fewer =
+                with_peers.then(|| filled(&format!("{name}-fewer"), messages / PEERS_SHARE));
             let bytes = message.number(123_456, DEVICES).len();
             eprintln!("{name}: {messages} messages of {bytes} bytes in {PARTITIONS} partitions");
             sources.push(Source { topic, message, compression, fewer });

@@ -42,8 +42,7 @@ pub fn bars(title: &str, all: &[Bar]) -> String {
         let top = row(number);
         let color = if label.starts_with("Tidegate") { COLORS[0] } else { "#999" };
         let Spread { least, median, most } = spread;
-        let (end, from, to) =
-            (median * scale, LEFT + least * scale, LEFT + most * scale);
+        let (end, from, to) = (median * scale, LEFT + least * scale, LEFT + most * scale);
         // Writing to a String can't fail.
         let _ = write!(
             svg,
@@ -73,9 +72,7 @@ pub fn lines(title: &str, across: &str, up: &str, all: &[Line]) -> String {
     let least = points().map(|point| point.0).fold(f64::INFINITY, f64::min);
     let most = points().map(|point| point.0).fold(least * 1.001, f64::max);
     let top = points().map(|point| point.1).fold(0.0, f64::max) * 1.1;
-    let x = |value: f64| {
-        LEFT + (value / least).ln() / (most / least).ln() * (WIDTH - LEFT - RIGHT)
-    };
+    let x = |value: f64| LEFT + (value / least).ln() / (most / least).ln() * (WIDTH - LEFT - RIGHT);
     let y = |value: f64| HEIGHT - BOTTOM - value / top * (HEIGHT - TOP - BOTTOM);
     let mut svg = open(HEIGHT, title);
     let mut marks: Vec<f64> = points().map(|point| point.0).collect();
@@ -93,7 +90,7 @@ pub fn lines(title: &str, across: &str, up: &str, all: &[Line]) -> String {
     for part in 0..=4 {
         let value = top * f64::from(part) / 4.0;
         let at = y(value);
-        let decimals = if top < 10.0 { 1 } else { 0 };
+        let decimals = usize::from(top < 10.0);
         let _ = write!(
             svg,
             "<path d=\"M{LEFT} {at:.1}H{}\" stroke=\"#eee\"/>\n\
@@ -105,8 +102,11 @@ pub fn lines(title: &str, across: &str, up: &str, all: &[Line]) -> String {
     }
     for (number, line) in all.iter().enumerate() {
         let color = COLORS[number % COLORS.len()];
-        let path: Vec<_> =
-            line.points.iter().map(|point| format!("{:.1} {:.1}", x(point.0), y(point.1))).collect();
+        let path: Vec<_> = line
+            .points
+            .iter()
+            .map(|point| format!("{:.1} {:.1}", x(point.0), y(point.1)))
+            .collect();
         let _ = writeln!(
             svg,
             "<path d=\"M{}\" fill=\"none\" stroke=\"{color}\" stroke-width=\"2\"/>",
@@ -132,7 +132,7 @@ pub fn lines(title: &str, across: &str, up: &str, all: &[Line]) -> String {
         svg,
         "<text x=\"{}\" y=\"{}\" text-anchor=\"middle\">{across}</text>\n\
          <text x=\"{LEFT}\" y=\"{}\">{up}</text>\n",
-        (WIDTH - RIGHT + LEFT) / 2.0,
+        f64::midpoint(WIDTH - RIGHT, LEFT),
         HEIGHT - 12.0,
         TOP - 6.0
     );

@@ -26,6 +26,9 @@ const RECORDS_A_SECOND: u32 = 1000;
 const LATENCY_SECONDS: u32 = 10;
 const IDLE: Duration = Duration::from_secs(20);
 
+/// Measures one thing: adds rows, of topics of about so many messages.
+type Scale = fn(&Kafka, u64, &mut Vec<Row>);
+
 /// One figure: of `scale`, at this place on its axis.
 #[derive(Debug, Serialize)]
 struct Row {
@@ -46,7 +49,7 @@ pub fn run() {
     let kafka = Kafka::start();
     let mut rows = Vec::new();
     let only = std::env::var("BENCH_SCALES").unwrap_or_default();
-    let scales: [(&str, fn(&Kafka, u64, &mut Vec<Row>)); 6] = [
+    let scales: [(&str, Scale); 6] = [
         ("workers", workers),
         ("partitions", partitions),
         ("series", series),
@@ -201,6 +204,10 @@ fn latency(kafka: &Kafka, _: u64, rows: &mut Vec<Row>) {
     }
 }
 
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the point's time is the moment of its production here"
+)]
 fn since_epoch() -> Duration {
     SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock after 1970")
 }
@@ -254,18 +261,14 @@ fn idle(kafka: &Kafka, _: u64, rows: &mut Vec<Row>) {
 }
 
 fn report(rows: &[Row]) {
-    println!("| Scale | Work | At | k messages per CPU-second | Wall s | Peak MiB | Median ms | p99 ms | CPU % |");
+    println!(
+        "| Scale | Work | At | k messages per CPU-second | Wall s | Peak MiB | Median ms | p99 ms | CPU % |"
+    );
     println!("|---|---|---|---|---|---|---|---|---|");
     let shown = |value: Option<f64>| value.map_or(String::new(), |value| format!("{value:.1}"));
     for row in rows {
-        let figures = [
-            row.rate,
-            row.wall_seconds,
-            row.peak_mib,
-            row.median_ms,
-            row.p99_ms,
-            row.cpu_percent,
-        ];
+        let figures =
+            [row.rate, row.wall_seconds, row.peak_mib, row.median_ms, row.p99_ms, row.cpu_percent];
         let figures = figures.map(shown).join(" | ");
         println!("| {} | {} | {} | {figures} |", row.scale, row.work, row.at);
     }

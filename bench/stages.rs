@@ -54,8 +54,11 @@ pub fn run(name: &str, messages: u64) {
 }
 
 fn prepared(sink: &str) -> Transform {
-    let text = format!("topics: [t]\nkafka: {{ bootstrap.servers: 'localhost:1' }}\n{MAPPING}sink: {{ {sink} }}\n");
-    let config = load_text("stages.yaml", &text, &Process::default(), &Environment::process()).expect("a connector");
+    let text = format!(
+        "topics: [t]\nkafka: {{ bootstrap.servers: 'localhost:1' }}\n{MAPPING}sink: {{ {sink} }}\n"
+    );
+    let config = load_text("stages.yaml", &text, &Process::default(), &Environment::process())
+        .expect("a connector");
     let sink = Sink::new(&config.sink, Duration::from_secs(1)).expect("a sink");
     transform(&config, &sink)
 }
@@ -96,7 +99,8 @@ fn pass(transform: &mut Transform, records: &[OwnedRecord], messages: u64, stage
         let payload = record.value().expect("a value");
         transform.decoder.decode(payload, transform.plan.paths(), &mut slots).expect("JSON");
         if stage == Stage::Map {
-            let point = transform.plan.point(record, black_box(&slots), &mut scratch).expect("a point");
+            let point =
+                transform.plan.point(record, black_box(&slots), &mut scratch).expect("a point");
             scratch.reclaim(black_box(point));
         }
         scratch.reclaim_slots(black_box(slots));

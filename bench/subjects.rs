@@ -139,7 +139,8 @@ group: {group}
     let file = folder.join("bench.yaml");
     std::fs::write(&file, text).expect("a file");
     let examples = std::env::current_exe().expect("this program");
-    let mut command = Command::new(examples.parent().expect("examples/").with_file_name("tidegate"));
+    let mut command =
+        Command::new(examples.parent().expect("examples/").with_file_name("tidegate"));
     command.arg("run").arg(file);
     command
 }

@@ -13,7 +13,7 @@ use std::borrow::Cow;
 use crate::config::raw::{FieldKind, TimeUnit};
 use crate::decode::Slot;
 use crate::path::{Path, PathTrie};
-use crate::point::{Point, Timestamp, Value};
+use crate::point::{Float, Point, Timestamp, Value};
 use crate::record::Record;
 use crate::route::{self, Routing};
 
@@ -193,6 +193,13 @@ impl Plan {
         let timestamp = message.timestamp()?;
         let mut tags = emptied(std::mem::take(&mut scratch.tags));
         for (tag, from) in &self.tags {
+            // What nearly every tag is.
+            if let Some(Slot::Text(text)) = message.slot(from)
+                && !text.is_empty()
+            {
+                tags.push((tag.name.as_str(), Cow::Borrowed(&**text)));
+                continue;
+            }
             match message.text(from).map_err(|why| MapError(format!("tag {}: {why}", tag.name)))? {
                 Some(text) if !text.is_empty() => tags.push((tag.name.as_str(), text)),
                 _ if tag.required => return Err(self.missing("tag", &tag.name, from)),
@@ -201,6 +208,13 @@ impl Plan {
         }
         let mut fields = emptied(std::mem::take(&mut scratch.fields));
         for (field, from) in &self.fields {
+            // What nearly every field is.
+            if let (FieldKind::Float, Some(Slot::Number(text))) = (field.kind, message.slot(from))
+                && let Some(float) = Float::from_text(text)
+            {
+                fields.push((field.name.as_str(), Value::Float(float)));
+                continue;
+            }
             let value = message
                 .input(from)
                 .and_then(|input| convert::to_value(input, field.kind, field.coerce));
@@ -298,6 +312,12 @@ impl<'a, R: Record> Message<'a, R> {
             }
         };
         parsed.map_err(|why| MapError(format!("the timestamp: {}{why}", self.plan.place(from))))
+    }
+
+    /// What a decoder has put into a slot, where this is one.
+    #[inline]
+    fn slot(&self, from: &From) -> Option<&'a Slot<'a>> {
+        if let From::Slot(slot) = from { Some(&self.slots[*slot]) } else { None }
     }
 
     /// A value as it stands in the record.

@@ -318,7 +318,7 @@ pub struct Node {
     /// In the order in which they were asked for.
     keys: Vec<(Box<str>, Node)>,
     /// Where each of `keys` stands, for objects of which much is wanted.
-    positions: HashMap<Box<str>, usize>,
+    positions: HashMap<Box<[u8]>, usize>,
     /// In ascending order.
     indexes: Vec<(usize, Node)>,
     /// The slots of all nodes under this one.
@@ -404,7 +404,7 @@ impl Node {
     }
 
     fn key_or_insert(&mut self, key: &str) -> &mut Node {
-        let position = *self.positions.entry(key.into()).or_insert(self.keys.len());
+        let position = *self.positions.entry(key.as_bytes().into()).or_insert(self.keys.len());
         if position == self.keys.len() {
             self.keys.push((key.into(), Node::default()));
         }
@@ -437,16 +437,28 @@ impl<'t> Keys<'t> {
 
     /// The node of a key, if anything at or under it is wanted.
     #[inline]
-    pub fn find(&mut self, key: &str) -> Option<&'t Node> {
+    pub fn find(&mut self, key: impl AsRef<[u8]>) -> Option<&'t Node> {
+        let key = key.as_ref();
         let Node { keys, positions, .. } = self.node;
         let position = match keys.get(self.next) {
-            Some((name, _)) if **name == *key => self.next,
+            Some((name, _)) if is_same(name.as_bytes(), key) => self.next,
             _ if keys.len() > Self::FEW => *positions.get(key)?,
-            _ => keys.iter().position(|(name, _)| **name == *key)?,
+            _ => keys.iter().position(|(name, _)| is_same(name.as_bytes(), key))?,
         };
         self.next = position + 1;
         Some(&keys[position].1)
     }
+}
+
+/// Whether two keys are the same. They are short: a call of the C library's comparison takes longer.
+#[inline]
+fn is_same(name: &[u8], key: &[u8]) -> bool {
+    if name.len() != key.len() {
+        return false;
+    }
+    let ((words, rest), (key_words, key_rest)) = (name.as_chunks::<8>(), key.as_chunks::<8>());
+    let same_word = |(a, b): (&[u8; 8], &[u8; 8])| u64::from_ne_bytes(*a) == u64::from_ne_bytes(*b);
+    words.iter().zip(key_words).all(same_word) && rest.iter().zip(key_rest).all(|(a, b)| a == b)
 }
 
 /// The wanted elements of one array, while its message is walked.

@@ -143,7 +143,7 @@ fn keys_are_found_in_any_order_and_again() {
         }
         let mut keys = trie.root().keys();
         for n in (0..count).chain((0..count).rev()).chain([0, 0]) {
-            assert_eq!(keys.find(&format!("key{n}")).and_then(super::Node::slot), Some(n));
+            assert_eq!(keys.find(format!("key{n}")).and_then(super::Node::slot), Some(n));
             for unwanted in ["", "key", "key999", "KEY0"] {
                 assert!(keys.find(unwanted).is_none());
             }

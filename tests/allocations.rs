@@ -37,7 +37,7 @@ sink: {{ {sink} }}
 }
 
 fn record(number: u32) -> OwnedRecord {
-    let humidity = if number % 3 == 0 { "" } else { r#","humidity":40.5"# };
+    let humidity = if number.is_multiple_of(3) { "" } else { r#","humidity":40.5"# };
     let value = format!(
         r#"{{"ts":{},"kind":"weather","site":"site {:02}","device":{{"id":"d-{:03}"}},"note":"a\n",
         "reading":{{"temperature":{}.5{humidity},"cycles":{number}}}}}"#,

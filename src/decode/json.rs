@@ -126,7 +126,14 @@ impl<'a> Scanner<'a> {
                 }
                 Slot::Text(self.text_of(string)?)
             }
-            b'-' | b'0'..=b'9' => Slot::Number(self.number()?),
+            b'-' | b'0'..=b'9' => {
+                let start = self.at;
+                self.number()?;
+                if slot.is_none() {
+                    return Ok(());
+                }
+                Slot::Number(&self.text[start..self.at])
+            }
             b'{' => {
                 self.object(node, slots)?;
                 Slot::Container(Container::Object)
@@ -159,7 +166,8 @@ impl<'a> Scanner<'a> {
             }
             let key = self.string()?;
             let child = match &mut keys {
-                Some(keys) => keys.find(&self.text_of(key)?),
+                Some(keys) if !key.escaped => keys.find(&self.bytes[key.start..key.end]),
+                Some(keys) => keys.find(self.text_of(key)?.as_bytes()),
                 None => None,
             };
             if self.skip_space() != b':' {
@@ -228,8 +236,7 @@ impl<'a> Scanner<'a> {
     }
 
     #[inline]
-    fn number(&mut self) -> Checked<&'a str> {
-        let start = self.at;
+    fn number(&mut self) -> Checked<()> {
         self.at += usize::from(self.peek() == b'-');
         if self.peek() == b'0' {
             self.at += 1;
@@ -248,15 +255,16 @@ impl<'a> Scanner<'a> {
             self.at += usize::from(matches!(self.peek(), b'+' | b'-'));
             self.digits()?;
         }
-        Ok(&self.text[start..self.at])
+        Ok(())
     }
 
     #[inline]
     fn digits(&mut self) -> Checked<()> {
-        let rest = &self.bytes[self.at..];
-        let count = rest.iter().position(|byte| !byte.is_ascii_digit()).unwrap_or(rest.len());
-        self.at += count;
-        if count == 0 { self.fail("expected a digit") } else { Ok(()) }
+        let start = self.at;
+        while self.peek().is_ascii_digit() {
+            self.at += 1;
+        }
+        if self.at == start { self.fail("expected a digit") } else { Ok(()) }
     }
 
     #[inline]

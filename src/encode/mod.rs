@@ -19,7 +19,6 @@ use crate::point::Point;
 
 /// An encoder with what it keeps between points (scratch space, the order of series).
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "a worker has one")]
 pub enum Encoder {
     LineProtocol(LineProtocol),
     RemoteWrite(RemoteWrite),

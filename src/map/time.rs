@@ -53,6 +53,38 @@ fn shown(input: &Input<'_>) -> String {
 /// nine decimals would lose their last three. What is finer than a nanosecond is cut off towards
 /// the past.
 fn nanos_of(text: &str, unit: TimeUnit) -> Option<i128> {
+    whole_nanos(text, unit).or_else(|| decimal_nanos(text, unit))
+}
+
+/// The same of what most messages have: digits alone, of a time in range.
+fn whole_nanos(text: &str, unit: TimeUnit) -> Option<i128> {
+    // Any more might not fit.
+    const MOST_DIGITS: usize = 18;
+    if text.is_empty() || text.len() > MOST_DIGITS {
+        return None;
+    }
+    let mut number = 0;
+    for byte in text.bytes() {
+        let digit = byte.wrapping_sub(b'0');
+        if digit > 9 {
+            return None;
+        }
+        number = number * 10 + i64::from(digit);
+    }
+    number.checked_mul(10i64.pow(power_of(unit))).map(i128::from)
+}
+
+/// How many decimals of the unit are a nanosecond.
+fn power_of(unit: TimeUnit) -> u32 {
+    match unit {
+        TimeUnit::S => 9,
+        TimeUnit::Ms => 6,
+        TimeUnit::Us => 3,
+        TimeUnit::Ns => 0,
+    }
+}
+
+fn decimal_nanos(text: &str, unit: TimeUnit) -> Option<i128> {
     let (mantissa, exponent) = match text.find(['e', 'E']) {
         Some(at) => (&text[..at], text[at + 1..].parse::<i32>().ok()?),
         None => (text, 0),
@@ -73,14 +105,8 @@ fn nanos_of(text: &str, unit: TimeUnit) -> Option<i128> {
     if negative {
         digits = -digits;
     }
-    let unit_power = match unit {
-        TimeUnit::S => 9,
-        TimeUnit::Ms => 6,
-        TimeUnit::Us => 3,
-        TimeUnit::Ns => 0,
-    };
     let fraction_digits = i32::try_from(fraction.len()).ok()?;
-    let power = unit_power + exponent.checked_sub(fraction_digits)?;
+    let power = power_of(unit).cast_signed() + exponent.checked_sub(fraction_digits)?;
     let scale = 10i128.checked_pow(power.unsigned_abs());
     match (power >= 0, scale) {
         (true, Some(scale)) => digits.checked_mul(scale),
@@ -92,7 +118,20 @@ fn nanos_of(text: &str, unit: TimeUnit) -> Option<i128> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn the_short_way_for_whole_numbers_is_the_long_way(text in "[-+]?[0-9]{0,20}[.e]?[0-9]{0,2}") {
+            for unit in [TimeUnit::S, TimeUnit::Ms, TimeUnit::Us, TimeUnit::Ns] {
+                if let Some(nanos) = whole_nanos(&text, unit) {
+                    prop_assert_eq!(Some(nanos), decimal_nanos(&text, unit));
+                }
+            }
+        }
+    }
 
     #[test]
     fn decimals_keep_every_nanosecond() {
