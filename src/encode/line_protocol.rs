@@ -135,7 +135,7 @@ impl LineProtocol {
 }
 
 /// A name as it stands in a line: checked, and with its escapes.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 struct Written {
     name: String,
     bytes: Vec<u8>,
@@ -146,7 +146,7 @@ type Write = fn(&mut Vec<u8>, &str) -> Result<(), EncodeError>;
 
 /// Names that came before. A mapping gives nearly every point the same ones in the same order, and to
 /// check and escape them each time costs as much as all their values.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 struct Names {
     known: Vec<Written>,
     /// Where the next name of a point is looked for first.
