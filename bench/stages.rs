@@ -6,7 +6,7 @@ use std::hint::black_box;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tidegate::batch::{OpenBatch, RecordIndex};
+use tidegate::batch::{OpenParts, RecordIndex};
 use tidegate::config::{Environment, Process, load_text};
 use tidegate::connector::transform;
 use tidegate::map::Scratch;
@@ -82,15 +82,15 @@ fn records(kind: Message) -> Vec<OwnedRecord> {
 
 fn pass(transform: &mut Transform, records: &[OwnedRecord], messages: u64, stage: Stage) {
     let mut scratch = Scratch::default();
-    let mut open = OpenBatch::default();
+    let mut open = OpenParts::default();
     let mut index = 0;
     for (record, _) in records.iter().cycle().zip(0..messages) {
         if stage == Stage::Encode {
             let taken = transform.apply(record, RecordIndex(index), &mut scratch, &mut open);
             taken.expect("a point");
             index += 1;
-            if open.items.len() >= POINTS || open.bytes.len() >= BYTES {
-                drop(black_box(transform.encoder.close(&mut open)));
+            if open.items() >= POINTS || open.bytes() >= BYTES {
+                drop(black_box(open.close(&mut transform.encoder)));
                 index = 0;
             }
             continue;

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use tidegate::batch::{OpenBatch, RecordIndex};
+use tidegate::batch::{OpenParts, RecordIndex};
 use tidegate::config::{Environment, Process, load_text};
 use tidegate::connector;
 use tidegate::map::Scratch;
@@ -60,18 +60,17 @@ fn record(number: u32) -> OwnedRecord {
 fn allocations(sink: &str) -> u64 {
     let records: Vec<_> = (0..RECORDS).map(record).collect();
     let (mut transform, mut scratch) = (transform(sink), Scratch::default());
-    let mut open = OpenBatch::default();
-    let mut fill = |open: &mut OpenBatch| {
+    let mut open = OpenParts::default();
+    let mut fill = |open: &mut OpenParts| {
         for (index, record) in (0..).zip(&records) {
             let taken = transform.apply(record, RecordIndex(index), &mut scratch, open);
             taken.expect("a record that fits").expect("a point");
         }
     };
     fill(&mut open);
-    open.bytes.clear();
-    open.items.clear();
+    open.clear();
     let counted = allocation_counter::measure(|| fill(&mut open));
-    assert!(!open.is_empty());
+    assert!(open.items() > 0);
     counted.count_total
 }
 

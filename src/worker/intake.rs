@@ -195,9 +195,11 @@ impl<R: Record> Intake<R> {
     pub(super) fn close(&mut self, perhaps_repeat: bool) -> Closed<R> {
         let (parts, noticed) = self.open.close(&mut self.transform.encoder);
         let rejects = std::mem::take(&mut self.rejects);
+        // The next batch is mostly as long: growing to that anew would copy.
+        let records = Vec::with_capacity(self.records.len());
         let encoded: usize = parts.iter().map(|part| part.body().len()).sum();
         let flight = Flight {
-            records: std::mem::take(&mut self.records),
+            records: std::mem::replace(&mut self.records, records),
             writing: !parts.is_empty(),
             stuck: false,
             perhaps_repeat,
