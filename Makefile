@@ -12,11 +12,8 @@ with = PATH="$$($(INSTALL) --where $(1))/bin:$$PATH"
 # nextest refuses a filter that names no existing binary.
 without_conformance = $(if $(wildcard tests/conformance_*.rs),-E 'not binary(/^conformance_/)')
 
-<<<<<<< HEAD
-.PHONY: help build-deps build demo test test-unit simulate fuzz conformance conformance-table chaos bench lint audit hooks
-=======
-.PHONY: help build-deps build demo test test-unit simulate fuzz conformance chaos bench scale guard lint audit hooks
->>>>>>> 1dedcd9 (Benchmark with peers, stages and scales; a guard of instructions; names of line protocol checked once)
+.PHONY: help build-deps build demo test test-unit simulate fuzz conformance conformance-table chaos bench scale guard \
+	lint audit hooks
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
