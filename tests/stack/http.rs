@@ -93,7 +93,7 @@ pub(super) fn get(url: &str, path: &str, query: &[(&str, &str)]) -> String {
 
 /// One request, its status and its body. By hand and HTTP/1.0 (no keep-alive, no chunks), because reqwest's blocking
 /// client panics inside an async test, and its async client would force one on every test.
-pub(super) fn request(
+pub fn request(
     url: &str,
     method: &str,
     path: &str,

@@ -23,7 +23,7 @@
 )]
 
 pub mod cluster;
-mod http;
+pub mod http;
 mod influxdb;
 mod kafka;
 mod mimir;

@@ -133,8 +133,8 @@ pub enum NameScheme {
     /// of any other character. Every receiver takes these.
     #[default]
     Legacy,
-    /// Any. For Prometheus 3 and later, VictoriaMetrics, and Mimir if it is set so. Older ones of
-    /// Prometheus drop such series without a word.
+    /// Any. For Prometheus 3 and later, VictoriaMetrics, and Mimir if it is set so. Prometheus before
+    /// 3 may drop such series without a word.
     Utf8,
 }
 
