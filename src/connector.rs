@@ -52,6 +52,8 @@ pub enum StartError {
 /// Starts a connector's workers, each on a thread of its own.
 pub fn start(config: &config::Connector, runtime: &Arc<Runtime>) -> Result<Running, StartError> {
     let sink = Arc::new(sink(config)?);
+    let (prepared, routing) = (Arc::clone(&sink), config.routing.clone());
+    runtime.spawn(async move { prepared.prepare(routing.as_ref()).await });
     let mut running = Running {
         name: config.name.clone(),
         metrics: Metrics::default(),

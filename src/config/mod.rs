@@ -181,6 +181,17 @@ pub struct InfluxDb {
     pub precision: raw::Precision,
     /// Its authorization may be InfluxDB's own `Token`.
     pub http: Http,
+    /// What is missing is made.
+    pub create: Option<Create>,
+}
+
+/// How a missing database or bucket is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Create {
+    /// How long it keeps points, in whole hours; for ever if unset.
+    pub retention: Option<Duration>,
+    /// How many this process makes.
+    pub at_most: NonZeroUsize,
 }
 
 /// A version of InfluxDB's API, with what it needs to know. No text is empty.

@@ -135,7 +135,16 @@ impl Http {
     ) -> Result<Answer, Failure> {
         let post =
             |client: &Client| client.post(url.clone()).headers(headers.clone()).body(body.clone());
-        let (response, login) = self.with_login(&post).await?;
+        self.answer(&post).await
+    }
+
+    /// Asks for what stands at an address of this server.
+    pub(super) async fn get(&self, url: &Url, headers: HeaderMap) -> Result<Answer, Failure> {
+        self.answer(&|client| client.get(url.clone()).headers(headers.clone())).await
+    }
+
+    async fn answer(&self, build: &impl Fn(&Client) -> RequestBuilder) -> Result<Answer, Failure> {
+        let (response, login) = self.with_login(build).await?;
         let (status, headers) = (response.status(), response.headers().clone());
         let (body, tail) = read(response).await;
         let masked = |text| self.masked(text, login.as_ref());

@@ -4,6 +4,7 @@
 //! The answers are those of docs/sinks.md.
 
 pub(super) mod answers;
+mod create;
 mod lines;
 
 use std::io::Write;
@@ -15,8 +16,9 @@ use flate2::write::GzEncoder;
 use reqwest::Url;
 use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue};
 
+use self::create::{Creation, Made};
 use super::http::check::{self, Place};
-use super::http::{Http, add_headers, parse_url};
+use super::http::{Answer, Http, add_headers, parse_url};
 use super::{BuildError, Durability, SinkError};
 use crate::batch::Batch;
 use crate::check::Finding;
@@ -33,6 +35,7 @@ pub struct InfluxDb {
     url: Url,
     headers: HeaderMap,
     config: config::InfluxDb,
+    made: Made,
 }
 
 impl InfluxDb {
@@ -44,6 +47,7 @@ impl InfluxDb {
             url,
             headers: headers(config.gzip),
             config: config.clone(),
+            made: Made::default(),
         })
     }
 
@@ -51,14 +55,40 @@ impl InfluxDb {
         durability(&self.config.api)
     }
 
+    /// Whether it makes what is missing.
+    pub fn creates(&self) -> bool {
+        self.config.create.is_some()
+    }
+
     pub fn encoder(&self) -> Encoder {
         Encoder::LineProtocol(LineProtocol::new(self.config.precision))
     }
 
-    /// One attempt.
+    /// One attempt; and a second one, if the place was missing and could be made.
     pub async fn write(&self, batch: &Batch) -> Result<(), SinkError> {
+        let creation = self.creation(batch.destination());
+        if let Some(creation) = &creation {
+            creation.make_first().await?;
+        }
+        let answer = self.exchange(batch).await?;
+        match creation.filter(|_| create::is_missing(&answer, &self.config.api)) {
+            None => answers::classify(&answer, batch),
+            Some(creation) => {
+                creation.make_missing(&answer).await?;
+                answers::classify(&self.exchange(batch).await?, batch)
+            }
+        }
+    }
+
+    async fn exchange(&self, batch: &Batch) -> Result<Answer, SinkError> {
         let (url, headers, body) = self.request(batch)?;
-        answers::classify(&self.http.exchange(&url, headers, body).await?, batch)
+        Ok(self.http.exchange(&url, headers, body).await?)
+    }
+
+    fn creation<'a>(&'a self, destination: &'a Destination) -> Option<Creation<'a>> {
+        let (http, config, made) = (&self.http, &self.config, &self.made);
+        let create = config.create.as_ref()?;
+        Some(Creation { http, config, create, made, destination })
     }
 
     /// Writes nothing. InfluxDB looks at the login and at the bucket or database before the body, and
@@ -66,7 +96,12 @@ impl InfluxDb {
     pub async fn check(&self, destination: &Destination) -> Result<Vec<Finding>, SinkError> {
         let (url, headers, body) = self.request(&Batch::empty().to(destination.clone()))?;
         let written = self.http.exchange(&url, headers, body).await;
-        Ok(check::findings(&self.http, &place(&self.config.api, destination), written))
+        let mut place = place(&self.config.api, destination);
+        let is_missing = |answer: &Answer| create::is_missing(answer, &self.config.api);
+        if written.as_ref().is_ok_and(is_missing) {
+            place.would_be = self.config.create.as_ref().map(create::would_be);
+        }
+        Ok(check::findings(&self.http, &place, written))
     }
 
     fn request(&self, batch: &Batch) -> Result<(Url, HeaderMap, Bytes), SinkError> {
@@ -88,10 +123,12 @@ fn place(api: &InfluxApi, destination: &Destination) -> Place {
         InfluxApi::V1 { database, .. } | InfluxApi::V3 { database, .. } => Place {
             name: format!("database {}", destination.database().unwrap_or(database)),
             mend: "create the database, or correct `url` or `database`",
+            would_be: None,
         },
         InfluxApi::V2 { org, bucket } => Place {
             name: format!("bucket {} of {org}", destination.bucket().unwrap_or(bucket)),
             mend: "create the bucket, or correct `url`, `org` or `bucket`",
+            would_be: None,
         },
     }
 }
@@ -142,6 +179,11 @@ fn address(config: &config::InfluxDb, destination: &Destination) -> Result<Url, 
     query.append_pair("precision", precision(config.precision, &config.api));
     drop(query);
     Ok(url)
+}
+
+/// What stands before every route.
+fn base_path(config: &config::InfluxDb) -> String {
+    parse_url(&config.url).map_or_else(|_| String::new(), |url| url.path().to_owned())
 }
 
 fn consistency_name(consistency: Consistency) -> &'static str {

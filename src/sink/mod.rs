@@ -141,6 +141,19 @@ impl Sink {
         })
     }
 
+    /// Makes what is missing and known already, if asked, by a write of nothing. What fails is told
+    /// when points are written, which tries it again.
+    pub async fn prepare(&self, routing: Option<&Routing>) {
+        let Self::InfluxDb(sink) = self else { return };
+        if !sink.creates() {
+            return;
+        }
+        let known = routing.map_or_else(|| vec![Destination::default()], Routing::known);
+        for destination in known {
+            _ = sink.write(&Batch::empty().to(destination)).await;
+        }
+    }
+
     /// Looks, item by item, whether points could be written: by a write of nothing. Of the places that
     /// are told from the record, those are looked at that are allowed by name.
     pub async fn check(&self, routing: Option<&Routing>) -> Vec<Finding> {

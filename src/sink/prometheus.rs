@@ -104,6 +104,7 @@ impl Prometheus {
             },
             mend: "give the whole address in `url` (`…/api/v1/write`; of Mimir `…/api/v1/push`), \
                    and start Prometheus with --web.enable-remote-write-receiver",
+            would_be: None,
         };
         let mut findings = check::findings(&self.http, &place, written);
         // A success that is none.

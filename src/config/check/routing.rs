@@ -52,6 +52,13 @@ pub(super) fn routing(raw: &raw::SinkChoice, checker: &mut Checker<'_>) -> Optio
         }
         return None;
     }
+    let creates =
+        sink == "influxdb" && raw.influxdb.as_ref().is_some_and(|raw| raw.create.is_some());
+    if creates && destinations.allowed.is_none() {
+        let message = "records could have anything created: name in `destinations.allowed` what \
+                       may be, as names or patterns with `*`";
+        checker.wrong_key(&["sink", sink, "create"], message);
+    }
     let at = [&at[..], &["allowed"]].concat();
     let allowed = destinations.allowed.and_then(|texts| allowed(texts, checker, &at));
     let slots = slots.into_iter().collect::<Option<Vec<_>>>()?;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use reqwest::Url;
 
 use super::{At, Checker, http, prometheus, units};
-use crate::config::{File, InfluxApi, InfluxDb, Sink, raw};
+use crate::config::{Create, File, InfluxApi, InfluxDb, Sink, raw};
 
 /// The kind of sink, known even where its details are wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -98,7 +98,20 @@ fn influxdb(raw: &raw::InfluxDb, checker: &mut Checker<'_>) -> Option<InfluxDb> 
         gzip: raw.compression == raw::InfluxCompression::Gzip,
         precision: raw.precision,
         http,
+        create: raw.create.as_ref().and_then(|raw| create(raw, checker)),
     })
+}
+
+fn create(raw: &raw::Create, checker: &mut Checker<'_>) -> Option<Create> {
+    let at = &["sink", "influxdb", "create", "retention"];
+    // All versions have this minimum.
+    let range = Duration::from_hours(1)..=Duration::from_hours(24 * 366 * 100);
+    let retention =
+        raw.retention.as_ref().and_then(|text| units::duration(checker, at, text, range));
+    if retention.is_some_and(|retention| retention.as_secs() % 3600 != 0) {
+        checker.wrong(at, "whole hours are needed, such as `36h` or `30d`");
+    }
+    Some(Create { retention, at_most: NonZeroUsize::new(raw.at_most as usize)? })
 }
 
 /// What each version needs, and that nothing of another version is there.

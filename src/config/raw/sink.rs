@@ -110,8 +110,28 @@ pub struct InfluxDb {
     /// The precision of the timestamps sent.
     #[serde(default)]
     pub precision: Precision,
+    /// Make the database, the retention policy or the bucket if it is missing. The login needs the
+    /// right to. Write `{}` to keep points for ever.
+    pub create: Option<Create>,
     #[serde(flatten)]
     pub http: Http,
+}
+
+/// How a missing database, retention policy or bucket is made. One that is there stays as it is.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Create {
+    /// How long points are kept, in whole hours, such as `30d`. Default: for ever.
+    pub retention: Option<String>,
+    /// A process makes no more than these, should records say where they go (`destinations`).
+    #[schemars(range(min = 1, max = 10_000))]
+    pub at_most: u32,
+}
+
+impl Default for Create {
+    fn default() -> Self {
+        Self { retention: None, at_most: 100 }
+    }
 }
 
 fn default_influxdb_version() -> u32 {

@@ -14,6 +14,8 @@ pub(in crate::sink) struct Place {
     pub(in crate::sink) name: String,
     /// What to do if it isn't there.
     pub(in crate::sink) mend: &'static str,
+    /// What is to be said of it if it isn't there, and will be made.
+    pub(in crate::sink) would_be: Option<String>,
 }
 
 /// What is looked at, in the order in which it can fail.
@@ -62,9 +64,14 @@ fn finding(step: Step, http: &Http, place: &Place, failed: Option<&Failed>) -> F
         Step::Place => (place.name.as_str(), "is there".to_owned()),
         Step::Write => ("write", "a write of nothing is taken".to_owned()),
     };
-    match failed {
-        Some(failed) if failed.step == step => Finding::failed(item, &failed.reason, &failed.mend),
-        Some(failed) if failed.step < step || !failed.asked => {
+    match (failed, &place.would_be) {
+        (Some(failed), Some(would_be)) if failed.step == step && step == Step::Place => {
+            Finding::unknown(item, would_be)
+        }
+        (Some(failed), _) if failed.step == step => {
+            Finding::failed(item, &failed.reason, &failed.mend)
+        }
+        (Some(failed), _) if failed.step < step || !failed.asked => {
             Finding::unknown(item, "not looked at, because of what has failed")
         }
         _ => Finding::ok(item, ok),

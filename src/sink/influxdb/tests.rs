@@ -33,6 +33,7 @@ fn config(url: &str) -> config::InfluxDb {
         gzip: true,
         precision: Precision::Ms,
         http: with_token("hunter2"),
+        create: None,
     }
 }
 

@@ -169,7 +169,7 @@ impl Database {
             }
             _ => (v2("unused", "unused"), Precision::Ms),
         };
-        config::InfluxDb { url, api, gzip: true, precision, http }
+        config::InfluxDb { url, api, gzip: true, precision, http, create: None }
     }
 
     fn influxdb1(&self) -> &str {
