@@ -132,7 +132,12 @@ impl InfluxDb2 {
 
     /// Takes points out, by RFC 3339 times and a predicate such as `_measurement="m" AND "t"="a"`.
     pub fn delete(&self, start: &str, stop: &str, predicate: &str) {
-        let path = format!("/api/v2/delete?org={}&bucket={}", Self::ORG, Self::BUCKET);
+        self.delete_in(Self::BUCKET, start, stop, predicate);
+    }
+
+    /// The same in another bucket.
+    pub fn delete_in(&self, bucket: &str, start: &str, stop: &str, predicate: &str) {
+        let path = format!("/api/v2/delete?org={}&bucket={bucket}", Self::ORG);
         let predicate = predicate.replace('"', "\\\"");
         let body = format!(r#"{{"start":"{start}","stop":"{stop}","predicate":"{predicate}"}}"#);
         let kind = [("Content-Type", "application/json")];

@@ -24,7 +24,8 @@ pub(in crate::sink) fn request(stream: &mut TcpStream) -> (String, Vec<u8>) {
         bytes.push(byte[0]);
     }
     let head = String::from_utf8(bytes).unwrap().to_lowercase();
-    let len = head.split_once("content-length: ").unwrap().1.split_once('\r').unwrap().0;
+    let after = head.split_once("content-length: ").map(|(_, after)| after);
+    let len = after.map_or("0", |after| after.split_once('\r').unwrap().0);
     let mut body = vec![0; len.parse().unwrap()];
     stream.read_exact(&mut body).unwrap();
     (head, body)

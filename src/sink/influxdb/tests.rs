@@ -1,3 +1,4 @@
+mod create;
 mod version_3;
 
 use std::io::Read;
