@@ -38,6 +38,44 @@ pub enum State {
     Stopped,
 }
 
+/// A running connector, as it is shown: cheap to clone, and no hold on its workers.
+#[derive(Debug, Clone)]
+pub struct View {
+    name: String,
+    pub metrics: Metrics,
+    state: Arc<Mutex<State>>,
+}
+
+impl View {
+    /// One that runs, for tests of those who show it.
+    #[cfg(test)]
+    pub(crate) fn of(name: &str, metrics: Metrics) -> Self {
+        Self { name: name.into(), metrics, state: Arc::new(Mutex::new(State::Running)) }
+    }
+
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub fn state(&self) -> State {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl State {
+    /// Every name that a state has.
+    pub const NAMES: [&str; 3] = ["running", "failed", "stopped"];
+
+    /// The word in metrics and replies.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Running => "running",
+            Self::Failed(_) => "failed",
+            Self::Stopped => "stopped",
+        }
+    }
+}
+
 /// A connector that can't be started: its configuration is well-formed but not usable.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -79,7 +117,16 @@ impl Running {
     }
 
     pub fn state(&self) -> State {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.view().state()
+    }
+
+    /// For whoever shows it.
+    pub fn view(&self) -> View {
+        View {
+            name: self.name.clone(),
+            metrics: self.metrics.clone(),
+            state: Arc::clone(&self.state),
+        }
     }
 
     /// Asks the workers to deliver what is open, commit and leave the group; returns at once.
@@ -269,9 +316,8 @@ fn fail(state: &Mutex<State>, failure: Failure) {
 impl fmt::Display for State {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Running => f.write_str("running"),
-            Self::Stopped => f.write_str("stopped"),
             Self::Failed(failure) => write!(f, "failed: {failure}"),
+            Self::Running | Self::Stopped => f.write_str(self.name()),
         }
     }
 }

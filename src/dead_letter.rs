@@ -42,7 +42,8 @@ pub enum Stage {
 }
 
 impl Stage {
-    const ALL: [Self; 4] = [Self::Decode, Self::Map, Self::Encode, Self::Write];
+    /// In the order of the flow.
+    pub(crate) const ALL: [Self; 4] = [Self::Decode, Self::Map, Self::Encode, Self::Write];
 
     /// The word for people.
     pub fn name(self) -> &'static str {

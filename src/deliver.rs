@@ -25,7 +25,7 @@ use crate::batch::{Batch, RecordIndex};
 use crate::config;
 use crate::route::Destination;
 use crate::sink::{Rejected, SinkError, Write};
-use crate::telemetry::Metrics;
+use crate::telemetry::{Metrics, WriteResult};
 use crate::watermark::BatchId;
 
 use isolate::{Isolation, Piece};
@@ -215,7 +215,11 @@ impl<W: Write> Writer<W> {
         let mut pauses = self.pauses();
         let destination = piece.batch.destination().clone();
         loop {
-            let (reason, retry_after) = match self.write(&piece.batch).await {
+            let begun = Instant::now();
+            let answer = self.write(&piece.batch).await;
+            self.metrics.write_seconds.observe(begun.elapsed());
+            self.metrics.writes.with(WriteResult::of(&answer)).inc();
+            let (reason, retry_after) = match answer {
                 Ok(()) => {
                     self.outage_is_over(&destination);
                     return Answer::Written;
@@ -235,7 +239,6 @@ impl<W: Write> Writer<W> {
                 Err(SinkError::Misconfigured { reason }) => (reason, None),
             };
             self.outage_goes_on(&destination, reason);
-            self.metrics.write_retries.inc();
             let pause = pauses.next().unwrap_or(self.config.max_backoff);
             self.wait(retry_after.unwrap_or_default(), pause).await;
         }

@@ -38,6 +38,7 @@ pub mod dead_letter;
 pub mod replay;
 pub mod watermark;
 
+pub mod server;
 pub mod telemetry;
 
 pub mod check;

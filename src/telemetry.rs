@@ -1,14 +1,27 @@
-//! Every counter and gauge, named and described in this one place.
+//! Every counter and gauge, named and described in this one place, and the log.
+//!
+//! [`Metrics`] is what the stages count in; `exposition` shows it at `/metrics`.
+
+pub mod exposition;
+mod process;
+mod shares;
+#[cfg(test)]
+mod tests;
 
 use std::sync::atomic::Ordering;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
-use prometheus_client::registry::Registry;
+use prometheus_client::metrics::histogram::Histogram;
 use tracing_subscriber::EnvFilter;
 
+pub(crate) use shares::{LagShare, Lags, Share, Turns, WorkerTurns};
+
 use crate::config::raw::LogFormat;
+use crate::dead_letter::Stage;
 use crate::point::Timestamp;
+use crate::sink::SinkError;
 
 /// What one connector has done since it started, over all its workers. Cheap to update from any
 /// thread, and readable by whoever shows it.
@@ -18,8 +31,8 @@ pub struct Metrics {
     pub records_consumed: Counter,
     /// Records that the configuration leaves out: tombstones and empty messages.
     pub records_excluded: Counter,
-    /// Records that could not become points, or that the database refused.
-    pub records_rejected: Counter,
+    /// Records that could not become points, or that the database refused, by stage.
+    pub records_rejected: ByStage,
     /// Rejected records confirmed in the dead-letter topic.
     pub dead_letters: Counter,
     /// Records (offsets, so at most as many records) that were never read: deleted in Kafka before,
@@ -42,122 +55,133 @@ pub struct Metrics {
     pub bytes_written: Counter,
     /// Batches done: their points durable and their rejected records confirmed.
     pub batches_done: Counter,
-    /// Attempts to write that failed and are repeated.
-    pub write_retries: Counter,
+    /// Attempts to write, by what the database's answer was taken for.
+    pub writes: Writes,
+    /// How long attempts to write took, in seconds.
+    pub write_seconds: WriteSeconds,
     /// Offset commits that Kafka has confirmed.
     pub commits: Counter,
     /// Offset commits that Kafka has refused or that timed out; the next one covers them.
     pub commit_failures: Counter,
+    /// When Kafka has confirmed a commit last, in milliseconds since the epoch; 0 before the first.
+    pub last_commit_millis: Gauge,
     /// Batches closed and not yet done.
     pub batches_in_flight: Gauge,
     /// Bytes held for batches that are not done: encoded points and the records they came from.
     pub bytes_in_flight: Gauge,
-    /// Records in Kafka that are not committed yet, over the assigned partitions.
+    /// Records in Kafka that are not durable yet, over the assigned partitions.
     pub lag_records: Gauge,
+    /// The same for each partition.
+    pub(crate) lags: Lags,
     /// The event time of the newest durable point, in milliseconds since the epoch; 0 before the
     /// first.
     pub newest_durable_millis: Gauge,
-    /// 1 while partitions are paused because the database does not take what is in flight.
+    /// Workers whose partitions are paused because the database does not take what is in flight.
     pub paused: Gauge,
     /// Partitions assigned to this connector's workers.
     pub partitions_assigned: Gauge,
     /// Assignments gained or lost.
     pub rebalances: Counter,
+    /// When each worker has gone through its loop last.
+    pub(crate) turns: Turns,
+}
+
+/// A counter for each stage at which a record can be rejected.
+#[derive(Debug, Clone, Default)]
+pub struct ByStage([Counter; Stage::ALL.len()]);
+
+impl ByStage {
+    pub fn at(&self, stage: Stage) -> &Counter {
+        &self.0[stage as usize]
+    }
+
+    /// Over all stages.
+    pub fn get(&self) -> u64 {
+        self.0.iter().map(Counter::get).sum()
+    }
+}
+
+/// What an attempt to write came to: the database's answer, by what is done about it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WriteResult {
+    /// Acknowledged.
+    Written,
+    /// Can't be reached, or takes nothing now: repeated.
+    Unavailable,
+    /// Refuses everything until a person mends something: repeated.
+    Misconfigured,
+    /// The body is too large: split.
+    TooLarge,
+    /// Some points are refused: they are isolated.
+    Rejected,
+}
+
+impl WriteResult {
+    pub(crate) const ALL: [Self; 5] =
+        [Self::Written, Self::Unavailable, Self::Misconfigured, Self::TooLarge, Self::Rejected];
+
+    pub(crate) fn of(answer: &Result<(), SinkError>) -> Self {
+        match answer {
+            Ok(()) => Self::Written,
+            Err(SinkError::Unavailable { .. }) => Self::Unavailable,
+            Err(SinkError::Misconfigured { .. }) => Self::Misconfigured,
+            Err(SinkError::TooLarge { .. }) => Self::TooLarge,
+            Err(SinkError::Rejected(_)) => Self::Rejected,
+        }
+    }
+
+    /// The word in the metric's label.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Written => "written",
+            Self::Unavailable => "unavailable",
+            Self::Misconfigured => "misconfigured",
+            Self::TooLarge => "too_large",
+            Self::Rejected => "rejected",
+        }
+    }
+}
+
+/// A counter for each result of a write.
+#[derive(Debug, Clone, Default)]
+pub struct Writes([Counter; WriteResult::ALL.len()]);
+
+impl Writes {
+    pub fn with(&self, result: WriteResult) -> &Counter {
+        &self.0[result as usize]
+    }
+
+    /// Those that failed and are repeated.
+    pub fn retries(&self) -> u64 {
+        self.with(WriteResult::Unavailable).get() + self.with(WriteResult::Misconfigured).get()
+    }
+}
+
+/// Durations of writes: from a local database's millisecond to the longest time-out.
+#[derive(Debug, Clone)]
+pub struct WriteSeconds(pub(crate) Histogram);
+
+impl Default for WriteSeconds {
+    fn default() -> Self {
+        Self(Histogram::new([
+            0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
+            60.0,
+        ]))
+    }
+}
+
+impl WriteSeconds {
+    pub(crate) fn observe(&self, took: Duration) {
+        self.0.observe(took.as_secs_f64());
+    }
 }
 
 impl Metrics {
-    /// Registers everything under Prometheus names; the descriptions are the documentation.
-    pub fn register(&self, registry: &mut Registry) {
-        let mut counter = |name: &str, help: &str, counter: &Counter| {
-            registry.register(name, help, counter.clone());
-        };
-        counter("tidegate_records_consumed", "Records taken from Kafka", &self.records_consumed);
-        counter(
-            "tidegate_records_excluded",
-            "Records that are tombstones or empty",
-            &self.records_excluded,
-        );
-        counter(
-            "tidegate_records_rejected",
-            "Records that could not become points or that the database refused",
-            &self.records_rejected,
-        );
-        counter(
-            "tidegate_dead_letters",
-            "Rejected records confirmed in the dead-letter topic",
-            &self.dead_letters,
-        );
-        counter(
-            "tidegate_records_lost",
-            "Offsets that Kafka no longer held, or that were skipped, before they were read",
-            &self.records_lost,
-        );
-        counter(
-            "tidegate_offsets_out_of_range",
-            "Partitions in which the place to read on from was gone",
-            &self.offsets_out_of_range,
-        );
-        counter(
-            "tidegate_dead_letter_failures",
-            "Dead letters that were not confirmed and are repeated",
-            &self.dead_letter_failures,
-        );
-        counter(
-            "tidegate_points_written",
-            "Points acknowledged as durable by the database",
-            &self.points_written,
-        );
-        counter(
-            "tidegate_points_already_written",
-            "Points that a repeat found to be in the database already",
-            &self.points_already_written,
-        );
-        counter(
-            "tidegate_series_in_several_partitions",
-            "Samples, for a database that takes them in order, whose series' last one came from \
-             another partition",
-            &self.series_in_several_partitions,
-        );
-        counter(
-            "tidegate_strings_dropped",
-            "String fields left out by `strings: drop`",
-            &self.strings_dropped,
-        );
-        counter(
-            "tidegate_written_bytes",
-            "Bytes of encoded points acknowledged, before compression",
-            &self.bytes_written,
-        );
-        counter("tidegate_batches_done", "Batches done", &self.batches_done);
-        counter(
-            "tidegate_write_retries",
-            "Writes that failed and are repeated",
-            &self.write_retries,
-        );
-        counter("tidegate_commits", "Offset commits confirmed by Kafka", &self.commits);
-        counter("tidegate_commit_failures", "Offset commits that failed", &self.commit_failures);
-        counter("tidegate_rebalances", "Assignments gained or lost", &self.rebalances);
-        let mut gauge = |name: &str, help: &str, gauge: &Gauge| {
-            registry.register(name, help, gauge.clone());
-        };
-        gauge(
-            "tidegate_batches_in_flight",
-            "Batches closed and not yet done",
-            &self.batches_in_flight,
-        );
-        gauge("tidegate_in_flight_bytes", "Bytes held by batches in flight", &self.bytes_in_flight);
-        gauge(
-            "tidegate_lag_records",
-            "Records in Kafka that are not durable yet",
-            &self.lag_records,
-        );
-        gauge(
-            "tidegate_newest_durable_milliseconds",
-            "Event time of the newest durable point, milliseconds since the epoch",
-            &self.newest_durable_millis,
-        );
-        gauge("tidegate_paused", "Workers whose partitions are paused", &self.paused);
-        gauge("tidegate_partitions_assigned", "Partitions assigned", &self.partitions_assigned);
+    /// Kafka has confirmed a commit.
+    pub(crate) fn committed(&self) {
+        self.commits.inc();
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        self.last_commit_millis.set(i64::try_from(now.as_millis()).unwrap_or(i64::MAX));
     }
 
     /// A point of this time is durable.
@@ -165,31 +189,6 @@ impl Metrics {
         if let Some(newest) = newest {
             self.newest_durable_millis.inner().fetch_max(newest.millis(), Ordering::Relaxed);
         }
-    }
-}
-
-/// One worker's part of a gauge that several workers share; gone from the gauge when dropped.
-#[derive(Debug)]
-pub(crate) struct Share {
-    gauge: Gauge,
-    part: i64,
-}
-
-impl Share {
-    pub(crate) fn of(gauge: &Gauge) -> Self {
-        Self { gauge: gauge.clone(), part: 0 }
-    }
-
-    pub(crate) fn set(&mut self, part: usize) {
-        let part = i64::try_from(part).unwrap_or(i64::MAX);
-        self.gauge.inc_by(part - self.part);
-        self.part = part;
-    }
-}
-
-impl Drop for Share {
-    fn drop(&mut self) {
-        self.gauge.dec_by(self.part);
     }
 }
 

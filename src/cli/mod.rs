@@ -14,6 +14,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::config;
+use crate::telemetry;
 
 /// Reads Kafka topics into a time-series database; an offset is committed only when its points are
 /// durable.
@@ -55,6 +56,9 @@ enum Command {
         /// Print the reference page instead, docs/configuration.md.
         #[arg(long, conflicts_with = "process")]
         reference: bool,
+        /// Print the reference page of the metrics instead, docs/metrics.md.
+        #[arg(long, conflicts_with_all = ["process", "reference"])]
+        metrics: bool,
     },
 }
 
@@ -87,10 +91,11 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Command::Check(arguments) => check::run(arguments),
         Command::Dlq(arguments) => dlq::run(arguments),
         Command::Demo(arguments) => demo::run(&arguments),
-        Command::Schema { process, reference } => {
-            let text = match (process, reference) {
-                (_, true) => config::reference::reference_page(),
-                (process, false) => config::schema::json_schema(process) + "\n",
+        Command::Schema { process, reference, metrics } => {
+            let text = match (reference, metrics) {
+                (true, _) => config::reference::reference_page(),
+                (_, true) => telemetry::exposition::reference_page(),
+                _ => config::schema::json_schema(process) + "\n",
             };
             // An error here is a reader that has seen enough, such as `head`.
             let _ = std::io::stdout().write_all(text.as_bytes());

@@ -1,10 +1,12 @@
 //! `tidegate run`: runs connectors until it is asked to stop, or all have ended.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{error, info, warn};
@@ -12,7 +14,7 @@ use tracing::{error, info, warn};
 use super::{BAD_CONFIGURATION, FAILED, STOPPED_AT_ONCE};
 use crate::config::{self, Configuration, Environment};
 use crate::connector::{self, Running, State};
-use crate::telemetry;
+use crate::{server, telemetry};
 
 /// How often the connectors' ends are looked for.
 const WATCH: Duration = Duration::from_millis(100);
@@ -34,8 +36,21 @@ pub(super) fn run(process: Option<&Path>, paths: &[PathBuf]) -> ExitCode {
                 return ExitCode::from(FAILED);
             }
         };
+    // Before the connectors: an address that is taken must be found before anything is consumed.
+    let listener = match configuration.process.listen.map(|address| listen(address, &runtime)) {
+        None => None,
+        Some(Ok(listener)) => Some(listener),
+        Some(Err(error)) => {
+            error!(%error, "can't start");
+            return ExitCode::from(FAILED);
+        }
+    };
     match start_all(&configuration, &runtime) {
         Ok(connectors) => {
+            if let Some(listener) = listener {
+                let views = connectors.iter().map(Running::view).collect();
+                runtime.spawn(server::serve(listener, views));
+            }
             runtime.block_on(until_stopped(&connectors));
             end(connectors)
         }
@@ -44,6 +59,12 @@ pub(super) fn run(process: Option<&Path>, paths: &[PathBuf]) -> ExitCode {
             ExitCode::from(FAILED)
         }
     }
+}
+
+fn listen(address: SocketAddr, runtime: &Runtime) -> Result<TcpListener, String> {
+    runtime.block_on(TcpListener::bind(address)).map_err(|error| {
+        format!("can't listen on {address} (`server.listen` in tidegate.yaml): {error}")
+    })
 }
 
 fn start_all(

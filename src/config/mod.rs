@@ -26,6 +26,7 @@ mod tree;
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::net::SocketAddr;
 use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -81,6 +82,8 @@ impl fmt::Display for Secret {
 pub struct Process {
     /// How log lines are written.
     pub log: raw::LogFormat,
+    /// Where metrics and health are served, if at all.
+    pub listen: Option<SocketAddr>,
     /// librdkafka properties for every connector. May hold secrets.
     pub kafka: BTreeMap<String, Secret>,
 }

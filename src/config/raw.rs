@@ -25,6 +25,19 @@ pub struct ProcessFile {
     pub kafka: BTreeMap<String, Scalar>,
     /// How log lines are written.
     pub log: LogFormat,
+    /// What the process serves over HTTP.
+    pub server: Server,
+}
+
+/// Metrics (`/metrics`) and health (`/health/live`, `/health/ready`) over HTTP, without encryption
+/// and without a login.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Server {
+    /// Where to listen: a port, on this machine only (`8083`), or an IP address and a port, such as
+    /// `0.0.0.0:8083` for every network. Unset: nothing listens.
+    #[schemars(extend("type" = ["string", "integer"]))]
+    pub listen: Option<String>,
 }
 
 /// How log lines are written.

@@ -207,7 +207,7 @@ impl Shared {
                 state: state.to_owned(),
                 failed: failure.is_some(),
                 paused,
-                retries: metrics.write_retries.get(),
+                retries: metrics.writes.retries(),
                 batches_in_flight: metrics.batches_in_flight.get(),
                 bytes_in_flight: metrics.bytes_in_flight.get(),
             },

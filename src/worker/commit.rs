@@ -42,7 +42,7 @@ impl<C: Consumer, D: DeadLetterTopic, W: Write> Worker<'_, C, D, W> {
     /// Kafka's answer to a commit. What it refused is due again, unless newer offsets are.
     pub(super) fn committed(&mut self, result: Result<(), KafkaError>) {
         let Err(error) = result else {
-            self.metrics.commits.inc();
+            self.metrics.committed();
             return;
         };
         self.metrics.commit_failures.inc();

@@ -31,7 +31,7 @@ use crate::encode::Noticed;
 use crate::kafka::{Consumer, DeadLetterTopic, Event, KafkaError, LetterId};
 use crate::record::{Offset, Record, TopicPartition};
 use crate::sink::Write;
-use crate::telemetry::{Metrics, Share};
+use crate::telemetry::{LagShare, Metrics, Share, WorkerTurns};
 use crate::watermark::{BatchId, Watermark};
 
 use flight::{Flight, Letter};
@@ -123,9 +123,11 @@ pub struct Worker<'c, C: Consumer, D, W> {
     failure: Option<Failure>,
 }
 
-/// This worker's part of gauges that several workers share.
+/// This worker's part of what several workers show together.
 struct Shares {
     lag: Share,
+    lags: LagShare,
+    turns: WorkerTurns,
     partitions: Share,
     paused: Share,
     in_flight: Share,
@@ -144,6 +146,8 @@ impl<'c, C: Consumer, D: DeadLetterTopic, W: Write> Worker<'c, C, D, W> {
     ) -> Self {
         let shares = Shares {
             lag: Share::of(&metrics.lag_records),
+            lags: LagShare::of(&metrics.lags),
+            turns: WorkerTurns::of(&metrics.turns),
             partitions: Share::of(&metrics.partitions_assigned),
             paused: Share::of(&metrics.paused),
             in_flight: Share::of(&metrics.batches_in_flight),
@@ -175,6 +179,7 @@ impl<'c, C: Consumer, D: DeadLetterTopic, W: Write> Worker<'c, C, D, W> {
     /// The loop. What has come back is taken in before anything new is.
     pub fn run(mut self) -> Outcome {
         while !self.stop.load(Ordering::Acquire) && self.failure.is_none() {
+            self.shares.turns.turn();
             self.take_settled();
             // Before the next batch: an ordered sink's is not written until this one is committed.
             self.commit_if_due();
@@ -222,7 +227,7 @@ impl<'c, C: Consumer, D: DeadLetterTopic, W: Write> Worker<'c, C, D, W> {
                 self.metrics.records_excluded.inc();
             }
             Taken::Rejected(record, reject) => {
-                self.metrics.records_rejected.inc();
+                self.metrics.records_rejected.at(reject.stage).inc();
                 if self.dead_letters.is_none() {
                     let partition = self.partitions.name(partition).clone();
                     self.failure = Some(Failure::Record { partition, offset, reject });
@@ -241,8 +246,8 @@ impl<'c, C: Consumer, D: DeadLetterTopic, W: Write> Worker<'c, C, D, W> {
             Event::Revoked { partitions, lost } => self.revoked(&partitions, lost),
             Event::Committed(result) => self.committed(result),
             Event::Ends(ends) => {
-                let lag = self.partitions.take_ends(&ends);
-                self.shares.lag.set(lag);
+                self.partitions.take_ends(&ends);
+                self.show_lag();
             }
             Event::NoPlace => self.no_place(),
             Event::Idle(partitions) => self.take_idle(&partitions),
@@ -283,7 +288,12 @@ impl<'c, C: Consumer, D: DeadLetterTopic, W: Write> Worker<'c, C, D, W> {
         }
         self.report(self.consumer.unassign(partitions), "letting partitions go");
         self.shares.partitions.set(self.partitions.len());
+        self.show_lag();
+    }
+
+    fn show_lag(&mut self) {
         self.shares.lag.set(self.partitions.lag());
+        self.shares.lags.set(self.partitions.lags());
     }
 
     /// A start that is silent for long looks like one that hangs.
@@ -385,7 +395,7 @@ impl<'c, C: Consumer, D: DeadLetterTopic, W: Write> Worker<'c, C, D, W> {
             else {
                 continue;
             };
-            self.metrics.records_rejected.inc();
+            self.metrics.records_rejected.at(Stage::Write).inc();
             let reject = Reject { stage: Stage::Write, reason: refused.reason };
             if self.dead_letters.is_some() {
                 self.letters.push_back(Letter::new(id, refused.record, reject));
@@ -426,6 +436,7 @@ impl<'c, C: Consumer, D: DeadLetterTopic, W: Write> Worker<'c, C, D, W> {
     fn drain(&mut self, limit: Duration) {
         let deadline = Instant::now() + limit;
         loop {
+            self.shares.turns.turn();
             if self.settings.ordered {
                 self.commit_if_due();
             }

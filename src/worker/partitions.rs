@@ -228,19 +228,23 @@ impl Partitions {
         self.owned.values().filter_map(|o| Some((o.name.clone(), o.durable?))).collect()
     }
 
-    /// Takes in where partitions end; returns the lag.
-    pub(super) fn take_ends(&mut self, ends: &[PartitionEnd]) -> usize {
+    /// Takes in where partitions end.
+    pub(super) fn take_ends(&mut self, ends: &[PartitionEnd]) {
         for end in ends {
             if let Some(owned) = self.owned_mut(&end.partition) {
                 owned.end = Some(end.clone());
             }
         }
-        self.lag()
     }
 
     /// Records between what is durable and the ends, over all partitions.
     pub(super) fn lag(&self) -> usize {
         self.owned.values().map(Owned::lag).sum()
+    }
+
+    /// The same of each partition.
+    pub(super) fn lags(&self) -> impl Iterator<Item = (TopicPartition, usize)> {
+        self.owned.values().map(|owned| (owned.name.clone(), owned.lag()))
     }
 }
 

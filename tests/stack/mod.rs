@@ -34,7 +34,8 @@ pub mod secured;
 mod victoria_metrics;
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
 
 #[allow(unused_imports, reason = "each integration test is a crate of its own")]
@@ -71,4 +72,17 @@ fn shared(variable: &str) -> String {
 pub fn make_certificates(folder: &Path) {
     let made = start_script("certificates.sh").arg(folder).output().expect("bash is needed");
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+}
+
+/// A GET: its status and its body.
+pub fn http_get(url: &str, path: &str) -> (u16, String) {
+    http::request(url, "GET", path, &[], "").unwrap_or_else(|error| panic!("{url}{path}: {error}"))
+}
+
+/// Prometheus's own tool, of the Prometheus that the tests run.
+pub fn promtool() -> PathBuf {
+    let installer = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/stack/install.sh");
+    let output = Command::new(installer).args(["--where", "prometheus"]).output();
+    let folder = output.expect("tests/stack/install.sh").stdout;
+    Path::new(String::from_utf8(folder).expect("a path").trim()).join("bin/promtool")
 }

@@ -11,6 +11,7 @@ mod sink;
 mod template;
 mod units;
 
+use std::net::{Ipv4Addr, SocketAddr};
 use std::num::NonZeroUsize;
 use std::path::Path;
 use std::time::Duration;
@@ -184,7 +185,21 @@ pub(super) fn connector(
 
 /// Checks `tidegate.yaml`.
 pub(super) fn process(raw: &raw::ProcessFile, checker: &mut Checker<'_>) -> Process {
-    Process { log: raw.log, kafka: kafka::own_properties(checker) }
+    Process { log: raw.log, listen: listen(raw, checker), kafka: kafka::own_properties(checker) }
+}
+
+fn listen(raw: &raw::ProcessFile, checker: &mut Checker<'_>) -> Option<SocketAddr> {
+    let text = raw.server.listen.as_deref()?.trim();
+    let port = text.parse().ok().map(|port: u16| SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
+    let address = port.or_else(|| text.replace("localhost", "127.0.0.1").parse().ok());
+    if address.is_none() {
+        let message = format!(
+            "{} is neither a port, such as 8083, nor an IP address and a port, such as 0.0.0.0:8083",
+            quoted(text)
+        );
+        checker.wrong(&["server", "listen"], message);
+    }
+    address
 }
 
 fn name(raw: &raw::ConnectorFile, checker: &mut Checker<'_>, file: &Path) -> Option<String> {

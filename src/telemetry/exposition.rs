@@ -1,0 +1,356 @@
+//! The metrics as text, for Prometheus and whoever reads its formats; and their reference page.
+//!
+//! Names and units follow <https://prometheus.io/docs/practices/naming/>. A connector is the label
+//! `connector`; nothing that comes out of a message is a label, so the number of series depends on
+//! the configuration and on Kafka's partitions only.
+
+use std::fmt::{self, Write as _};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{
+    DescriptorEncoder, EncodeGaugeValue, EncodeMetric, MetricEncoder, text,
+};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::counter::{ConstCounter, Counter};
+use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::registry::Registry;
+
+use super::WriteResult;
+use super::process::Process;
+use crate::connector::{State, View};
+use crate::dead_letter::Stage;
+
+/// The text formats that a scraper may ask for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// Prometheus's own, version 0.0.4.
+    Prometheus,
+    /// `OpenMetrics` 1.0.0.
+    OpenMetrics,
+}
+
+impl Format {
+    /// What an `Accept` header asks for. Weights are not looked at: whoever names `OpenMetrics` can
+    /// read it.
+    pub fn wanted(accept: &str) -> Self {
+        if accept.contains("application/openmetrics-text") {
+            Self::OpenMetrics
+        } else {
+            Self::Prometheus
+        }
+    }
+
+    pub fn content_type(self) -> &'static str {
+        match self {
+            Self::Prometheus => "text/plain; version=0.0.4; charset=utf-8",
+            Self::OpenMetrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",
+        }
+    }
+}
+
+/// A metric that every connector has.
+struct Metric {
+    /// A counter's without `_total`, which both formats add.
+    name: &'static str,
+    help: &'static str,
+    kind: MetricType,
+    /// The labels besides `connector`.
+    labels: &'static [&'static str],
+    samples: fn(&View, &mut Samples<'_, '_>) -> fmt::Result,
+}
+
+/// Takes the samples of one connector in one metric.
+struct Samples<'m, 'e> {
+    connector: &'m str,
+    labels: &'static [&'static str],
+    metric: &'m mut MetricEncoder<'e>,
+}
+
+impl Samples<'_, '_> {
+    fn add(&mut self, values: &[&str], sample: &impl EncodeMetric) -> fmt::Result {
+        debug_assert_eq!(values.len(), self.labels.len(), "a value for every label");
+        let own = self.labels.iter().copied().zip(values.iter().copied());
+        let labels: Vec<_> = std::iter::once(("connector", self.connector)).chain(own).collect();
+        sample.encode(self.metric.encode_family(&labels)?)
+    }
+
+    fn count(&mut self, counter: &Counter) -> fmt::Result {
+        self.add(&[], counter)
+    }
+
+    fn gauge(&mut self, value: impl EncodeGaugeValue) -> fmt::Result {
+        self.add(&[], &ConstGauge::new(value))
+    }
+}
+
+type Sampling = fn(&View, &mut Samples<'_, '_>) -> fmt::Result;
+
+const fn counter(name: &'static str, help: &'static str, samples: Sampling) -> Metric {
+    Metric { name, help, kind: MetricType::Counter, labels: &[], samples }
+}
+
+const fn gauge(name: &'static str, help: &'static str, samples: Sampling) -> Metric {
+    Metric { name, help, kind: MetricType::Gauge, labels: &[], samples }
+}
+
+impl Metric {
+    const fn by(self, labels: &'static [&'static str]) -> Self {
+        Self { labels, ..self }
+    }
+}
+
+const METRICS: &[Metric] = &[
+    gauge("tidegate_connector_state", "1 for the state that the connector is in", |view, to| {
+        let state = view.state();
+        for name in State::NAMES {
+            to.add(&[name], &ConstGauge::new(i64::from(state.name() == name)))?;
+        }
+        Ok(())
+    })
+    .by(&["state"]),
+    gauge("tidegate_partitions_assigned", "Partitions assigned to this process", |view, to| {
+        to.gauge(view.metrics.partitions_assigned.get())
+    }),
+    counter("tidegate_rebalances", "Assignments gained or lost", |view, to| {
+        to.count(&view.metrics.rebalances)
+    }),
+    counter("tidegate_records_consumed", "Records taken from Kafka", |view, to| {
+        to.count(&view.metrics.records_consumed)
+    }),
+    counter("tidegate_records_excluded", "Records that are tombstones or empty", |view, to| {
+        to.count(&view.metrics.records_excluded)
+    }),
+    counter(
+        "tidegate_records_rejected",
+        "Records that could not become points or that the database refused, by the stage that \
+         rejected them",
+        |view, to| {
+            Stage::ALL.iter().try_for_each(|stage| {
+                to.add(&[stage.name()], view.metrics.records_rejected.at(*stage))
+            })
+        },
+    )
+    .by(&["stage"]),
+    counter(
+        "tidegate_records_lost",
+        "Offsets that Kafka no longer held, or that were skipped, before they were read",
+        |view, to| to.count(&view.metrics.records_lost),
+    ),
+    counter(
+        "tidegate_offsets_out_of_range",
+        "Partitions in which the place to read on from was gone",
+        |view, to| to.count(&view.metrics.offsets_out_of_range),
+    ),
+    counter(
+        "tidegate_dead_letters",
+        "Rejected records confirmed in the dead-letter topic",
+        |view, to| to.count(&view.metrics.dead_letters),
+    ),
+    counter(
+        "tidegate_dead_letter_failures",
+        "Dead letters that were not confirmed and are repeated",
+        |view, to| to.count(&view.metrics.dead_letter_failures),
+    ),
+    gauge(
+        "tidegate_lag_records",
+        "Records in Kafka that are not durable yet, over the assigned partitions",
+        |view, to| to.gauge(view.metrics.lag_records.get()),
+    ),
+    gauge(
+        "tidegate_partition_lag_records",
+        "Records in Kafka that are not durable yet, of each assigned partition (the first 2000)",
+        |view, to| {
+            for (name, lag) in view.metrics.lags.get() {
+                to.add(&[&name.topic, &name.partition.to_string()], &ConstGauge::new(lag))?;
+            }
+            Ok(())
+        },
+    )
+    .by(&["topic", "partition"]),
+    gauge(
+        "tidegate_freshness_seconds",
+        "The age of the newest durable point by its own time; none before the first",
+        |view, to| since(view.metrics.newest_durable_millis.get(), to),
+    ),
+    counter(
+        "tidegate_points_written",
+        "Points acknowledged as durable by the database",
+        |view, to| to.count(&view.metrics.points_written),
+    ),
+    counter(
+        "tidegate_points_already_written",
+        "Points that a repeat found to be in the database already",
+        |view, to| to.count(&view.metrics.points_already_written),
+    ),
+    counter(
+        "tidegate_series_in_several_partitions",
+        "Samples, for a database that takes them in order, whose series' last one came from another \
+         partition",
+        |view, to| to.count(&view.metrics.series_in_several_partitions),
+    ),
+    counter("tidegate_strings_dropped", "String fields left out by `strings: drop`", |view, to| {
+        to.count(&view.metrics.strings_dropped)
+    }),
+    counter(
+        "tidegate_written_bytes",
+        "Bytes of encoded points acknowledged, before compression",
+        |view, to| to.count(&view.metrics.bytes_written),
+    ),
+    counter(
+        "tidegate_batches",
+        "Batches whose points are durable and whose rejected records are confirmed",
+        |view, to| to.count(&view.metrics.batches_done),
+    ),
+    gauge("tidegate_batches_in_flight", "Batches closed and not yet done", |view, to| {
+        to.gauge(view.metrics.batches_in_flight.get())
+    }),
+    gauge("tidegate_in_flight_bytes", "Bytes held for batches in flight", |view, to| {
+        to.gauge(view.metrics.bytes_in_flight.get())
+    }),
+    counter("tidegate_writes", "Attempts to write, by what they came to", |view, to| {
+        WriteResult::ALL
+            .iter()
+            .try_for_each(|result| to.add(&[result.name()], view.metrics.writes.with(*result)))
+    })
+    .by(&["result"]),
+    Metric {
+        name: "tidegate_write_duration_seconds",
+        help: "How long an attempt to write took",
+        kind: MetricType::Histogram,
+        labels: &[],
+        samples: |view, to| to.add(&[], &view.metrics.write_seconds.0),
+    },
+    gauge(
+        "tidegate_workers_paused",
+        "Workers whose partitions are paused because the database takes nothing",
+        |view, to| to.gauge(view.metrics.paused.get()),
+    ),
+    counter("tidegate_commits", "Offset commits confirmed by Kafka", |view, to| {
+        to.count(&view.metrics.commits)
+    }),
+    counter("tidegate_commit_failures", "Offset commits that failed", |view, to| {
+        to.count(&view.metrics.commit_failures)
+    }),
+    gauge(
+        "tidegate_commit_age_seconds",
+        "The time since Kafka has confirmed a commit; none before the first",
+        |view, to| since(view.metrics.last_commit_millis.get(), to),
+    ),
+    gauge(
+        "tidegate_worker_turn_age_seconds",
+        "The time since the slowest worker has gone through its loop; it does so many times a second",
+        |view, to| to.gauge(view.metrics.turns.longest().as_secs_f64()),
+    ),
+];
+
+/// Seconds since a moment in milliseconds since the epoch; nothing for 0, which is "not yet".
+fn since(millis: i64, to: &mut Samples<'_, '_>) -> fmt::Result {
+    if millis == 0 {
+        return Ok(());
+    }
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    // A point of the future is fresh.
+    let moment = std::time::Duration::from_millis(u64::try_from(millis).unwrap_or(0));
+    to.gauge(now.saturating_sub(moment).as_secs_f64())
+}
+
+/// The page of `/metrics`.
+pub fn page(format: Format, connectors: Vec<View>) -> String {
+    let mut registry = Registry::default();
+    registry.register_collector(Box::new(Scrape { connectors, process: Process::now() }));
+    let mut page = String::new();
+    // Writing to a string does not fail.
+    let _ = text::encode(&mut page, &registry);
+    match format {
+        Format::OpenMetrics => page,
+        Format::Prometheus => as_prometheus(&page),
+    }
+}
+
+#[derive(Debug)]
+struct Scrape {
+    connectors: Vec<View>,
+    process: Process,
+}
+
+impl Collector for Scrape {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        for metric in METRICS {
+            let mut family =
+                encoder.encode_descriptor(metric.name, metric.help, None, metric.kind)?;
+            for view in &self.connectors {
+                let connector = view.name();
+                let labels = metric.labels;
+                (metric.samples)(view, &mut Samples { connector, labels, metric: &mut family })?;
+            }
+        }
+        for (name, help, kind, value) in self.process.figures() {
+            let metric = encoder.encode_descriptor(name, help, None, kind)?;
+            match kind {
+                MetricType::Counter => ConstCounter::new(value).encode(metric)?,
+                _ => ConstGauge::new(value).encode(metric)?,
+            }
+        }
+        let help = "1, with the version of the program";
+        let mut build =
+            encoder.encode_descriptor("tidegate_build_info", help, None, MetricType::Gauge)?;
+        ConstGauge::new(1_i64)
+            .encode(build.encode_family(&[("version", env!("CARGO_PKG_VERSION"))])?)
+    }
+}
+
+/// `OpenMetrics` names a counter without the `_total` of its sample, and ends with a mark; Prometheus's
+/// older format names it as its sample, and knows no mark.
+fn as_prometheus(page: &str) -> String {
+    let mut counters = page.lines().filter_map(|line| {
+        line.strip_prefix("# TYPE ").and_then(|rest| rest.strip_suffix(" counter"))
+    });
+    let counters: std::collections::BTreeSet<&str> = counters.by_ref().collect();
+    let mut text = String::with_capacity(page.len() + 1024);
+    for line in page.lines().filter(|line| *line != "# EOF") {
+        let described = line.strip_prefix("# HELP ").or_else(|| line.strip_prefix("# TYPE "));
+        let counter = described
+            .and_then(|rest| rest.split_once(' '))
+            .filter(|(name, _)| counters.contains(name));
+        // Writing to a string does not fail.
+        let _ = match counter {
+            Some((name, rest)) => writeln!(text, "{}{name}_total {rest}", &line[..7]),
+            None => writeln!(text, "{line}"),
+        };
+    }
+    text
+}
+
+/// docs/metrics.md, whole.
+pub fn reference_page() -> String {
+    let mut page = String::from(
+        "# Metrics\n\n\
+         Made from the source by `tidegate schema --metrics`. Served at `/metrics` where \
+         `server.listen` is set in `tidegate.yaml`, in Prometheus's text format and in OpenMetrics: \
+         [operations.md](operations.md#metrics-and-health).\n\n\
+         Every metric of a connector has the label `connector`. Nothing of a message is a label.\n\n\
+         | Metric | Kind | Further labels | |\n|---|---|---|---|\n",
+    );
+    for metric in METRICS {
+        let labels: Vec<_> = metric.labels.iter().map(|label| format!("`{label}`")).collect();
+        row(&mut page, metric.name, metric.kind, &labels.join(", "), metric.help);
+    }
+    page.push_str("\nOf the process:\n\n| Metric | Kind | Labels | |\n|---|---|---|---|\n");
+    for (name, help, kind, _) in Process::now().figures() {
+        row(&mut page, name, kind, "", help);
+    }
+    let help = "1, with the version of the program";
+    row(&mut page, "tidegate_build_info", MetricType::Gauge, "`version`", help);
+    page
+}
+
+fn row(page: &mut String, name: &str, kind: MetricType, labels: &str, help: &str) {
+    let (ending, kind) = match kind {
+        MetricType::Counter => ("_total", "counter"),
+        MetricType::Histogram => ("", "histogram"),
+        _ => ("", "gauge"),
+    };
+    // Writing to a string does not fail.
+    let _ = writeln!(page, "| `{name}{ending}` | {kind} | {labels} | {help}. |");
+}
