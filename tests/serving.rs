@@ -6,7 +6,7 @@ mod run;
 mod stack;
 
 use std::io::Write as _;
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 use std::process::{Command, Stdio};
 
 use run::{Group, Message, Tidegate, Topic, unique};
@@ -137,6 +137,7 @@ fn readiness_stays_in_an_outage_of_the_database_and_falls_with_a_failed_connecto
     let page = || http_get(&address, "/metrics").1;
     let retries =
         format!("tidegate_writes_total{{connector=\"{}\",result=\"unavailable\"}}", waiting.name);
+    tidegate.until("it listens", || TcpStream::connect(&address).is_ok());
     tidegate.until("a write has failed", || sample(&page(), &retries).unwrap_or(0.0) >= 1.0);
     assert_eq!((probe("live").0, probe("ready").0), (200, 200));
     assert_eq!(health_of(&probe("ready"), &waiting.name)["state"], "running");
