@@ -180,8 +180,8 @@ impl Metrics {
     /// Kafka has confirmed a commit.
     pub(crate) fn committed(&self) {
         self.commits.inc();
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        self.last_commit_millis.set(i64::try_from(now.as_millis()).unwrap_or(i64::MAX));
+        let now = since_epoch().as_millis();
+        self.last_commit_millis.set(i64::try_from(now).unwrap_or(i64::MAX));
     }
 
     /// A point of this time is durable.
@@ -190,6 +190,12 @@ impl Metrics {
             self.newest_durable_millis.inner().fetch_max(newest.millis(), Ordering::Relaxed);
         }
     }
+}
+
+/// The time since the epoch, for ages that are shown and for nothing else.
+#[expect(clippy::disallowed_methods, reason = "an age is shown; no point takes its time from here")]
+fn since_epoch() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 
 /// Sends log lines to standard error. `TIDEGATE_LOG` (such as `debug` or `tidegate=debug`) chooses

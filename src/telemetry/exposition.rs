@@ -5,7 +5,7 @@
 //! the configuration and on Kafka's partitions only.
 
 use std::fmt::{self, Write as _};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{
@@ -16,8 +16,8 @@ use prometheus_client::metrics::counter::{ConstCounter, Counter};
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
 
-use super::WriteResult;
 use super::process::Process;
+use super::{WriteResult, since_epoch};
 use crate::connector::{State, View};
 use crate::dead_letter::Stage;
 
@@ -249,10 +249,9 @@ fn since(millis: i64, to: &mut Samples<'_, '_>) -> fmt::Result {
     if millis == 0 {
         return Ok(());
     }
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     // A point of the future is fresh.
-    let moment = std::time::Duration::from_millis(u64::try_from(millis).unwrap_or(0));
-    to.gauge(now.saturating_sub(moment).as_secs_f64())
+    let moment = Duration::from_millis(u64::try_from(millis).unwrap_or(0));
+    to.gauge(since_epoch().saturating_sub(moment).as_secs_f64())
 }
 
 /// The page of `/metrics`.
