@@ -251,7 +251,9 @@ fn parts(
 pub fn transform(config: &config::Connector, sink: &Sink) -> Transform {
     Transform {
         decoder: Decoder::new(config.format),
-        plan: Plan::new(&config.mapping).routed(config.routing.as_ref()),
+        plan: Plan::new(&config.mapping)
+            .routed(config.routing.as_ref())
+            .ending_series_by_null(config.sink.null_is_stale()),
         encoder: sink.encoder(),
         routing: config.routing.clone(),
     }

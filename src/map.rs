@@ -96,6 +96,8 @@ pub struct Plan {
     timestamp: CompiledTime,
     /// The name and the template of each of a [`Routing`]'s slots.
     destination: Vec<(String, CompiledTemplate)>,
+    /// Whether a null in the place of a number ends its series.
+    null_is_stale: bool,
 }
 
 /// A [`Source`] whose path has become a slot.
@@ -164,7 +166,15 @@ impl Plan {
             }
             TimeSource::Rfc3339 { source } => CompiledTime::Rfc3339(compile(source, &mut paths)),
         };
-        Self { paths, measurement, tags, fields, timestamp, destination: Vec::new() }
+        Self {
+            paths,
+            measurement,
+            tags,
+            fields,
+            timestamp,
+            destination: Vec::new(),
+            null_is_stale: false,
+        }
     }
 
     /// Tells the destination from a message as well.
@@ -174,6 +184,11 @@ impl Plan {
             .map(|(name, template)| (name.into(), compile_template(template, &mut self.paths)))
             .collect();
         self
+    }
+
+    /// Whether a null in the place of a number ends its series, or is as if it were missing.
+    pub fn ending_series_by_null(self, null_is_stale: bool) -> Self {
+        Self { null_is_stale, ..self }
     }
 
     /// What a decoder has to find.
@@ -213,6 +228,13 @@ impl Plan {
                 && let Some(float) = Float::from_text(text)
             {
                 fields.push((field.name.as_str(), Value::Float(float)));
+                continue;
+            }
+            if self.null_is_stale
+                && field.kind != FieldKind::String
+                && matches!(message.slot(from), Some(Slot::Null))
+            {
+                fields.push((field.name.as_str(), Value::Stale));
                 continue;
             }
             let value = message

@@ -22,6 +22,8 @@ pub enum Value<'a> {
     Unsigned(u64),
     Boolean(bool),
     String(Cow<'a, str>),
+    /// The end of a series, which the message says expressly. Only where the sink is set so.
+    Stale,
 }
 
 /// A finite floating-point number, either as the message spelled it or computed.

@@ -241,6 +241,35 @@ fn utf8_names_are_kept_by_those_who_know_them() {
     assert_eq!(exported(&victoria_metrics, name), expected);
 }
 
+#[test]
+fn a_series_that_has_ended_is_not_shown_any_more() {
+    let (prometheus, victoria_metrics) =
+        (Prometheus::start_version_3(None), shared_victoria_metrics());
+    let point = |second: i64, value| Point {
+        measurement: "rw_ends".into(),
+        tags: vec![("t", "a".into())],
+        fields: vec![("v", value)],
+        timestamp: Timestamp::from_millis(START + second * 1000).unwrap(),
+    };
+    let one = Value::Float(Float::Number(1.0));
+    let points = [point(0, one.clone()), point(10, Value::Stale), point(30, one)];
+    let urls = [prometheus.write_url(), format!("{}/api/v1/write", victoria_metrics.url())];
+    for (url, change) in urls.iter().zip([v2, auto]) {
+        let receiver = Receiver::new(url.clone(), change);
+        assert_eq!(receiver.write(&receiver.points(&points)), Ok(()), "{url}");
+    }
+    victoria_metrics.flush();
+    let seconds = |second: u32| 1_700_000_000.0 + f64::from(second);
+    for (second, shown) in [(5, 1), (15, 0), (35, 1)] {
+        for found in [
+            prometheus.query("rw_ends_v", seconds(second)),
+            victoria_metrics.query("rw_ends_v", seconds(second)),
+        ] {
+            assert_eq!(found.len(), shown, "{second}: {found:?}");
+        }
+    }
+}
+
 /// Without the limits these are acknowledged, and nowhere: so they are limits by default.
 #[test]
 fn victoria_metrics_drops_in_silence_what_is_over_the_limits() {

@@ -4,6 +4,7 @@
 //! mapping path that could have the same mistake, or another one.
 
 use super::value::{FIELD, MEASUREMENT, Series, Value};
+use crate::encode::remote_write::STALE;
 
 /// One value of an item.
 #[derive(Debug, Clone, PartialEq)]
@@ -114,6 +115,10 @@ fn time_series(bytes: &[u8], sent: &mut Vec<Sent>) -> Option<()> {
     })?;
     let series = Series::new(labels);
     for (time, value) in samples {
+        if value.to_bits() == STALE {
+            // No query shows the end of a series as a sample.
+            continue;
+        }
         sent.push(Sent { series: series.clone(), time, value: Value::Float(value) });
     }
     Some(())

@@ -213,6 +213,8 @@ pub struct Prometheus {
     pub url: String,
     /// How a point becomes series.
     pub series: SeriesRules,
+    /// What a null in the place of a number says.
+    pub nulls: raw::Nulls,
     /// Which message is sent; not 2.0 with zstd.
     pub message: raw::ProtobufMessage,
     /// How it is compressed.
@@ -223,12 +225,20 @@ pub struct Prometheus {
     pub http: Http,
 }
 
+impl Sink {
+    /// Whether a null in the place of a number ends its series.
+    pub fn null_is_stale(&self) -> bool {
+        matches!(self, Self::Prometheus(sink) if sink.nulls == raw::Nulls::Stale)
+    }
+}
+
 impl Prometheus {
     /// A receiver at this address, with all else by default.
     pub fn at(url: String) -> Self {
         Self {
             url,
             series: SeriesRules::default(),
+            nulls: raw::Nulls::default(),
             message: raw::ProtobufMessage::default(),
             compression: raw::Compression::default(),
             metadata: Metadata::default(),

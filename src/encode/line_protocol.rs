@@ -259,6 +259,11 @@ fn push_value(out: &mut Vec<u8>, name: &str, value: &Value<'_>) -> Result<(), En
         Value::Boolean(true) => out.extend_from_slice(b"true"),
         Value::Boolean(false) => out.extend_from_slice(b"false"),
         Value::String(text) => push_string(out, name, text)?,
+        Value::Stale => {
+            let why =
+                format!("field {name:?} ends its series, for which line protocol has nothing");
+            return Err(EncodeError(why));
+        }
     }
     Ok(())
 }

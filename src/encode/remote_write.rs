@@ -38,6 +38,8 @@ use crate::config::raw::Strings;
 use crate::point::{Point, Value};
 
 const NAME: &str = "__name__";
+/// The NaN that ends a series (`StaleNaN` in Prometheus' `model/value/value.go`).
+pub(crate) const STALE: u64 = 0x7FF0_0000_0000_0002;
 
 /// Writes points as series of one sample; scratch space and the order of the open batch's samples.
 /// One encoder serves one open batch at a time.
@@ -225,6 +227,7 @@ fn number(value: &Value<'_>) -> Option<f64> {
         Value::Integer(number) => Some(*number as f64),
         Value::Unsigned(number) => Some(*number as f64),
         Value::Boolean(truth) => Some(f64::from(u8::from(*truth))),
+        Value::Stale => Some(f64::from_bits(STALE)),
         Value::String(_) => None,
     }
 }

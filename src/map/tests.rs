@@ -278,3 +278,30 @@ fn memory_is_used_again_from_record_to_record() {
     assert_eq!((again.as_ptr() as usize, again.capacity()), (address, capacity));
     assert!(again.is_empty());
 }
+
+#[test]
+fn a_null_ends_its_series_where_that_is_asked_for_and_is_as_if_missing_elsewhere() {
+    let kinds = [FieldKind::Float, FieldKind::Integer, FieldKind::Boolean, FieldKind::String];
+    let fields = ["a", "b", "c", "d"].iter().zip(kinds);
+    let fields = fields.map(|(name, kind)| field(name, path(name), kind)).collect();
+    let mapping = mapping(Vec::new(), fields);
+    let names_of = |json: &str, null_is_stale: bool| {
+        let plan = Plan::new(&mapping).ending_series_by_null(null_is_stale);
+        let mut scratch = Scratch::default();
+        let mut slots = scratch.slots(&plan);
+        Decoder::Json.decode(json.as_bytes(), plan.paths(), &mut slots).unwrap();
+        let record = record();
+        let point = plan.point(&record, &slots, &mut scratch).map_err(|error| error.to_string())?;
+        let name = |(name, value): &(&str, Value<'_>)| {
+            format!("{name}{}", if *value == Value::Stale { "!" } else { "" })
+        };
+        Ok::<_, String>(point.fields.iter().map(name).collect::<Vec<_>>().join(" "))
+    };
+    let json = r#"{"a": null, "b": null, "d": null, "c": true}"#;
+    assert_eq!(names_of(json, true).unwrap(), "a! b! c");
+    assert_eq!(names_of(json, false).unwrap(), "c");
+    assert_eq!(names_of(r#"{"a": null}"#, true).unwrap(), "a!");
+    assert!(names_of(r#"{"a": null}"#, false).unwrap_err().contains("no field has a value"));
+    // What is missing says nothing.
+    assert!(names_of(r#"{"x": 1, "d": null}"#, true).unwrap_err().contains("no field has a value"));
+}

@@ -232,6 +232,7 @@ fn as_number(value: &Value<'_>) -> f64 {
         Value::Unsigned(number) => *number as f64,
         Value::Boolean(truth) => f64::from(u8::from(*truth)),
         Value::String(_) => 0.0,
+        Value::Stale => f64::NAN,
     }
 }
 
@@ -242,5 +243,6 @@ fn typed(value: &Value<'_>) -> String {
         Value::Unsigned(number) => format!("uint {number}"),
         Value::Boolean(truth) => format!("bool {truth}"),
         Value::String(text) => format!("string {text}"),
+        Value::Stale => "the end of the series".into(),
     }
 }

@@ -39,6 +39,7 @@ fn held(value: &Field<'_>) -> Value {
         Field::Unsigned(number) => Value::Unsigned(*number),
         Field::Boolean(truth) => Value::Boolean(*truth),
         Field::String(text) => Value::Text(text.to_string()),
+        Field::Stale => unreachable!("there is none in these tests"),
     }
 }
 
@@ -78,6 +79,7 @@ fn a_sample_of_remote_write_is_its_field() {
         fields: vec![
             ("t", Field::Float(Float::Number(-0.25))),
             ("n", Field::Integer(9_007_199_254_740_993)),
+            ("ended", Field::Stale),
         ],
         timestamp: Timestamp::from_nanos(-1_500_000).unwrap(),
     };

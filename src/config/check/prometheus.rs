@@ -34,6 +34,7 @@ pub(super) fn prometheus(raw: &raw::Prometheus, checker: &mut Checker<'_>) -> Op
     Some(Prometheus {
         url: url.into(),
         series: rules(raw, metric_name?),
+        nulls: raw.nulls,
         message: raw.protobuf_message,
         compression: raw.compression,
         metadata: metadata(raw),

@@ -24,6 +24,9 @@ pub struct Prometheus {
     /// What becomes of fields of `type: string`: remote write carries numbers only.
     #[serde(default)]
     pub strings: Strings,
+    /// What a `null` in the place of a number says.
+    #[serde(default)]
+    pub nulls: Nulls,
     /// A record with more labels a series than this (`__name__` among them) is rejected, because a
     /// database may drop such a series without a word. 0: no limit.
     #[serde(default = "default_label_limit")]
@@ -47,6 +50,18 @@ pub struct Prometheus {
     pub metadata: BTreeMap<String, MetricMetadata>,
     #[serde(flatten)]
     pub http: Http,
+}
+
+/// What a `null` in the place of a number says.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Nulls {
+    /// Nothing, as if the number were missing.
+    #[default]
+    Absent,
+    /// That the series ends: a stale marker is written, so that queries don't show its last value for
+    /// five minutes more. A field that is missing in the message still says nothing.
+    Stale,
 }
 
 /// Which message is sent, by the names that Prometheus has for it.

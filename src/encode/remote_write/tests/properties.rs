@@ -15,6 +15,7 @@ use crate::encode::oracle;
 enum Given {
     Number(f64),
     Text(String),
+    Null,
 }
 
 /// A point in owned parts.
@@ -31,6 +32,7 @@ type Series = BTreeMap<String, String>;
 fn parts() -> impl Strategy<Value = Parts> {
     let value = prop_oneof![
         4 => (-1e3..1e3).prop_map(Given::Number),
+        1 => Just(Given::Null),
         1 => "[a-b]?".prop_map(Given::Text),
     ];
     (
@@ -70,6 +72,7 @@ fn as_point(parts: &Parts) -> Point<'_> {
     let value = |given: &Given| match given {
         Given::Number(number) => Value::Float(Float::Number(*number)),
         Given::Text(text) => Value::String(text.clone().into()),
+        Given::Null => Value::Stale,
     };
     Point {
         measurement: parts.measurement.into(),
@@ -89,11 +92,11 @@ fn legal(rules: &SeriesRules, name: &str, others: &str) -> String {
     if name.starts_with(|c: char| c.is_ascii_digit()) { format!("_{name}") } else { name }
 }
 
-/// The series of a point, or `None` if it must be refused.
-fn model(rules: &SeriesRules, parts: &Parts) -> Option<BTreeMap<Series, f64>> {
+/// The series of a point with the bits of their values, or `None` if it must be refused.
+fn model(rules: &SeriesRules, parts: &Parts) -> Option<BTreeMap<Series, u64>> {
     let texts = parts.fields.iter().filter_map(|(name, given)| match given {
         Given::Text(text) => Some((name, text)),
-        Given::Number(_) => None,
+        Given::Number(_) | Given::Null => None,
     });
     let texts: Vec<_> = texts.collect();
     if rules.strings == Strings::Reject && !texts.is_empty() {
@@ -113,7 +116,12 @@ fn model(rules: &SeriesRules, parts: &Parts) -> Option<BTreeMap<Series, f64>> {
     let mut series = BTreeMap::new();
     let mut numbers = 0;
     for (field, given) in &parts.fields {
-        let Given::Number(number) = given else { continue };
+        let bits = match given {
+            Given::Number(number) => number.to_bits(),
+            // By the specification of 2.0.
+            Given::Null => 0x7FF0_0000_0000_0002,
+            Given::Text(_) => continue,
+        };
         numbers += 1;
         let name = match &rules.metric_name {
             None if field == "value" => parts.measurement.to_owned(),
@@ -123,7 +131,7 @@ fn model(rules: &SeriesRules, parts: &Parts) -> Option<BTreeMap<Series, f64>> {
         };
         let mut labels = labels.clone();
         labels.insert("__name__".into(), legal(rules, &name, "_:"));
-        series.insert(labels, *number);
+        series.insert(labels, bits);
     }
     (numbers > 0 && series.len() == numbers).then_some(series)
 }
@@ -138,7 +146,7 @@ fn held(
     samples: Vec<oracle::Sample>,
     batch: &Batch,
     last: &mut BTreeMap<Series, i64>,
-) -> Vec<((Series, i64), (f64, RecordIndex))> {
+) -> Vec<((Series, i64), (u64, RecordIndex))> {
     assert_eq!(samples.len(), batch.len());
     let mut held = Vec::new();
     for (item, oracle::Sample { labels, value, millis }) in samples.into_iter().enumerate() {
@@ -147,7 +155,7 @@ fn held(
         let labels: Series = labels.into_iter().collect();
         let before = last.insert(labels.clone(), millis);
         assert!(before.is_none_or(|before| before < millis), "{labels:?}");
-        held.push(((labels, millis), (value, batch.record(item))));
+        held.push(((labels, millis), (value.to_bits(), batch.record(item))));
     }
     held
 }
