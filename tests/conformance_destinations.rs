@@ -1,5 +1,5 @@
-//! Records that say where they go, and places that are made when they are missing. Everything here is real but the
-//! receivers of tenants: the binary, Kafka, and the databases.
+//! Records that say where they go, places that are made when they are missing, and what VictoriaMetrics takes beside
+//! what InfluxDB takes. Everything here is real but the receivers of tenants: the binary, Kafka, and the databases.
 #![allow(clippy::expect_used, clippy::panic, reason = "a test that has no server can only panic")]
 
 #[path = "support/run.rs"]
@@ -16,7 +16,7 @@ use std::thread;
 
 use rdkafka::message::{Headers as _, Message as _};
 use run::{Group, Message, Tidegate, Topic, unique};
-use stack::{InfluxDb1, InfluxDb2, Kafka, shared_influxdb2, shared_kafka};
+use stack::{InfluxDb1, InfluxDb2, Kafka, shared_influxdb2, shared_kafka, shared_victoria_metrics};
 
 const START: i64 = 1_700_000_000_000;
 
@@ -341,4 +341,31 @@ fn each_tenant_gets_its_own_samples_under_its_own_header_and_path() {
         reasons.iter().all(|reason| reason.starts_with("the tenant in the path ")),
         "{reasons:?}"
     );
+}
+
+/// A database's name, labels for all, zstd, and nanoseconds by version 1's route: its times are not guessed.
+#[test]
+fn victoria_metrics_takes_its_own_options_by_line_protocol() {
+    let (kafka, victoria) = (shared_kafka(), shared_victoria_metrics());
+    for (version, place) in [(1, "database: plant"), (2, "org: unused, bucket: unused")] {
+        let pipeline = Pipeline::new(
+            &kafka,
+            &format!(
+                "influxdb: {{ version: {version}, url: '{}/?extra_label=region%3Dnorth', {place}, \
+                 compression: zstd }}",
+                victoria.url()
+            ),
+        );
+        // In 1970, which is within its retention here, and small for nanoseconds.
+        let at = 30 * 24 * 3600 * 1000;
+        pipeline.topic.produce([Message::new(format!(r#"{{"v":7,"at":{at}}}"#)).key("k")]);
+        pipeline.deliver();
+        victoria.flush();
+        let series = victoria.export(&format!("{}_v", pipeline.topic.name));
+        let [(labels, samples)] = series.as_slice() else { panic!("{series:?}") };
+        assert_eq!(samples, &[(at, 7.0)]);
+        assert_eq!(labels.get("region").map(String::as_str), Some("north"));
+        let database = (version == 1).then_some("plant");
+        assert_eq!(labels.get("db").map(String::as_str), database);
+    }
 }

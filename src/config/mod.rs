@@ -174,12 +174,12 @@ pub struct File {
 /// InfluxDB and what speaks its line protocol.
 #[derive(Debug, Clone)]
 pub struct InfluxDb {
-    /// Has a scheme and a host, no query, no trailing slash.
+    /// Has a scheme and a host, no trailing slash. Its query has none of the API's own keys.
     pub url: String,
     /// Where in it the points go.
     pub api: InfluxApi,
-    /// Whether request bodies are compressed.
-    pub gzip: bool,
+    /// How request bodies are compressed.
+    pub compression: raw::InfluxCompression,
     /// The precision of the timestamps sent.
     pub precision: raw::Precision,
     /// Its authorization may be InfluxDB's own `Token`.
@@ -203,7 +203,7 @@ pub struct Create {
 pub enum InfluxApi {
     V1 { database: String, retention_policy: Option<String>, consistency: Option<raw::Consistency> },
     V2 { org: String, bucket: String },
-    V3 { database: String, no_sync: bool },
+    V3 { database: String, no_sync: bool, accept_partial: bool },
 }
 
 /// A receiver of remote write.

@@ -22,10 +22,13 @@ use super::http::{Answer, Http, add_headers, parse_url};
 use super::{BuildError, Durability, SinkError};
 use crate::batch::Batch;
 use crate::check::Finding;
-use crate::config::raw::{Consistency, Precision};
+use crate::config::raw::{Consistency, InfluxCompression, Precision};
 use crate::config::{self, InfluxApi};
 use crate::encode::{Encoder, LineProtocol};
 use crate::route::Destination;
+
+/// Its fastest that still compresses well.
+const ZSTD_LEVEL: i32 = 1;
 
 /// Where the points go: a database or a bucket.
 #[derive(Debug)]
@@ -45,7 +48,7 @@ impl InfluxDb {
         Ok(Self {
             http: Http::new(url.clone(), &config.http, timeout)?,
             url,
-            headers: headers(config.gzip),
+            headers: headers(config.compression),
             config: config.clone(),
             made: Made::default(),
         })
@@ -105,7 +108,7 @@ impl InfluxDb {
     }
 
     fn request(&self, batch: &Batch) -> Result<(Url, HeaderMap, Bytes), SinkError> {
-        let body = if self.config.gzip { gzip(&batch.body())? } else { batch.body() };
+        let body = compressed(batch.body(), self.config.compression)?;
         let (destination, mut headers) = (batch.destination(), self.headers.clone());
         if destination.is_constant() {
             return Ok((self.url.clone(), headers, body));
@@ -169,10 +172,9 @@ fn address(config: &config::InfluxDb, destination: &Destination) -> Result<Url, 
             query.append_pair("org", org);
             query.append_pair("bucket", destination.bucket().unwrap_or(bucket));
         }
-        InfluxApi::V3 { database, no_sync } => {
-            // With partial writes it names every bad line, and without only the first.
+        InfluxApi::V3 { database, no_sync, accept_partial } => {
             query.append_pair("db", destination.database().unwrap_or(database));
-            query.append_pair("accept_partial", "true");
+            query.append_pair("accept_partial", if *accept_partial { "true" } else { "false" });
             query.append_pair("no_sync", if *no_sync { "true" } else { "false" });
         }
     }
@@ -197,10 +199,11 @@ fn consistency_name(consistency: Consistency) -> &'static str {
 
 /// The name in the request, which the encoder's timestamps must follow. InfluxDB 1 takes a name that
 /// it doesn't know for nanoseconds (`GetPrecisionMultiplier` in its `models/points.go`), and 3
-/// guesses without one.
+/// guesses without one. So does VictoriaMetrics, which doesn't know InfluxDB 1's own `n`
+/// (`getTimestampMultiplier` in its `lib/protoparser/influx/stream/streamparser.go`).
 fn precision(precision: Precision, api: &InfluxApi) -> &'static str {
     let [v1, v2, v3] = match precision {
-        Precision::Ns => ["n", "ns", "nanosecond"],
+        Precision::Ns => ["ns", "ns", "nanosecond"],
         Precision::Us => ["u", "us", "microsecond"],
         Precision::Ms => ["ms", "ms", "millisecond"],
         Precision::S => ["s", "s", "second"],
@@ -212,22 +215,33 @@ fn precision(precision: Precision, api: &InfluxApi) -> &'static str {
     }
 }
 
-fn headers(gzip: bool) -> HeaderMap {
+fn headers(compression: InfluxCompression) -> HeaderMap {
     let mut headers = HeaderMap::new();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
-    if gzip {
-        headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+    let encoding = match compression {
+        InfluxCompression::Gzip => Some("gzip"),
+        InfluxCompression::Zstd => Some("zstd"),
+        InfluxCompression::None => None,
+    };
+    if let Some(encoding) = encoding {
+        headers.insert(CONTENT_ENCODING, HeaderValue::from_static(encoding));
     }
     headers
 }
 
-/// The fastest level: 3.5 times smaller at 544 MB/s, against 6 times at 134 MB/s
+/// By the fastest level: gzip makes a body 3.5 times smaller at 544 MB/s, against 6 times at 134 MB/s
 /// (docs/dependencies.md).
-fn gzip(body: &[u8]) -> Result<Bytes, SinkError> {
-    let mut encoder = GzEncoder::new(Vec::with_capacity(body.len() / 3), Compression::fast());
-    encoder
-        .write_all(body)
-        .and_then(|()| encoder.finish())
+fn compressed(body: Bytes, compression: InfluxCompression) -> Result<Bytes, SinkError> {
+    let compressed = match compression {
+        InfluxCompression::None => return Ok(body),
+        InfluxCompression::Gzip => {
+            let room = Vec::with_capacity(body.len() / 3);
+            let mut encoder = GzEncoder::new(room, Compression::fast());
+            encoder.write_all(&body).and_then(|()| encoder.finish())
+        }
+        InfluxCompression::Zstd => zstd::bulk::compress(&body, ZSTD_LEVEL),
+    };
+    compressed
         .map(Bytes::from)
         // A Vec takes all that is written to it, so this isn't seen.
         .map_err(|error| SinkError::Unavailable {

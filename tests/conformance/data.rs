@@ -1,7 +1,7 @@
 //! Cases about what a database has stored after an acknowledged write.
 
 use tidegate::config;
-use tidegate::config::raw::Precision;
+use tidegate::config::raw::{InfluxCompression, Precision};
 use tidegate::point::{Float, Timestamp, Value};
 use tidegate::sink::SinkError;
 
@@ -272,19 +272,19 @@ pub fn every_precision(row: Row) {
 }
 
 pub fn ten_thousand_points(row: Row) {
-    ten_thousand("ten_thousand_points", row, true);
+    ten_thousand("ten_thousand_points", row, InfluxCompression::Gzip);
 }
 
 pub fn ten_thousand_points_uncompressed(row: Row) {
-    ten_thousand("ten_thousand_points_uncompressed", row, false);
+    ten_thousand("ten_thousand_points_uncompressed", row, InfluxCompression::None);
 }
 
 /// Series by series in ascending time, as 100 devices would have sent them.
-fn ten_thousand(name: &str, row: Row, gzip: bool) {
+fn ten_thousand(name: &str, row: Row, compression: InfluxCompression) {
     let mut case = Case::new(name, row);
     if row.by_lines() && !row.is_local() {
         let mut config = case.database.lines();
-        config.gzip = gzip;
+        config.compression = compression;
         case.use_config(&config::Sink::InfluxDb(config));
     }
     let id = case.id.clone();

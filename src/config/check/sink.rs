@@ -79,10 +79,11 @@ fn influxdb(raw: &raw::InfluxDb, checker: &mut Checker<'_>) -> Option<InfluxDb> 
     let at = &["sink", "influxdb", "url"];
     let url = address(&raw.url, checker, at);
     if let Some(url) = &url {
-        if url.query().is_some() {
+        if url.query_pairs().any(|(key, _)| OWN_QUERY.contains(&key.as_ref())) {
             checker.wrong(
                 at,
-                "the address can't have a query (`?…`); there are keys for what is in it",
+                "the address has a query (`?…`) with something in it that has a key of its own here, \
+                 such as `database`, `precision` or `basic_auth`",
             );
         }
         let path = url.path().trim_end_matches('/');
@@ -95,12 +96,26 @@ fn influxdb(raw: &raw::InfluxDb, checker: &mut Checker<'_>) -> Option<InfluxDb> 
     Some(InfluxDb {
         url: url?.as_str().trim_end_matches('/').to_owned(),
         api: api?,
-        gzip: raw.compression == raw::InfluxCompression::Gzip,
+        compression: raw.compression,
         precision: raw.precision,
         http,
         create: raw.create.as_ref().and_then(|raw| create(raw, checker)),
     })
 }
+
+/// What the write APIs have in their queries.
+const OWN_QUERY: [&str; 10] = [
+    "accept_partial",
+    "bucket",
+    "consistency",
+    "db",
+    "no_sync",
+    "org",
+    "p",
+    "precision",
+    "rp",
+    "u",
+];
 
 fn create(raw: &raw::Create, checker: &mut Checker<'_>) -> Option<Create> {
     let at = &["sink", "influxdb", "create", "retention"];
@@ -122,8 +137,11 @@ fn api(raw: &raw::InfluxDb, checker: &mut Checker<'_>) -> Option<InfluxApi> {
         ("database", &raw.database, &[1, 3]),
         ("retention_policy", &raw.retention_policy, &[1]),
     ];
-    let others =
-        [("consistency", raw.consistency.is_some(), &[1][..]), ("no_sync", raw.no_sync, &[3])];
+    let others = [
+        ("consistency", raw.consistency.is_some(), &[1][..]),
+        ("no_sync", raw.no_sync, &[3]),
+        ("accept_partial", !raw.accept_partial, &[3]),
+    ];
     for (key, value, _) in texts {
         if value.as_ref().is_some_and(String::is_empty) {
             checker.wrong(&["sink", "influxdb", key], format!("`{key}` is empty"));
@@ -161,6 +179,7 @@ fn api(raw: &raw::InfluxDb, checker: &mut Checker<'_>) -> Option<InfluxApi> {
         3 => Some(InfluxApi::V3 {
             database: needed("database", &raw.database)?,
             no_sync: raw.no_sync,
+            accept_partial: raw.accept_partial,
         }),
         // The schema has said it.
         _ => None,

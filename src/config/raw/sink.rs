@@ -81,7 +81,7 @@ pub struct InfluxDb {
     #[schemars(range(min = 1, max = 3))]
     pub version: u32,
     /// The server's address, such as `http://localhost:8086`. A part of its path may be a template: see
-    /// `destinations`.
+    /// `destinations`. A query such as `?extra_label=plant=north` of VictoriaMetrics is sent along.
     pub url: String,
     /// The organisation. Version 2 needs it.
     pub org: Option<String>,
@@ -99,6 +99,11 @@ pub struct InfluxDb {
     /// for up to a second, and a crash of the server loses what was acknowledged in that time.
     #[serde(default)]
     pub no_sync: bool,
+    /// Let version 3 write the good lines of a request that has bad ones, of which it names every one.
+    /// `false`: it writes nothing of such a request and names the first only, so that a batch with
+    /// several bad lines takes more requests.
+    #[serde(default = "default_accept_partial")]
+    pub accept_partial: bool,
     /// The API token; `${file:/run/secrets/token}` keeps it out of this file.
     pub token: Option<String>,
     /// The absolute path of a file with the API token, which is read again when it changes, and when
@@ -134,6 +139,10 @@ impl Default for Create {
     }
 }
 
+fn default_accept_partial() -> bool {
+    true
+}
+
 fn default_influxdb_version() -> u32 {
     2
 }
@@ -159,6 +168,8 @@ pub enum InfluxCompression {
     /// gzip at its fastest level.
     #[default]
     Gzip,
+    /// zstd at its fastest level. Of all that takes line protocol, only VictoriaMetrics takes it.
+    Zstd,
     /// Not at all.
     None,
 }

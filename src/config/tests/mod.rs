@@ -155,7 +155,7 @@ fn a_full_connector_is_read_as_written() {
     let tls = &sink.http.tls;
     assert_eq!(tls.ca.as_deref(), Some(Path::new("/etc/ca.pem")));
     assert_eq!(tls.identity, Some(("/etc/cert.pem".into(), "/etc/key.pem".into())));
-    assert!(!sink.gzip);
+    assert_eq!(sink.compression, raw::InfluxCompression::None);
     assert_eq!(connector.dead_letter.as_deref(), Some("sensors.dead"));
     assert_eq!(connector.batch.bytes.get(), 1_048_576);
     assert_eq!(connector.batch.linger, Duration::ZERO);

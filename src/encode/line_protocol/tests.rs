@@ -1,3 +1,5 @@
+mod batches;
+
 use std::borrow::Cow;
 
 use influxdb_line_protocol::{FieldValue, parse_lines};

@@ -31,7 +31,7 @@ fn config(url: &str) -> config::InfluxDb {
     config::InfluxDb {
         url: url.into(),
         api: InfluxApi::V2 { org: "acme & co".into(), bucket: "plant/1".into() },
-        gzip: true,
+        compression: InfluxCompression::Gzip,
         precision: Precision::Ms,
         http: with_token("hunter2"),
         create: None,
@@ -82,9 +82,9 @@ async fn each_version_has_its_route_and_its_names_of_precisions() {
         retention_policy,
         consistency,
     };
-    let v3 = |no_sync| InfluxApi::V3 { database: database(), no_sync };
+    let v3 = |no_sync| InfluxApi::V3 { database: database(), no_sync, accept_partial: !no_sync };
     let table = [
-        (v1(None, None), Precision::Ns, "write?db=d+1&precision=n"),
+        (v1(None, None), Precision::Ns, "write?db=d+1&precision=ns"),
         (
             v1(policy, consistency),
             Precision::Us,
@@ -98,7 +98,7 @@ async fn each_version_has_its_route_and_its_names_of_precisions() {
         (
             v3(true),
             Precision::S,
-            "api/v3/write_lp?db=d+1&accept_partial=true&no_sync=true&precision=second",
+            "api/v3/write_lp?db=d+1&accept_partial=false&no_sync=true&precision=second",
         ),
     ];
     for (api, precision, expected) in table {
@@ -133,16 +133,28 @@ fn only_what_is_not_waited_for_is_acknowledged_from_memory() {
         let config = config::InfluxDb { api, ..config("http://localhost:1") };
         InfluxDb::new(&config, Duration::from_secs(1)).unwrap().durability()
     };
-    let v3 = |no_sync| InfluxApi::V3 { database: "d".into(), no_sync };
+    let v3 = |no_sync| InfluxApi::V3 { database: "d".into(), no_sync, accept_partial: true };
     assert_eq!(with(v3(true)), Durability::Memory);
     assert_eq!(with(v3(false)), Durability::Synced);
+}
+
+#[tokio::test]
+async fn zstd_is_sent_where_it_is_asked_for_and_the_address_keeps_its_query() {
+    let (head, body) = request_of(|config| {
+        config.compression = InfluxCompression::Zstd;
+        config.url += "?extra_label=plant%3Dnorth";
+    })
+    .await;
+    assert!(head.contains("/api/v2/write?extra_label=plant%3dnorth&org="), "{head}");
+    assert!(head.contains("content-encoding: zstd\r\n"), "{head}");
+    assert_eq!(zstd::bulk::decompress(&body, 100).unwrap(), b"m f=1 1\n");
 }
 
 #[tokio::test]
 async fn without_token_and_compression_neither_header_is_sent() {
     let (head, body) = request_of(|config| {
         config.http = config::Http::default();
-        config.gzip = false;
+        config.compression = InfluxCompression::None;
     })
     .await;
     assert!(!head.contains("authorization") && !head.contains("content-encoding"), "{head}");

@@ -9,7 +9,7 @@ use std::env;
 use std::hash::{BuildHasher, RandomState};
 use std::process::Command;
 
-use tidegate::config::raw::{LineFormat, Precision};
+use tidegate::config::raw::{InfluxCompression, LineFormat, Precision};
 use tidegate::config::{self, InfluxApi};
 
 use super::fake::Fake;
@@ -169,7 +169,14 @@ impl Database {
             }
             _ => (v2("unused", "unused"), Precision::Ms),
         };
-        config::InfluxDb { url, api, gzip: true, precision, http, create: None }
+        config::InfluxDb {
+            url,
+            api,
+            compression: InfluxCompression::Gzip,
+            precision,
+            http,
+            create: None,
+        }
     }
 
     fn influxdb1(&self) -> &str {
@@ -330,7 +337,7 @@ fn v2(org: &str, bucket: &str) -> InfluxApi {
 }
 
 fn v3(database: &str) -> InfluxApi {
-    InfluxApi::V3 { database: database.to_owned(), no_sync: false }
+    InfluxApi::V3 { database: database.to_owned(), no_sync: false, accept_partial: true }
 }
 
 fn basic(username: &str, password: &str) -> config::Http {

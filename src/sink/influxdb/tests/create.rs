@@ -17,7 +17,7 @@ fn with_answers(
     let mut config = config(&format!("http://{}/base", listener.local_addr().unwrap()));
     let at_most = NonZeroUsize::new(at_most).unwrap();
     config.create = Some(Create { retention: Some(Duration::from_hours(720)), at_most });
-    (config.api, config.gzip) = (api, false);
+    (config.api, config.compression) = (api, InfluxCompression::None);
     let server = std::thread::spawn(move || {
         let mut requests = Vec::new();
         for answer in answers {
@@ -108,7 +108,7 @@ async fn an_organisation_that_is_missing_is_not_taken_for_a_bucket() {
 async fn influxdb3_is_asked_for_its_database_before_the_first_write_only() {
     for (first, at_most) in [("409 Conflict|already exists", 1), ("200 OK", 1)] {
         let answers = Box::leak(Box::new([first, "204 No Content", "204 No Content"]));
-        let api = InfluxApi::V3 { database: "d".into(), no_sync: false };
+        let api = InfluxApi::V3 { database: "d".into(), no_sync: false, accept_partial: true };
         let (sink, server) = with_answers(api, at_most, answers);
         for _ in 0..2 {
             assert_eq!(sink.write(&batch(&["m f=1 1\n"])).await, Ok(()));
