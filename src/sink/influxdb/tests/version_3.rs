@@ -62,7 +62,7 @@ fn a_batch_with_bad_lines_takes_two_requests() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let mut config = config(&format!("http://{}", listener.local_addr().unwrap()));
     config.api = InfluxApi::V3 { database: "d".into(), no_sync: false, accept_partial: true };
-    config.gzip = false;
+    config.compression = InfluxCompression::None;
     let fake = Arc::<Mutex<Fake>>::default();
     let server = {
         let fake = Arc::clone(&fake);
