@@ -1,4 +1,4 @@
-//! Ten thousand random batches, split at random places, as InfluxData's own parser reads them.
+//! Ten thousand random batches, split at random places, as the parser of `InfluxDB` 3 reads them.
 
 use influxdb_line_protocol::{FieldValue, ParsedLine, parse_lines};
 
