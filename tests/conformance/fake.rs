@@ -33,7 +33,8 @@ impl Fake {
     pub const DATABASE: &'static str = "tests";
     pub const TOKEN: &'static str = "tidegate-tests-token";
 
-    pub fn start(row: Row) -> Self {
+    /// Takes requests of so many bytes at most.
+    pub fn start(row: Row, limit: usize) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let url = format!("http://{}", listener.local_addr().expect("an address"));
         let store = Arc::<Mutex<Store>>::default();
@@ -41,7 +42,7 @@ impl Fake {
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 let store = Arc::clone(&shared);
-                std::thread::spawn(move || serve(stream, row, &store));
+                std::thread::spawn(move || serve(stream, row, limit, &store));
             }
         });
         Self { url, store }
@@ -66,10 +67,13 @@ impl Fake {
 }
 
 /// Requests of one connection, until the client has none any more.
-fn serve(stream: TcpStream, row: Row, store: &Mutex<Store>) {
+fn serve(stream: TcpStream, row: Row, limit: usize, store: &Mutex<Store>) {
     let mut reader = BufReader::new(stream);
     while let Some((target, headers, body)) = request(&mut reader) {
-        let (status, body) = if headers.get("authorization") == Some(&login(row)) {
+        let (status, body) = if body.len() > limit {
+            // `RequestSizeExceeded` of InfluxDB 3, and the limit that axum has in both.
+            (413, String::new())
+        } else if headers.get("authorization") == Some(&login(row)) {
             let mut store = store.lock().unwrap_or_else(PoisonError::into_inner);
             let (path, query) = target.split_once('?').unwrap_or((&target, ""));
             let query: BTreeMap<&str, &str> =

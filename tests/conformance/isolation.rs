@@ -102,6 +102,35 @@ pub fn conflicting_types(row: Row) {
 /// Of a database that says which, and of one that says so of one or none.
 const REQUESTS_FOR_33_OF_100: [usize; 2] = [3, 1 + 2 * 33 * 7];
 
+/// A batch of many times the bytes that the database takes, and, where there are strings, a point that is larger alone.
+pub fn too_large(row: Row) {
+    let mut case = Case::on("too_large", Database::with_limit(row));
+    let id = case.id.clone();
+    let mut expected = Vec::new();
+    for at in 0..1000 {
+        case.add(&id, &[], &[("v", float(1.0))], at);
+        expected.push(case.sample(&[], 1.0, at));
+    }
+    let mut config = case.database.config();
+    if let config::Sink::InfluxDb(config) = &mut config {
+        // Some count what was sent, and some what it becomes.
+        config.gzip = false;
+        case.add(&id, &[], &[("s", text(&"s".repeat(40_000)))], 1000);
+    }
+    let batch = case.close();
+    let large = batch.len() - expected.len();
+    let (delivered, requests) = deliver(&config, batch);
+    assert_eq!((delivered.written, refused(&delivered).len()), (1000, large), "{delivered:?}");
+    assert!(delivered.refused.iter().all(|refused| refused.record.0 == 1000), "{delivered:?}");
+    assert!(requests > 2, "{requests}");
+    case.note(format!("{requests} requests"));
+    for refused in &delivered.refused {
+        case.note(refused.reason.clone());
+    }
+    expected.sort_unstable();
+    assert_eq!(case.database.read(&id), expected);
+}
+
 /// Points that are older than the bucket keeps.
 pub fn outside_the_retention(row: Row) {
     let mut case = Case::new("outside_the_retention", row);

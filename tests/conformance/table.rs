@@ -24,7 +24,7 @@ const fn case(
     Case { name, run, not_applicable }
 }
 
-pub const CASES: [Case; 32] = [
+pub const CASES: [Case; 33] = [
     case("every_field_type", data::every_field_type, kept),
     case("extremes_of_numbers", data::extremes_of_numbers, kept),
     case("unicode_and_escapes", data::unicode_and_escapes, kept),
@@ -47,6 +47,7 @@ pub const CASES: [Case; 32] = [
     case("fields_of_two_writes", order::fields_of_two_writes, fields),
     case("conflicting_types", isolation::conflicting_types, types),
     case("broken_lines", isolation::broken_lines, lines),
+    case("too_large", isolation::too_large, limits),
     case("outside_the_retention", isolation::outside_the_retention, retention),
     case("superseded_samples", isolation::superseded_samples, superseded),
     case("a_wrong_login", answers::a_wrong_login, logins),
@@ -115,6 +116,15 @@ fn retention(row: Row) -> Option<&'static str> {
     match row {
         Row::InfluxDb1 | Row::InfluxDb2 => None,
         _ => servers(row).or(Some("it refuses nothing for its age, or has no such limit set here")),
+    }
+}
+
+fn limits(row: Row) -> Option<&'static str> {
+    match row {
+        Row::InfluxDb2 | Row::Prometheus | Row::Prometheus3 => {
+            Some("it has no limit that can be set")
+        }
+        _ => servers(row),
     }
 }
 

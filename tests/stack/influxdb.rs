@@ -31,9 +31,15 @@ impl InfluxDb1 {
     pub const DATABASE: &'static str = "tests";
 
     pub fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// With a limit on the bytes of a request, if one is given.
+    pub fn start_with(options: &[&str]) -> Self {
         let server = started(|| {
             let port = free_port();
-            let process = Process::start("influxdb1.sh", &[&port.to_string()]);
+            let port = port.to_string();
+            let process = Process::start("influxdb1.sh", &[&[port.as_str()], options].concat());
             let mut server =
                 Self { url: format!("http://127.0.0.1:{port}"), process: Some(process) };
             server.became_ready().map(|()| server)

@@ -21,9 +21,15 @@ impl QuestDb {
     pub const PASSWORD: &'static str = "tidegate-tests";
 
     pub fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// With a limit on the bytes of a request, if one is given.
+    pub fn start_with(options: &[&str]) -> Self {
         started(|| {
             let port = free_port();
-            let process = Process::start("questdb.sh", &[&port.to_string()]);
+            let port = port.to_string();
+            let process = Process::start("questdb.sh", &[&[port.as_str()], options].concat());
             let mut server =
                 Self { url: format!("http://127.0.0.1:{port}"), process: Some(process) };
             server.became_ready().map(|()| server)

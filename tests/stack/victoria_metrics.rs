@@ -23,9 +23,16 @@ pub struct VictoriaMetrics {
 
 impl VictoriaMetrics {
     pub fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// With more options of its command line.
+    pub fn start_with(options: &[&str]) -> Self {
         started(|| {
             let port = free_port();
-            let process = Process::start("victoria-metrics.sh", &[&port.to_string()]);
+            let port = port.to_string();
+            let process =
+                Process::start("victoria-metrics.sh", &[&[port.as_str()], options].concat());
             let mut server =
                 Self { url: format!("http://127.0.0.1:{port}"), process: Some(process) };
             server.became_ready().map(|()| server)

@@ -82,7 +82,7 @@ impl Database {
         let server = match row {
             Row::InfluxDb1 => in_influxdb1(InfluxDb1::start()),
             Row::InfluxDb2 => Server::InfluxDb2(InfluxDb2::start()),
-            Row::InfluxDb3 | Row::GreptimeDb => Server::Fake(Fake::start(row)),
+            Row::InfluxDb3 | Row::GreptimeDb => Server::Fake(Fake::start(row, usize::MAX)),
             Row::VictoriaMetricsByLines | Row::VictoriaMetricsByRemoteWrite => {
                 Server::VictoriaMetrics(VictoriaMetrics::start())
             }
@@ -107,6 +107,27 @@ impl Database {
             Row::Mimir => Server::Mimir(Mimir::start(), Mimir::LATE.to_owned()),
             Row::Prometheus3 => Server::Prometheus(Prometheus::start_version_3(Some("30m"))),
             _ => Server::Prometheus(Prometheus::start_with_out_of_order("30m")),
+        };
+        Self { row, server }
+    }
+
+    /// One that takes requests of 32 KiB at most.
+    pub fn with_limit(row: Row) -> Self {
+        let bytes = "32768";
+        let options = |names: &[&str]| names.iter().map(|name| format!("{name}={bytes}")).collect();
+        let server = match row {
+            Row::InfluxDb1 => in_influxdb1(InfluxDb1::start_with(&[bytes])),
+            Row::QuestDb => Server::QuestDb(QuestDb::start_with(&[bytes])),
+            Row::Mimir => {
+                let options: Vec<String> = options(&["-distributor.max-recv-msg-size"]);
+                Server::Mimir(Mimir::start_with(&[&options[0]]), tenant())
+            }
+            Row::VictoriaMetricsByLines | Row::VictoriaMetricsByRemoteWrite => {
+                let options: Vec<String> =
+                    options(&["-influx.maxRequestSize", "-maxInsertRequestSize"]);
+                Server::VictoriaMetrics(VictoriaMetrics::start_with(&[&options[0], &options[1]]))
+            }
+            _ => Server::Fake(Fake::start(row, 32_768)),
         };
         Self { row, server }
     }

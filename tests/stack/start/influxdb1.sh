@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# influxdb1.sh DATA PORT: in the foreground, asking for a login. influxdb1-setup.sh makes the user and the database.
+# influxdb1.sh DATA PORT [MAX_BODY]: in the foreground, asking for a login. influxdb1-setup.sh makes the user and the database.
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 data="$1" port="$2"
+if [[ -n "${3:-}" ]]; then export INFLUXDB_HTTP_MAX_BODY_SIZE="$3"; fi
 bin="$(installed influxdb1)/bin/influxd"
 
 mkdir -p "$data"

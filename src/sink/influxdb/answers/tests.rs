@@ -291,7 +291,12 @@ fn every_answer_of_questdb_is_what_it_means_by_it() {
             ),
             row(seen, 401, "Unauthorized\r\n", "misconfigured"),
             row(seen, 405, "Method POST not supported\r\n", "misconfigured"),
-            row("LineHttpProcessorState.java", 413, "", "too large"),
+            row(
+                seen,
+                413,
+                r#"{"code":"request too large","message":"failed to parse line protocol:errors encountered on line(s):transaction is too large, either flush more frequently or increase buffer size \"line.http.max.recv.buffer.size\" [maxBufferSize=32.0 KiB]","line":1,"errorId":"8dbbca6885c2-11"}"#,
+                "too large",
+            ),
             row("LineHttpProcessorState.java", 500, r#"{"code":"internal error"}"#, "unavailable"),
         ],
         judge,
