@@ -43,7 +43,11 @@ pub fn write() {
     let all = report::last();
     let found = |case: &str, row: Row| {
         let is_it = |found: &&serde_json::Value| {
-            found["case"] == case && found["sink"] == row.sink() && found["server"] == row.server()
+            let is = |key: &str, value: &str| found[key] == value;
+            is("case", case)
+                && is("sink", row.sink())
+                && is("server", row.server())
+                && is("version", &Database::version(row))
         };
         let found = all.iter().find(is_it).unwrap_or_else(|| {
             panic!("{case} has not run on {row:?}; run make conformance, as a whole")
@@ -126,10 +130,12 @@ fn table(found: &dyn Fn(&str, Row) -> String) -> String {
         for row in ROWS.iter().filter(|row| is_first || !row.is_local()) {
             let mut cells = vec![row.title().to_owned()];
             if is_first {
-                let is_real = row.fake().is_none() && !row.is_local();
-                let real = if is_real { "the real server, " } else { "" };
                 cells.push(format!("`{}`", row.sink()));
-                cells.push(format!("{real}{}", Database::version(*row)));
+                cells.push(match row.fake() {
+                    Some(_) => "a fake".to_owned(),
+                    None if row.is_local() => "–".to_owned(),
+                    None => Database::version(*row),
+                });
                 cells.push(
                     CASES
                         .iter()
@@ -149,27 +155,43 @@ fn table(found: &dyn Fn(&str, Row) -> String) -> String {
             _ = writeln!(out, "| {} |", cells.join(" | "));
         }
     }
-    out + "\n" + &reasons() + "\n"
+    format!("{out}\n{}\n{}\n", fakes(), reasons())
 }
 
-/// Which cases have no meaning for which rows.
+fn fakes() -> String {
+    let of_row = |row: &Row| row.fake().map(|source| format!("{}: {source}", row.title()));
+    let sources: Vec<_> = ROWS.iter().filter_map(of_row).collect();
+    format!(
+        "Versions are those of real servers. A fake gives the answers that stand in a database's source. {}.\n",
+        sources.join("; ")
+    )
+}
+
+/// Which cases have no meaning for which rows; rows of which the same is to be said stand together.
 fn reasons() -> String {
-    let mut all: BTreeMap<(&str, Vec<&str>), Vec<&str>> = BTreeMap::new();
+    let mut rows_of: Vec<(String, Vec<&str>)> = Vec::new();
     for row in ROWS {
-        let mut of_row: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-        for case in &CASES {
-            if let Some(reason) = (case.not_applicable)(row) {
-                of_row.entry(reason).or_default().push(case.name);
-            }
-        }
-        for reason in of_row {
-            all.entry(reason).or_default().push(row.title());
+        let said = reasons_of(row);
+        match rows_of.iter_mut().find(|(other, _)| *other == said) {
+            Some((_, rows)) => rows.push(row.title()),
+            None => rows_of.push((said, vec![row.title()])),
         }
     }
-    let mut out = "Not applicable are:\n\n".to_owned();
-    for ((reason, cases), rows) in all {
-        let cases: Vec<_> = cases.iter().map(|case| format!("`{case}`")).collect();
-        _ = writeln!(out, "- {}: {} ({reason})", rows.join("; "), cases.join(", "));
+    let mut out =
+        "<details><summary>Cases that are not applicable, and why</summary>\n\n".to_owned();
+    for (said, rows) in rows_of {
+        _ = writeln!(out, "- {}: {said}.", rows.join("; "));
     }
-    out
+    out + "\n</details>\n"
+}
+
+fn reasons_of(row: Row) -> String {
+    let mut all: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+    for case in &CASES {
+        if let Some(reason) = (case.not_applicable)(row) {
+            all.entry(reason).or_default().push(format!("`{}`", case.name));
+        }
+    }
+    let all = all.iter().map(|(reason, cases)| format!("{} ({reason})", cases.join(", ")));
+    all.collect::<Vec<_>>().join("; ")
 }

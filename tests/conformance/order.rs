@@ -2,23 +2,19 @@
 
 use tidegate::batch::Batch;
 use tidegate::point::Value;
-use tidegate::sink::{Scope, SinkError};
+use tidegate::sink::{Rejected, Scope, SinkError};
 
 use super::database::{Database, Stored};
 use super::rows::{Late, Row, SameTime};
 use super::{Case, START, float};
 
-/// Whether the error says that what is stored already stands in the way, in the way of this database.
-fn assert_superseded(row: Row, error: &SinkError) {
-    let SinkError::Rejected(rejected) = error else { panic!("{error:?}") };
-    let rest_written = row.late() == Late::RestWritten;
-    assert!(rejected.superseded && rejected.rest_written == rest_written, "{error:?}");
-}
-
 /// Writes what the database has no use for, because of what it has.
-fn write_superseded(case: &mut Case, batch: &Batch) {
+fn write_superseded(case: &mut Case, batch: &Batch) -> Rejected {
     let error = case.write_refused(batch);
-    assert_superseded(case.row, &error);
+    let SinkError::Rejected(rejected) = error else { panic!("{error:?}") };
+    assert!(rejected.superseded, "{rejected:?}");
+    assert!(!rejected.rest_written || case.row.late() == Late::RestWritten, "{rejected:?}");
+    rejected
 }
 
 /// A batch in any order of time: the encoder puts it into the order that Prometheus needs.
@@ -64,9 +60,8 @@ pub fn out_of_order(row: Row) {
         }
         Late::RestWritten => {
             case.found("refused, outside its window");
-            let error = case.write_refused(&late);
-            assert_superseded(row, &error);
-            let SinkError::Rejected(rejected) = error else { unreachable!() };
+            let rejected = write_superseded(&mut case, &late);
+            assert!(rejected.rest_written, "{rejected:?}");
             assert!(
                 matches!(&rejected.scope, Scope::Items(items) if items.len() == 1 && items[0].0 == 1),
                 "{rejected:?}"

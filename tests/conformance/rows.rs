@@ -13,6 +13,7 @@ pub enum Row {
     VictoriaMetricsByRemoteWrite,
     Prometheus,
     Prometheus3,
+    Prometheus3ByVersion2,
     Mimir,
     QuestDb,
     GreptimeDb,
@@ -22,7 +23,7 @@ pub enum Row {
     Blackhole,
 }
 
-pub const ROWS: [Row; 14] = [
+pub const ROWS: [Row; 15] = [
     Row::InfluxDb1,
     Row::InfluxDb2,
     Row::InfluxDb3,
@@ -30,6 +31,7 @@ pub const ROWS: [Row; 14] = [
     Row::VictoriaMetricsByRemoteWrite,
     Row::Prometheus,
     Row::Prometheus3,
+    Row::Prometheus3ByVersion2,
     Row::Mimir,
     Row::QuestDb,
     Row::GreptimeDb,
@@ -71,6 +73,7 @@ impl Row {
             Self::VictoriaMetricsByRemoteWrite
             | Self::Prometheus
             | Self::Prometheus3
+            | Self::Prometheus3ByVersion2
             | Self::Mimir => "prometheus",
             Self::FileOfLineProtocol | Self::FileOfJsonLines => "file",
             Self::Stdout => "stdout",
@@ -86,7 +89,7 @@ impl Row {
             Self::InfluxDb3 => "influxdb3",
             Self::VictoriaMetricsByLines | Self::VictoriaMetricsByRemoteWrite => "victoria-metrics",
             Self::Prometheus => "prometheus",
-            Self::Prometheus3 => "prometheus3",
+            Self::Prometheus3 | Self::Prometheus3ByVersion2 => "prometheus3",
             Self::Mimir => "mimir",
             Self::QuestDb => "questdb",
             Self::GreptimeDb => "greptimedb",
@@ -102,6 +105,7 @@ impl Row {
         match self {
             Self::VictoriaMetricsByLines => "victoria_metrics_by_lines",
             Self::VictoriaMetricsByRemoteWrite => "victoria_metrics_by_remote_write",
+            Self::Prometheus3ByVersion2 => "prometheus3_by_remote_write_2",
             Self::FileOfLineProtocol => "a_file_of_line_protocol",
             Self::FileOfJsonLines => "a_file_of_json_lines",
             other => other.server(),
@@ -118,6 +122,7 @@ impl Row {
             Self::VictoriaMetricsByRemoteWrite => "VictoriaMetrics, remote write",
             Self::Prometheus => "Prometheus 2",
             Self::Prometheus3 => "Prometheus 3",
+            Self::Prometheus3ByVersion2 => "Prometheus 3, remote write 2.0",
             Self::Mimir => "Grafana Mimir",
             Self::QuestDb => "QuestDB",
             Self::GreptimeDb => "GreptimeDB",
@@ -131,9 +136,9 @@ impl Row {
     /// Where the answers of a database come from that is not to be had: there is a fake that gives them.
     pub fn fake(self) -> Option<&'static str> {
         match self {
-            Self::InfluxDb3 => Some("influxdata/influxdb, influxdb3_server/src/http.rs of 3.x"),
+            Self::InfluxDb3 => Some("`influxdb3_server/src/http.rs` of influxdata/influxdb 3"),
             Self::GreptimeDb => Some(
-                "GreptimeTeam/greptimedb, src/servers/src/{influxdb.rs, http/influxdb.rs} of 0.x",
+                "`src/servers/src/influxdb.rs` and `src/mito2/src/request.rs` of GreptimeTeam/greptimedb",
             ),
             _ => None,
         }
@@ -175,7 +180,9 @@ impl Row {
             | Self::QuestDb
             | Self::GreptimeDb => SameTime::Last,
             Self::VictoriaMetricsByLines | Self::VictoriaMetricsByRemoteWrite => SameTime::Greatest,
-            Self::Prometheus | Self::Prometheus3 | Self::Mimir => SameTime::First,
+            Self::Prometheus | Self::Prometheus3 | Self::Prometheus3ByVersion2 | Self::Mimir => {
+                SameTime::First
+            }
             Self::FileOfLineProtocol | Self::FileOfJsonLines | Self::Stdout | Self::Blackhole => {
                 SameTime::Both
             }
@@ -185,7 +192,7 @@ impl Row {
     pub fn late(self) -> Late {
         match self {
             Self::Prometheus | Self::Prometheus3 => Late::RolledBack,
-            Self::Mimir => Late::RestWritten,
+            Self::Prometheus3ByVersion2 | Self::Mimir => Late::RestWritten,
             _ => Late::Taken,
         }
     }

@@ -13,7 +13,7 @@ pub struct Case {
 const KEEPS_NOTHING: &str = "keeps nothing that could be read back";
 const NO_SERVER: &str = "is no server";
 const NO_STRINGS: &str = "remote write carries no strings";
-const NO_LOGIN: &str = "its receiver is tested without a login (tests/secure_sinks.rs has one)";
+const NO_LOGIN: &str = "it asks for none here; logins of remote write are tested apart";
 const FAKE_PROCESS: &str = "the fake has no process of its own";
 
 const fn case(
@@ -93,7 +93,7 @@ fn all_times(row: Row) -> Option<&'static str> {
     if row.has_fields() {
         return kept(row);
     }
-    Some("it keeps milliseconds, and drops or refuses what is far from the present")
+    Some("it keeps milliseconds of the years around the present")
 }
 
 fn windows(row: Row) -> Option<&'static str> {
@@ -115,13 +115,13 @@ fn types(row: Row) -> Option<&'static str> {
 fn retention(row: Row) -> Option<&'static str> {
     match row {
         Row::InfluxDb1 | Row::InfluxDb2 => None,
-        _ => servers(row).or(Some("it refuses nothing for its age, or has no such limit set here")),
+        _ => servers(row).or(Some("it has no such limit here")),
     }
 }
 
 fn limits(row: Row) -> Option<&'static str> {
     match row {
-        Row::InfluxDb2 | Row::Prometheus | Row::Prometheus3 => {
+        Row::InfluxDb2 | Row::Prometheus | Row::Prometheus3 | Row::Prometheus3ByVersion2 => {
             Some("it has no limit that can be set")
         }
         _ => servers(row),

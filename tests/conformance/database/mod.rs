@@ -9,7 +9,7 @@ use std::env;
 use std::hash::{BuildHasher, RandomState};
 use std::process::Command;
 
-use tidegate::config::raw::{InfluxCompression, LineFormat, Precision};
+use tidegate::config::raw::{InfluxCompression, LineFormat, Precision, ProtobufMessage};
 use tidegate::config::{self, InfluxApi};
 
 use super::fake::Fake;
@@ -87,7 +87,9 @@ impl Database {
                 Server::VictoriaMetrics(VictoriaMetrics::start())
             }
             Row::Prometheus => Server::Prometheus(Prometheus::start()),
-            Row::Prometheus3 => Server::Prometheus(Prometheus::start_version_3(None)),
+            Row::Prometheus3 | Row::Prometheus3ByVersion2 => {
+                Server::Prometheus(Prometheus::start_version_3(None))
+            }
             Row::Mimir => Server::Mimir(Mimir::start(), tenant()),
             Row::QuestDb => Server::QuestDb(QuestDb::start()),
             Row::FileOfLineProtocol => Server::Lines(Lines::file(LineFormat::LineProtocol)),
@@ -105,7 +107,9 @@ impl Database {
                 Server::Mimir(stack::shared_mimir(), Mimir::LATE.to_owned())
             }
             Row::Mimir => Server::Mimir(Mimir::start(), Mimir::LATE.to_owned()),
-            Row::Prometheus3 => Server::Prometheus(Prometheus::start_version_3(Some("30m"))),
+            Row::Prometheus3 | Row::Prometheus3ByVersion2 => {
+                Server::Prometheus(Prometheus::start_version_3(Some("30m")))
+            }
             _ => Server::Prometheus(Prometheus::start_with_out_of_order("30m")),
         };
         Self { row, server }
@@ -163,7 +167,11 @@ impl Database {
     /// The same, to be changed, for a row that is written by remote write.
     pub fn remote_write(&self) -> config::Prometheus {
         let Server::Mimir(_, tenant) = &self.server else {
-            return config::Prometheus::at(format!("{}/api/v1/write", self.url()));
+            let mut config = config::Prometheus::at(format!("{}/api/v1/write", self.url()));
+            if self.row == Row::Prometheus3ByVersion2 {
+                config.message = ProtobufMessage::V2;
+            }
+            return config;
         };
         let mut config = config::Prometheus::at(format!("{}/api/v1/push", self.url()));
         config.http.headers = Self::tenant_header(tenant);
@@ -316,7 +324,8 @@ impl Database {
         let answer = Command::new(install).args(["--version-of", row.server()]).output();
         let version = String::from_utf8(answer.expect("bash").stdout).expect("UTF-8");
         assert!(!version.trim().is_empty(), "{install} knows no {}", row.server());
-        version.trim().to_owned()
+        let by = if row == Row::Prometheus3ByVersion2 { ", by remote write 2.0" } else { "" };
+        version.trim().to_owned() + by
     }
 }
 
