@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tidegate::batch::{Batch, OpenBatch, RecordIndex};
 use tidegate::config;
+use tidegate::config::raw::InfluxCompression;
 use tidegate::deliver::{Delivered, Deliveries, Refused, Settled};
 use tidegate::point::Value;
 use tidegate::sink::{Sink, SinkError, Write};
@@ -114,7 +115,7 @@ pub fn too_large(row: Row) {
     let mut config = case.database.config();
     if let config::Sink::InfluxDb(config) = &mut config {
         // Some count what was sent, and some what it becomes.
-        config.gzip = false;
+        config.compression = InfluxCompression::None;
         case.add(&id, &[], &[("s", text(&"s".repeat(40_000)))], 1000);
     }
     let batch = case.close();
