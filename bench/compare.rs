@@ -65,6 +65,7 @@ pub fn number(variable: &str, default: u64) -> u64 {
 }
 
 fn sources(kafka: &Kafka, messages: u64, peers: bool) -> Vec<Source> {
+    let only = std::env::var("BENCH_TOPICS").unwrap_or_default();
     let mut sources = Vec::new();
     for (message, messages) in [(Message::Standard, messages), (Message::Wide, messages / 4)] {
         for compression in ["none", "lz4", "zstd"] {
@@ -74,6 +75,9 @@ fn sources(kafka: &Kafka, messages: u64, peers: bool) -> Vec<Source> {
                 })
             };
             let name = format!("{message:?}-{compression}").to_lowercase();
+            if !only.is_empty() && !only.split(',').any(|wanted| name == wanted) {
+                continue;
+            }
             let topic = filled(&name, messages);
             let with_peers = peers && compression == "none";
             let fewer =

@@ -128,10 +128,11 @@ pub fn start_tidegate(topic: &Topic, group: &str, sink: &str, more: &str) -> Run
 /// The release binary, which lies beside the folder of examples that this program is in.
 fn tidegate(folder: &Path, topic: &Topic, group: &str, sink: &str, more: &str) -> Command {
     let Topic { bootstrap, name, .. } = topic;
+    let properties = std::env::var("BENCH_KAFKA").map_or(String::new(), |more| format!(", {more}"));
     let text = format!(
         "name: bench
 topics: [{name}]
-kafka: {{ bootstrap.servers: '{bootstrap}' }}
+kafka: {{ bootstrap.servers: '{bootstrap}'{properties} }}
 group: {group}
 {MAPPING}sink: {{ {sink} }}
 {more}"

@@ -11,6 +11,7 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::str::FromStr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// The most segments a path may have: no decoder opens more containers in one message than this,
 /// so that a longer path could never find a value.
@@ -316,13 +317,47 @@ pub struct PathTrie {
 pub struct Node {
     slot: Option<usize>,
     /// In the order in which they were asked for.
-    keys: Vec<(Box<str>, Node)>,
+    keys: Vec<Child>,
+    /// The place of the key that came first in the last message.
+    first: Guess,
     /// Where each of `keys` stands, for objects of which much is wanted.
     positions: HashMap<Box<[u8]>, usize>,
     /// In ascending order.
     indexes: Vec<(usize, Node)>,
     /// The slots of all nodes under this one.
     below: Vec<usize>,
+}
+
+/// A wanted key of an object, and what is wanted of its value.
+#[derive(Debug, Clone)]
+struct Child {
+    key: Box<str>,
+    /// The key has nothing that JSON escapes.
+    is_plain: bool,
+    node: Node,
+    /// The place of the wanted key that came next in the last message.
+    next: Guess,
+}
+
+/// A place that was right the last time. The messages of a topic mostly have their keys in one order.
+#[derive(Debug, Default)]
+struct Guess(AtomicUsize);
+
+impl Guess {
+    #[inline]
+    fn get(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    fn set(&self, place: usize) {
+        self.0.store(place, Ordering::Relaxed);
+    }
+}
+
+impl Clone for Guess {
+    fn clone(&self) -> Self {
+        Self(AtomicUsize::new(self.get()))
+    }
 }
 
 impl PathTrie {
@@ -394,7 +429,7 @@ impl Node {
     /// To look up the keys of one object, in the order of the message.
     #[must_use]
     pub fn keys(&self) -> Keys<'_> {
-        Keys { node: self, next: 0 }
+        Keys { node: self, guess: &self.first }
     }
 
     /// To look up the elements of one array, in ascending order.
@@ -406,9 +441,14 @@ impl Node {
     fn key_or_insert(&mut self, key: &str) -> &mut Node {
         let position = *self.positions.entry(key.as_bytes().into()).or_insert(self.keys.len());
         if position == self.keys.len() {
-            self.keys.push((key.into(), Node::default()));
+            self.keys.push(Child {
+                key: key.into(),
+                is_plain: !key.bytes().any(|byte| byte < b' ' || byte == b'"' || byte == b'\\'),
+                node: Node::default(),
+                next: Guess::default(),
+            });
         }
-        &mut self.keys[position].1
+        &mut self.keys[position].node
     }
 
     fn index_or_insert(&mut self, index: usize) -> &mut Node {
@@ -427,26 +467,41 @@ impl Node {
 #[derive(Debug, Clone)]
 pub struct Keys<'t> {
     node: &'t Node,
-    /// The messages of a topic mostly have their keys in one order, and mappings often follow it.
-    next: usize,
+    /// Of the next key.
+    guess: &'t Guess,
 }
 
 impl<'t> Keys<'t> {
     /// Up to here a look at each key is quicker than a hash: most differ in length already.
     const FEW: usize = 12;
 
+    /// The node of the key that came here in the last message, and the key's length, if a JSON text
+    /// that begins with `quoted`, behind a quote, is that key again.
+    #[inline]
+    pub fn expected(&mut self, quoted: &[u8]) -> Option<(&'t Node, usize)> {
+        let child = self.node.keys.get(self.guess.get())?;
+        let (key, len) = (child.key.as_bytes(), child.key.len());
+        if !child.is_plain || quoted.get(len) != Some(&b'"') || !is_same(key, &quoted[..len]) {
+            return None;
+        }
+        self.guess = &child.next;
+        Some((&child.node, len))
+    }
+
     /// The node of a key, if anything at or under it is wanted.
     #[inline]
     pub fn find(&mut self, key: impl AsRef<[u8]>) -> Option<&'t Node> {
         let key = key.as_ref();
         let Node { keys, positions, .. } = self.node;
-        let position = match keys.get(self.next) {
-            Some((name, _)) if is_same(name.as_bytes(), key) => self.next,
-            _ if keys.len() > Self::FEW => *positions.get(key)?,
-            _ => keys.iter().position(|(name, _)| is_same(name.as_bytes(), key))?,
+        let position = if keys.len() > Self::FEW {
+            *positions.get(key)?
+        } else {
+            keys.iter().position(|child| is_same(child.key.as_bytes(), key))?
         };
-        self.next = position + 1;
-        Some(&keys[position].1)
+        let child = &keys[position];
+        self.guess.set(position);
+        self.guess = &child.next;
+        Some(&child.node)
     }
 }
 

@@ -14,7 +14,7 @@
 use std::borrow::Cow;
 
 use super::{Container, DecodeError, Slot};
-use crate::path::{Node, PathTrie};
+use crate::path::{Keys, Node, PathTrie};
 
 /// How many containers may be open at once.
 pub const MAX_DEPTH: usize = crate::path::MAX_SEGMENTS;
@@ -164,11 +164,11 @@ impl<'a> Scanner<'a> {
             if self.peek() != b'"' {
                 return self.fail("expected a key in double quotes");
             }
-            let key = self.string()?;
-            let child = match &mut keys {
-                Some(keys) if !key.escaped => keys.find(&self.bytes[key.start..key.end]),
-                Some(keys) => keys.find(self.text_of(key)?.as_bytes()),
-                None => None,
+            let child = if let Some(keys) = &mut keys {
+                self.key(keys)?
+            } else {
+                self.string()?;
+                None
             };
             if self.skip_space() != b':' {
                 return self.fail("expected `:`");
@@ -189,6 +189,20 @@ impl<'a> Scanner<'a> {
             }
             self.skip_space();
         }
+    }
+
+    /// What is wanted of the value of the key that starts at this quote.
+    #[inline]
+    fn key<'t>(&mut self, keys: &mut Keys<'t>) -> Checked<Option<&'t Node>> {
+        if let Some((node, len)) = keys.expected(&self.bytes[self.at + 1..]) {
+            self.at += len + 2;
+            return Ok(Some(node));
+        }
+        let key = self.string()?;
+        if key.escaped {
+            return Ok(keys.find(self.text_of(key)?.as_bytes()));
+        }
+        Ok(keys.find(&self.bytes[key.start..key.end]))
     }
 
     #[inline(never)]
@@ -260,11 +274,12 @@ impl<'a> Scanner<'a> {
 
     #[inline]
     fn digits(&mut self) -> Checked<()> {
-        let start = self.at;
-        while self.peek().is_ascii_digit() {
-            self.at += 1;
+        let (start, mut at) = (self.at, self.at);
+        while self.bytes.get(at).is_some_and(u8::is_ascii_digit) {
+            at += 1;
         }
-        if self.at == start { self.fail("expected a digit") } else { Ok(()) }
+        self.at = at;
+        if at == start { self.fail("expected a digit") } else { Ok(()) }
     }
 
     #[inline]

@@ -39,7 +39,11 @@ pub(crate) fn assert_same(payload: &[u8], paths: &[Path]) -> bool {
     let mut trie = PathTrie::new();
     let numbers: Vec<usize> = paths.iter().map(|path| trie.slot(path)).collect();
     let mut slots = vec![Slot::Missing; trie.slots()];
+    let first = decode(payload, &trie, &mut slots);
+    let found = slots.clone();
+    // Again: the trie knows by now in which order the keys come.
     let ours = decode(payload, &trie, &mut slots);
+    assert_eq!((&first, &found), (&ours, &slots), "{}", payload.escape_ascii());
     let shown = payload.escape_ascii();
     match serde_json::from_slice::<Value>(payload) {
         // The first difference: serde_json may stop at such a number before it sees another error.

@@ -137,6 +137,25 @@ fn a_repeated_object_forgets_what_stood_under_the_first_one() {
     }
 }
 
+/// A trie guesses the next key by the message before.
+#[test]
+fn keys_may_come_in_another_order_in_every_message() {
+    let trie = trie(&["a", "b.c", "ab", r#"["a\""]"#]);
+    let mut slots = vec![Slot::Missing; trie.slots()];
+    let messages = [
+        r#"{"a":1,"b":{"c":2},"ab":3,"a\"":4}"#,
+        r#"{"ab":3,"a\"":4,"b":{"d":0,"c":2},"a":1}"#,
+        r#"{"a\"":4,"a":1,"x":9,"ab":3,"b":{"c":2}}"#,
+        r#"{"\u0061":1,"abc":0,"":0,"ab":3,"a\u0022":4,"b":{"c":2}}"#,
+    ];
+    for (one, other) in messages.iter().flat_map(|one| messages.map(|other| (one, other))) {
+        for message in [one, other] {
+            decode(message.as_bytes(), &trie, &mut slots).unwrap();
+            assert_eq!(slots, ["1", "2", "3", "4"].map(Slot::Number), "{message} after {one}");
+        }
+    }
+}
+
 #[test]
 fn slots_of_the_last_message_are_gone() {
     let trie = trie(&["a", "b"]);

@@ -31,7 +31,7 @@ const DEFAULTS: &[(&str, &str)] = &[
     ("partition.assignment.strategy", "cooperative-sticky"),
     ("isolation.level", "read_committed"),
     ("fetch.queue.backoff.ms", "20"),
-    ("fetch.max.bytes", "2097152"),
+    ("fetch.max.bytes", "524288"),
     ("queued.min.messages", "20000"),
     ("queued.max.messages.kbytes", "16384"),
     ("statistics.interval.ms", "5000"),
@@ -47,6 +47,9 @@ const OWNED: &[(&str, &str)] = &[
     ("enable.auto.offset.store", "false"),
     ("enable.partition.eof", "false"),
 ];
+
+/// The most that librdkafka takes for `message.max.bytes`.
+const LARGEST_MESSAGE: u32 = 1_000_000_000;
 
 /// A member of the group must be told apart from the others by its `group.instance.id`.
 const INSTANCE_ID: &str = "group.instance.id";
@@ -147,6 +150,10 @@ fn configuration(
     }
     for (key, value) in OWNED.iter().chain(more) {
         config.set(*key, *value);
+    }
+    // The largest message to produce, of which there are none here: but a fetch may not be smaller.
+    if let Some(fetch) = config.get("fetch.max.bytes").and_then(|bytes| bytes.parse::<u32>().ok()) {
+        config.set("message.max.bytes", fetch.min(LARGEST_MESSAGE).to_string());
     }
     // Two members with one id would fence each other. The number is put to the first, too: its
     // id must not change with the number of workers.

@@ -1,6 +1,6 @@
 //! The partitions that a worker owns now, and how far it has come in each.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use crate::kafka::{PartitionEnd, Place};
 use crate::record::{NextOffset, Offset, TopicPartition};
@@ -9,7 +9,8 @@ use crate::watermark::Covers;
 /// Whose offsets this worker may commit.
 #[derive(Debug, Default)]
 pub(super) struct Partitions {
-    owned: HashMap<usize, Owned>,
+    /// By index. Not a map of hashes: it is asked twice for each record, and hashing took longer than all else here.
+    owned: BTreeMap<usize, Owned>,
     /// By number first: most workers have many partitions of few topics.
     by_number: HashMap<i32, Vec<usize>>,
     next_index: usize,

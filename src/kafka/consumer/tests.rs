@@ -150,3 +150,18 @@ fn each_worker_has_a_static_id_of_its_own() {
     };
     assert_eq!([id(0), id(1)], [Some("host-0".to_owned()), Some("host-1".to_owned())]);
 }
+
+/// librdkafka refuses a fetch that is smaller than the largest message to produce.
+#[test]
+fn a_limit_of_messages_or_of_fetches_alone_is_no_error() {
+    for (name, bytes) in [
+        ("message.max.bytes", "10000000"),
+        ("fetch.max.bytes", "100000"),
+        ("fetch.max.bytes", "2000000000"),
+    ] {
+        let properties = Properties::from([(name.to_owned(), Secret::new(bytes))]);
+        let topics = Topics::List(vec!["t".into()]);
+        let consumer = KafkaConsumer::new(&properties, "g", &topics, 0);
+        assert!(consumer.is_ok(), "{name}: {bytes}: {:?}", consumer.err());
+    }
+}
