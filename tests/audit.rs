@@ -13,7 +13,8 @@ use std::process::{Command, Output};
 use run::{Group, Message, Tidegate, Topic, unique};
 use serde_json::Value as Json;
 use stack::{
-    InfluxDb2, Kafka, Prometheus, shared_influxdb2, shared_kafka, shared_victoria_metrics,
+    InfluxDb1, InfluxDb2, Kafka, Prometheus, shared_influxdb1, shared_influxdb2, shared_kafka,
+    shared_victoria_metrics,
 };
 
 const PARTITIONS: i32 = 2;
@@ -311,6 +312,48 @@ fn what_influxdb2_lacks_is_named() {
     assert!(!missing.is_empty());
     let report = pipeline.assert_lacks(&missing, &[(places[9], "n"), (places[9], "note")]);
     assert_eq!(report["database"], "InfluxDB 2");
+}
+
+#[test]
+fn what_influxdb1_lacks_is_named() {
+    if std::env::var_os("TIDEGATE_TEST_INFLUXDB1").is_none() {
+        eprintln!("skipped: no InfluxDB 1; `make conformance` has one");
+        return;
+    }
+    let (kafka, database) = (shared_kafka(), shared_influxdb1());
+    let sink = format!(
+        "influxdb: {{ version: 1, url: '{}', database: {}, retention_policy: '{{{{ topic }}}}', \
+         create: {{}}, destinations: {{ allowed: ['*'] }}, \
+         basic_auth: {{ username: {}, password: {} }} }}",
+        database.url(),
+        InfluxDb1::DATABASE,
+        InfluxDb1::USER,
+        InfluxDb1::PASSWORD
+    );
+    let fields = ", ok: { path: ok, type: boolean }, note: { path: note, type: string }";
+    let mut pipeline = Pipeline::new(&kafka, &sink, fields);
+    let places = pipeline.deliver();
+    pipeline.assert_complete(4);
+
+    let name = pipeline.topic.name.clone();
+    // START is 22:13:20. A deletion is of all policies of the database.
+    database.query(&format!(
+        "DELETE FROM \"{name}\" WHERE \"series\" = 's2' \
+         AND time >= '2023-11-14T22:14:00Z' AND time <= '2023-11-14T22:15:00Z'"
+    ));
+    // Another value in the place of one.
+    database.query(&format!(
+        "SELECT \"v\" + 1 AS \"v\" INTO \"{name}\".\"{name}\" FROM \"{name}\".\"{name}\" \
+         WHERE \"series\" = 's1' AND time = {}000000 GROUP BY *",
+        START + 9000
+    ));
+    let missing = values(&places, &["n", "note", "ok", "v"], |number| {
+        number % SERIES == 2 && (40..=100).contains(&number)
+    });
+    assert!(!missing.is_empty());
+    let report = pipeline.assert_lacks(&missing, &[(places[9], "v")]);
+    assert_eq!(report["different"][0]["found"], "10.25");
+    assert_eq!(report["database"], "InfluxDB 1");
 }
 
 // ------------------------------------------------------------------------------------- what goes wrong

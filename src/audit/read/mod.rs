@@ -2,6 +2,7 @@
 
 mod flux;
 mod http;
+mod influxql;
 mod promql;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -59,6 +60,7 @@ pub enum Exactness {
 /// How a database is asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Dialect {
+    InfluxDb1,
     InfluxDb2,
     Prometheus,
     VictoriaMetrics,
@@ -70,8 +72,9 @@ pub struct Database {
     http: Reader,
     runtime: Runtime,
     /// Of `InfluxDB` only.
-    bucket: String,
-    org: String,
+    api: Option<InfluxApi>,
+    /// Of `InfluxDB` 1: the types of the fields of the measurement that was asked for last.
+    types: Option<(String, influxql::Types)>,
     routing: Option<Routing>,
 }
 
@@ -93,18 +96,14 @@ impl Database {
             .enable_all()
             .build()
             .map_err(|error| ReadError::Failed(error.to_string()))?;
-        let (base, http, bucket, org) = match sink {
+        let (base, http, api) = match sink {
             config::Sink::InfluxDb(sink) => {
                 let base = read_url.map_or_else(|| parse(&sink.url), parse)?;
-                let (bucket, org) = match &sink.api {
-                    InfluxApi::V2 { org, bucket } => (bucket.clone(), org.clone()),
-                    InfluxApi::V1 { .. } | InfluxApi::V3 { .. } => (String::new(), String::new()),
-                };
-                (base, &sink.http, bucket, org)
+                (base, &sink.http, Some(sink.api.clone()))
             }
             config::Sink::Prometheus(sink) => {
                 let base = read_url.map_or_else(|| beside_write(&sink.url), parse)?;
-                (base, &sink.http, String::new(), String::new())
+                (base, &sink.http, None)
             }
             config::Sink::File(_) | config::Sink::Stdout(_) | config::Sink::Blackhole => {
                 let what = "this sink is no database that could be asked; an audit reads influxdb \
@@ -114,14 +113,8 @@ impl Database {
         };
         let http = Reader::new(base, http, timeout)?;
         let dialect = Dialect::Prometheus;
-        let mut database = Self { dialect, http, runtime, bucket, org, routing };
-        database.dialect = database.recognise(matches!(sink, config::Sink::InfluxDb(_)))?;
-        if database.dialect == Dialect::InfluxDb2 && database.org.is_empty() {
-            return Err(ReadError::Failed(format!(
-                "{} is an InfluxDB 1 or 3 by its configuration, and an audit reads version 2 only",
-                database.http.host()
-            )));
-        }
+        let mut database = Self { dialect, http, runtime, api, types: None, routing };
+        database.dialect = database.recognise()?;
         Ok(database)
     }
 
@@ -130,11 +123,18 @@ impl Database {
     }
 
     /// `VictoriaMetrics` alone has an export; `InfluxDB` says its name.
-    fn recognise(&self, by_lines: bool) -> Result<Dialect, ReadError> {
-        if by_lines {
+    fn recognise(&self) -> Result<Dialect, ReadError> {
+        if let Some(InfluxApi::V3 { .. }) = self.api {
+            return Err(ReadError::Failed(format!(
+                "{} is an InfluxDB 3 by its configuration, and an audit reads versions 1 and 2 only",
+                self.http.host()
+            )));
+        }
+        if let Some(api) = &self.api {
             let (status, body) = self.ask(Method::GET, "health", &[])?;
             if status.is_success() && body.contains("\"influxdb\"") {
-                return Ok(Dialect::InfluxDb2);
+                let is_first = matches!(api, InfluxApi::V1 { .. });
+                return Ok(if is_first { Dialect::InfluxDb1 } else { Dialect::InfluxDb2 });
             }
         }
         let nothing =
@@ -144,9 +144,9 @@ impl Database {
         if status.is_success() && body.trim().is_empty() {
             return Ok(Dialect::VictoriaMetrics);
         }
-        if by_lines {
+        if self.api.is_some() {
             return Err(ReadError::Failed(format!(
-                "{} is neither an InfluxDB 2 nor a VictoriaMetrics (its /health and \
+                "{} is neither an InfluxDB 1 or 2 nor a VictoriaMetrics (its /health and \
                  /api/v1/export say so); give the address to read from with --read-url",
                 self.http.host()
             )));
@@ -173,12 +173,16 @@ impl Database {
     }
 
     /// Reads where [`Reader`] has turned to.
-    fn read_here(&self, selection: &Selection) -> Result<Vec<Held>, ReadError> {
+    fn read_here(&mut self, selection: &Selection) -> Result<Vec<Held>, ReadError> {
         match self.dialect {
+            Dialect::InfluxDb1 => self.read_influxql(selection),
             Dialect::InfluxDb2 => {
-                let bucket = self.http.destination().bucket().unwrap_or(&self.bucket);
+                let Some(InfluxApi::V2 { org, bucket }) = &self.api else {
+                    return Ok(Vec::new());
+                };
+                let bucket = self.http.destination().bucket().unwrap_or(bucket);
                 let query = flux::query(bucket, selection);
-                let body = self.runtime.block_on(self.http.flux(&self.org, query))?;
+                let body = self.runtime.block_on(self.http.flux(org, query))?;
                 flux::parse(&body)
             }
             Dialect::Prometheus => {
@@ -193,6 +197,28 @@ impl Database {
                 promql::parse_export(&self.answer("api/v1/export", &form)?)
             }
         }
+    }
+
+    fn read_influxql(&mut self, selection: &Selection) -> Result<Vec<Held>, ReadError> {
+        let Some(InfluxApi::V1 { database, retention_policy, .. }) = self.api.clone() else {
+            return Ok(Vec::new());
+        };
+        let destination = self.http.destination().clone();
+        let database = destination.database().unwrap_or(&database);
+        let policy = destination.retention_policy().or(retention_policy.as_deref());
+        let (Some(measurement), Some(query)) =
+            (influxql::measurement(selection), influxql::query(database, policy, selection))
+        else {
+            return Err(ReadError::Failed("series of no measurement are asked for".into()));
+        };
+        let types = influxql::types_query(database, policy, measurement);
+        if self.types.as_ref().is_none_or(|(asked, _)| *asked != types) {
+            let found = influxql::parse_types(&self.answer("query", &[("q", &types)])?)?;
+            self.types = Some((types, found));
+        }
+        let body = self.answer("query", &[("q", &query), ("epoch", "ns")])?;
+        let types = self.types.as_ref().map(|(_, types)| types);
+        influxql::parse(&body, types.unwrap_or(&influxql::Types::new()))
     }
 
     /// The body of a 200.
@@ -233,7 +259,7 @@ impl Store for Database {
 
     fn exactness(&self) -> Exactness {
         match self.dialect {
-            Dialect::InfluxDb2 => Exactness::Typed,
+            Dialect::InfluxDb1 | Dialect::InfluxDb2 => Exactness::Typed,
             Dialect::Prometheus => Exactness::Floats,
             Dialect::VictoriaMetrics => Exactness::Decimals,
         }
@@ -271,6 +297,7 @@ fn parse(url: &str) -> Result<Url, ReadError> {
 impl std::fmt::Display for Dialect {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
+            Self::InfluxDb1 => "InfluxDB 1",
             Self::InfluxDb2 => "InfluxDB 2",
             Self::Prometheus => "Prometheus",
             Self::VictoriaMetrics => "VictoriaMetrics",
