@@ -92,11 +92,15 @@ fn a_workers_partitions_and_part_of_a_gauge_go_with_it() {
 fn the_slowest_worker_counts() {
     let turns = Turns::default();
     let (slow, quick) = (WorkerTurns::of(&turns), WorkerTurns::of(&turns));
+    let quickly = || {
+        quick.turn();
+        turns.longest().as_millis() < 20
+    };
     std::thread::sleep(std::time::Duration::from_millis(20));
-    quick.turn();
-    assert!(turns.longest().as_millis() >= 20);
+    assert!(!quickly());
     drop(slow);
-    assert!(turns.longest().as_millis() < 20);
+    // A machine under load may stop this thread between two looks at the clock, but not each time.
+    assert!((0..100).any(|_| quickly()));
 }
 
 #[test]
