@@ -44,17 +44,9 @@ impl Receiver {
 
     /// A sample for each tag and second, whose value is the second.
     fn batch(&self, measurement: &str, samples: &[(&str, i32)]) -> Batch {
-        let point = |&(tag, second): &(&'static str, i32)| Point {
-            measurement: measurement.to_owned().into(),
-            tags: vec![("t", tag.into())],
-            fields: vec![("v", Value::Float(Float::Number(second.into())))],
-            timestamp: Timestamp::from_millis(START + i64::from(second) * 1000).unwrap(),
-        };
-        let samples: Vec<_> = samples
-            .iter()
-            .map(|(tag, second)| (&*Box::leak((*tag).to_owned().into_boxed_str()), *second))
-            .collect();
-        self.points(&samples.iter().map(point).collect::<Vec<_>>())
+        let samples = samples.iter();
+        let points = samples.map(|&(tag, second)| point(measurement, tag, second, second.into()));
+        self.points(&points.collect::<Vec<_>>())
     }
 
     fn points(&self, points: &[Point<'_>]) -> Batch {
@@ -67,6 +59,15 @@ impl Receiver {
 
     fn write(&self, batch: &Batch) -> Result<(), SinkError> {
         self.runtime.block_on(self.sink.write(batch))
+    }
+}
+
+fn point<'a>(measurement: &'a str, tag: &'a str, second: i32, value: f64) -> Point<'a> {
+    Point {
+        measurement: measurement.into(),
+        tags: vec![("t", tag.into())],
+        fields: vec![("v", Value::Float(Float::Number(value)))],
+        timestamp: Timestamp::from_millis(START + i64::from(second) * 1000).unwrap(),
     }
 }
 
@@ -151,15 +152,21 @@ fn prometheus_3_names_every_bad_sample_of_2_0_and_writes_the_others() {
     assert_eq!(held(&server, "m_v"), stored("m_v", &expected));
 
     // Another value at the newest time.
-    let mut other = receiver.batch("m", &[("a", 20)]).body().to_vec();
-    let value = other.len() - 15;
-    assert_eq!(other[value..value + 8], 20f64.to_le_bytes(), "where the value is in a sample");
-    other[value..value + 8].copy_from_slice(&21f64.to_le_bytes());
-    let mut open = OpenBatch { bytes: other, items: Vec::new() };
-    open.end_item(RecordIndex(0));
-    let Err(SinkError::Rejected(rejected)) = receiver.write(&open.close()) else { panic!("taken") };
+    let other = receiver.points(&[point("m", "a", 20, 21.0)]);
+    let Err(SinkError::Rejected(rejected)) = receiver.write(&other) else { panic!("taken") };
     assert!(rejected.superseded && !rejected.rest_written, "{rejected:?}");
     assert!(rejected.reason.contains("duplicate sample for timestamp"), "{rejected:?}");
+
+    // To 1.0, too, it says at which time, but not of which series.
+    let receiver = Receiver::new(server.write_url(), |_| {});
+    let batch = receiver.points(&[
+        point("m", "c", 20, 1.0),
+        point("m", "d", 15, 1.0),
+        point("m", "d", 30, 1.0),
+    ]);
+    let Err(SinkError::Rejected(rejected)) = receiver.write(&batch) else { panic!("taken") };
+    assert!(matches!(&rejected.scope, Scope::Items(items) if items[0].0 == 0), "{rejected:?}");
+    assert!(rejected.superseded && !rejected.rest_written, "{rejected:?}");
 }
 
 #[test]

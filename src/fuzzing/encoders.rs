@@ -8,7 +8,8 @@ use influxdb_line_protocol::{FieldValue, parse_lines};
 
 use crate::batch::{OpenBatch, RecordIndex};
 use crate::config::raw::Precision;
-use crate::encode::{Encoder, LineProtocol, RemoteWrite, oracle};
+use crate::encode::remote_write::v2;
+use crate::encode::{Encoder, LineProtocol, Metadata, RemoteWrite, oracle};
 use crate::point::{Float, Point, Timestamp, Value};
 
 /// A point with names and values of any text.
@@ -99,6 +100,8 @@ pub fn remote_write(data: &[u8]) {
     let batch = encoder.close(&mut open);
     let samples = oracle::samples(&batch.body()).unwrap();
     assert_eq!(samples.len(), batch.len());
+    let request = v2::request(&batch, &Metadata::default(), 1).unwrap();
+    assert_eq!(oracle::samples_of_v2(&request).unwrap(), samples, "2.0 says the same as 1.0");
     let mut newest = BTreeMap::new();
     for (item, sample) in samples.iter().enumerate() {
         let names: Vec<_> = sample.labels.iter().map(|(name, _)| name.as_str()).collect();

@@ -3,9 +3,14 @@
 
 use super::wire::{FIRST, SAMPLE_FIXED, SAMPLE_TIMESTAMP, SAMPLE_VALUE, SECOND};
 
+/// The content of an item: its labels, encoded, and its sample.
+pub(super) fn series(item: &[u8]) -> Option<&[u8]> {
+    varint(item.strip_prefix(&[FIRST])?).map(|(_, series)| series)
+}
+
 /// The labels of an item, encoded, which are its series, and its sample with the header.
-pub(super) fn parts(item: &[u8]) -> Option<(&[u8], &[u8])> {
-    let (_, series) = varint(item.strip_prefix(&[FIRST])?)?;
+fn parts(item: &[u8]) -> Option<(&[u8], &[u8])> {
+    let series = series(item)?;
     let mut rest = series;
     while rest.first() == Some(&FIRST) {
         (_, rest) = field(FIRST, rest)?;
@@ -26,19 +31,18 @@ pub(crate) fn sample(item: &[u8]) -> Option<(&[u8], i64)> {
 }
 
 /// The names and the values of encoded labels.
-pub(crate) fn labels(encoded: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
-    encoded_labels(encoded).map(|(_, name, value)| (name, value))
-}
-
-/// The same, each with its own encoded bytes.
-pub(super) fn encoded_labels(mut encoded: &[u8]) -> impl Iterator<Item = (&[u8], &[u8], &[u8])> {
+pub(crate) fn labels(mut encoded: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
     std::iter::from_fn(move || {
         let (label, rest) = field(FIRST, encoded)?;
-        let whole = &encoded[..encoded.len() - rest.len()];
         encoded = rest;
         let (name, value) = field(FIRST, label)?;
-        Some((whole, name, field(SECOND, value)?.0))
+        Some((name, field(SECOND, value)?.0))
     })
+}
+
+/// The encoded bytes of the first of encoded labels.
+pub(super) fn first_label(encoded: &[u8]) -> Option<&[u8]> {
+    field(FIRST, encoded).map(|(_, rest)| &encoded[..encoded.len() - rest.len()])
 }
 
 /// A length-delimited field with this header, and what follows it.

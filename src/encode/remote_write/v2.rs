@@ -15,7 +15,7 @@ use std::collections::HashMap;
 
 use super::hash::Seed;
 use super::metadata::{Metadata, MetricMetadata};
-use super::wire::{delimited_len, push_len, push_text, push_varint};
+use super::wire::{FIRST, delimited_len, push_len, push_text, push_varint};
 use super::{NAME, read};
 use crate::batch::Batch;
 use crate::config::raw::MetricType;
@@ -32,52 +32,55 @@ const UNIT_REF: u8 = 0x20;
 struct Symbols<'a> {
     encoded: Vec<u8>,
     numbers: HashMap<&'a [u8], u32, Seed>,
+    /// By their encoded bytes: one look instead of two.
+    labels: HashMap<&'a [u8], Label<'a>, Seed>,
 }
 
-/// A label as it stood at its place in an item, and its symbols.
+/// A label and its symbols.
+#[derive(Clone, Copy)]
 struct Label<'a> {
     encoded: &'a [u8],
     name: u32,
     value: u32,
+    /// The metric's name, if the label is that.
+    metric: Option<&'a [u8]>,
 }
 
 /// The request's body, uncompressed. `None` for a batch that [`super::RemoteWrite`] has not encoded.
 pub(crate) fn request(batch: &Batch, metadata: &Metadata, seed: u64) -> Option<Vec<u8>> {
     let mut symbols = Symbols::new(seed);
-    let (mut series, mut refs, mut about) = (Vec::new(), Vec::new(), Vec::new());
+    let mut series = Vec::with_capacity(batch.body().len() / 2);
+    let (mut refs, mut about) = (Vec::new(), Vec::new());
+    // Those of the item before, at their places.
     let mut labels: Vec<Label<'_>> = Vec::new();
     for item in 0..batch.len() {
-        let (encoded, sample) = read::parts(batch.item(item))?;
+        // What is left when the labels are passed is the sample, with its header.
+        let mut rest = read::series(batch.item(item))?;
+        let mut metric = None;
         refs.clear();
-        let mut metric: &[u8] = &[];
-        for (at, (encoded, name, value)) in read::encoded_labels(encoded).enumerate() {
-            if name == NAME.as_bytes() {
-                metric = value;
+        for at in 0.. {
+            if rest.first() != Some(&FIRST) {
+                break;
             }
-            let label = match labels.get(at) {
-                Some(label) if label.encoded == encoded => label,
-                _ => {
-                    let (name, value) = (symbols.number(name), symbols.number(value));
-                    let label = Label { encoded, name, value };
-                    if at == labels.len() {
-                        labels.push(label);
-                    } else {
-                        labels[at] = label;
-                    }
-                    &labels[at]
+            // A label begins with its length, so what begins with another's bytes is the same.
+            if labels.get(at).is_none_or(|label| !rest.starts_with(label.encoded)) {
+                let label = symbols.label(rest)?;
+                match labels.get_mut(at) {
+                    Some(place) => *place = label,
+                    None => labels.push(label),
                 }
-            };
+            }
+            let label = &labels[at];
             push_varint(&mut refs, label.name.into());
             push_varint(&mut refs, label.value.into());
+            metric = metric.or(label.metric);
+            rest = &rest[label.encoded.len()..];
         }
         put_metadata(&mut about, metadata, metric, &mut symbols);
         series.push(SERIES);
-        push_len(
-            &mut series,
-            delimited_len(refs.len()) + sample.len() + delimited_len(about.len()),
-        );
+        push_len(&mut series, delimited_len(refs.len()) + rest.len() + delimited_len(about.len()));
         push_text(&mut series, LABEL_REFS, &refs);
-        series.extend_from_slice(sample);
+        series.extend_from_slice(rest);
         push_text(&mut series, METADATA, &about);
     }
     let mut body = symbols.encoded;
@@ -88,11 +91,13 @@ pub(crate) fn request(batch: &Batch, metadata: &Metadata, seed: u64) -> Option<V
 fn put_metadata<'a>(
     out: &mut Vec<u8>,
     metadata: &'a Metadata,
-    metric: &[u8],
+    metric: Option<&[u8]>,
     symbols: &mut Symbols<'a>,
 ) {
     out.clear();
-    let known = std::str::from_utf8(metric).ok().and_then(|metric| metadata.0.get(metric));
+    let metric = metric.filter(|_| !metadata.0.is_empty());
+    let metric = metric.and_then(|metric| std::str::from_utf8(metric).ok());
+    let known = metric.and_then(|metric| metadata.0.get(metric));
     // A receiver may refuse a series without a type; what a message tells of is most often a gauge.
     let kind = known.map_or(MetricType::Gauge, |known| known.kind);
     out.push(KIND);
@@ -107,10 +112,25 @@ fn put_metadata<'a>(
 
 impl<'a> Symbols<'a> {
     fn new(seed: u64) -> Self {
-        let mut symbols = Self { encoded: Vec::new(), numbers: HashMap::with_hasher(Seed(seed)) };
+        let (numbers, labels) =
+            (HashMap::with_hasher(Seed(seed)), HashMap::with_hasher(Seed(seed)));
+        let mut symbols = Self { encoded: Vec::new(), numbers, labels };
         // The first is empty, by the specification.
         symbols.number(&[]);
         symbols
+    }
+
+    /// The label that these bytes begin with.
+    fn label(&mut self, bytes: &'a [u8]) -> Option<Label<'a>> {
+        let encoded = read::first_label(bytes)?;
+        if let Some(label) = self.labels.get(encoded) {
+            return Some(*label);
+        }
+        let (name, value) = read::labels(encoded).next()?;
+        let metric = (name == NAME.as_bytes()).then_some(value);
+        let label = Label { encoded, name: self.number(name), value: self.number(value), metric };
+        self.labels.insert(encoded, label);
+        Some(label)
     }
 
     fn number(&mut self, text: &'a [u8]) -> u32 {

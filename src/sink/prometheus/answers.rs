@@ -170,6 +170,10 @@ fn verdict(answer: &Answer, batch: &Batch, rest_written: bool) -> SinkError {
 fn rolled_back(answer: &Answer, batch: &Batch, rest_written: bool) -> SinkError {
     let scope = match samples::by_series(batch) {
         None => Scope::Batch,
+        // Prometheus 3 says at what time there is another value.
+        Some(_) if let Some(item) = lines::duplicate(&answer.body, batch) => {
+            Scope::Items(vec![(item, answer.reason())])
+        }
         Some(series) if series.len() == 1 => Scope::Items(vec![(series[0][0], answer.reason())]),
         Some(series) => {
             let mut half: Vec<_> = series[..series.len() / 2].concat();

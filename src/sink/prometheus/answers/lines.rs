@@ -9,6 +9,8 @@ use crate::sink::Scope;
 use crate::sink::http::{Answer, shorten};
 use crate::sink::prometheus::samples::{self, Labels};
 
+/// Prometheus 3 goes on with the time, and both values.
+const DUPLICATE: &str = "duplicate sample for timestamp";
 /// What is said of a series' labels.
 const LABELS: [&str; 2] =
     ["invalid metric name or labels, got ", "invalid labels for series, labels "];
@@ -52,6 +54,19 @@ pub(super) fn told(answer: &Answer, batch: &Batch) -> Option<(Scope, bool)> {
     (!items.is_empty()).then_some((Scope::Items(items), superseded))
 }
 
+/// The one sample of a batch that a 400 to 1.0 can mean, which says at what time there is another
+/// value.
+pub(super) fn duplicate(body: &str, batch: &Batch) -> Option<usize> {
+    let time = time_of_duplicate(body)?;
+    let mut items = (0..batch.len()).filter(|item| samples::time(batch.item(*item)) == Some(time));
+    items.next().filter(|_| items.next().is_none())
+}
+
+/// Of `duplicate sample for timestamp 1700000000000; overrides not allowed: …`.
+fn time_of_duplicate(text: &str) -> Option<i64> {
+    text.strip_prefix(DUPLICATE)?.trim_start().split(';').next()?.parse().ok()
+}
+
 /// The sample that a line is about, of those of its series that no line was about.
 fn take(left: &mut Vec<usize>, cause: Cause, batch: &Batch) -> Option<usize> {
     let at = match cause {
@@ -73,8 +88,8 @@ fn read(line: &str) -> Option<(Cause, Labels)> {
     let (what, series) = line.split_once(" for series ")?;
     let cause = if what.contains("too far in the future") {
         Cause::Future
-    } else if let Some(time) = what.strip_prefix("duplicate sample for timestamp") {
-        Cause::Duplicate(time.trim_start().split(';').next().and_then(|time| time.parse().ok()))
+    } else if what.starts_with(DUPLICATE) {
+        Cause::Duplicate(time_of_duplicate(what))
     } else if SUPERSEDED.iter().any(|start| what.starts_with(start)) {
         Cause::Superseded
     } else {

@@ -59,6 +59,22 @@ fn of_one_series_the_earliest_sample_is_the_superseded_one() {
 }
 
 #[test]
+fn of_another_value_at_a_time_the_sample_at_that_time_is_the_superseded_one() {
+    let body =
+        "duplicate sample for timestamp 2000; overrides not allowed: existing 1, new value 2\n";
+    let reason = format!("400 Bad Request: {}", body.trim_end());
+    let one = format!("superseded: 1 ({reason}); nothing written");
+    let source = "storage/errors.go of 3";
+    let batch = batch(&[("a", 1000), ("b", 2000), ("a", 3000), ("c", 2000)]);
+    check(&[row(source, 400, body, &one)], |answer| classify(Form::V1, answer, &batch.slice(0..3)));
+    // Two may be meant: told apart by series.
+    check(
+        &[row(source, 400, body, "superseded: some, likely [0, 2]; nothing written")],
+        |answer| classify(Form::V1, answer, &batch),
+    );
+}
+
+#[test]
 fn every_answer_of_mimir_is_what_it_means_by_it() {
     let errors = "pkg/ingester/errors.go";
     let soft = |id: &str| {
