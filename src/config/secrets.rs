@@ -14,7 +14,7 @@ const WORDS: [&str; 14] = [
     "token",
     "credential",
     "private",
-    "key.pem",
+    "pem",
     "api_key",
     "apikey",
     "oauthbearer.config",
@@ -105,6 +105,10 @@ pub(super) fn mask_by_look(source: &mut Source, last: usize) {
             source.mask(start + from..end);
         } else {
             after = After::Nothing;
+            // A line of a longer text, whose key may be the very one that is misspelt.
+            if !has_structure(text) {
+                source.mask(start..end);
+            }
         }
     }
 }
@@ -126,8 +130,11 @@ fn secret_by_look(text: &str) -> Option<(usize, After)> {
     let lower = text.to_ascii_lowercase();
     let found = WORDS.iter().filter_map(|word| lower.find(word).map(|at| at + word.len())).min();
     let Some(end) = found else {
-        // A misspelt key, or a login in an address.
-        let suspect = text.split([' ', ':', '{', ',']).any(is_secret) || holds_login(text);
+        // A misspelt key, also one that a space has got into, or a login in an address.
+        let joined: String = text.split_whitespace().collect();
+        let suspect = text.split([' ', ':', '{', ',']).any(is_secret)
+            || joined.split([':', '{', ',']).any(is_secret)
+            || holds_login(text);
         return suspect.then_some((0, After::Value(indent(text))));
     };
     let rest = text[end..].trim_start_matches(['"', '\'']);
@@ -140,6 +147,15 @@ fn secret_by_look(text: &str) -> Option<(usize, After)> {
         After::Value(indent(text))
     };
     Some((text.len() - value.len(), then))
+}
+
+/// Whether a line says by its own signs what it is in YAML.
+fn has_structure(line: &str) -> bool {
+    let line = line.trim();
+    line.contains(": ")
+        || line.ends_with(':')
+        || line.starts_with("- ")
+        || line.contains(['[', ']', '{', '}', '#'])
 }
 
 fn indent(line: &str) -> usize {
