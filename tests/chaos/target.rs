@@ -48,7 +48,9 @@ impl Target {
                 InfluxDb2::BUCKET,
                 InfluxDb2::TOKEN
             ),
-            _ => "prometheus: { url: '${PROMETHEUS}/api/v1/write' }".to_owned(),
+            // Prometheus itself takes labels of any length, so the other's poison is good here.
+            _ => "prometheus: { url: '${PROMETHEUS}/api/v1/write', label_value_length_limit: 0 }"
+                .to_owned(),
         }
     }
 
