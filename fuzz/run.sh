@@ -16,10 +16,9 @@ build="$cache/target"
 host="$(rustc --print host-tuple)"
 programs="$build/$host/release"
 
-# What cargo-fuzz passes, so that `cargo fuzz run` works as well, but for three things: no sanitizer (there is no unsafe
-# code to look after, and the stable compiler has none); no debug information and no tool to install, because all of
-# this is built anew on every bare machine; and the linker keeps every section, because the counters of one that it
-# drops are still referred to.
+# What cargo-fuzz passes, so that `cargo fuzz run` works as well, but without a sanitizer: there is no unsafe code to
+# look after, and the stable compiler has none. No debug information and no tool to install, because all of this is
+# built anew on every bare machine.
 flags=(
   --cfg fuzzing
   -Cdebug-assertions
@@ -31,7 +30,6 @@ flags=(
   -Cllvm-args=-sanitizer-coverage-trace-compares
   -Cllvm-args=-sanitizer-coverage-stack-depth
   -Cllvm-args=-simplifycfg-branch-fold-threshold=0
-  -Clink-arg=-Wl,--no-gc-sections
 )
 
 mkdir -p "$cache"
