@@ -11,15 +11,9 @@ use std::process::{Command, Stdio};
 
 use run::{Group, Message, Tidegate, Topic, unique};
 use serde_json::Value;
-use stack::{Kafka, http_get, shared_kafka, shared_victoria_metrics};
+use stack::{Kafka, free_port, http_get, shared_kafka, shared_victoria_metrics};
 
 const PROCESS: (&str, &str) = ("../tidegate.yaml", "server: { listen: '${LISTEN}' }");
-
-/// A port that was free a moment ago.
-fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    listener.local_addr().expect("its address").port()
-}
 
 fn connector(kafka: &Kafka, topic: &str, url: &str, extra: &str) -> String {
     format!(
@@ -69,7 +63,10 @@ fn the_metrics_add_up_to_what_was_produced_and_promtool_is_content_with_them() {
     };
     tidegate.until("both partitions show no lag", || {
         let page = http_get(&address, "/metrics").1;
+        // The broker shows a commit a moment before its answer is here.
+        let age = format!("tidegate_commit_age_seconds{{connector=\"{name}\"}}");
         (0..2).all(|partition| sample(&page, &lag(partition)) == Some(0.0))
+            && sample(&page, &age).is_some()
     });
     let page = http_get(&address, "/metrics").1;
     let value = |metric: &str| {

@@ -4,6 +4,7 @@
 //! `connector`; nothing that comes out of a message is a label, so the number of series depends on
 //! the configuration and on Kafka's partitions only.
 
+use std::collections::BTreeSet;
 use std::fmt::{self, Write as _};
 use std::time::Duration;
 
@@ -48,6 +49,9 @@ impl Format {
         }
     }
 }
+
+const BUILD_INFO: &str = "tidegate_build_info";
+const BUILD_HELP: &str = "1, with the version of the program";
 
 /// A metric that every connector has.
 struct Metric {
@@ -291,9 +295,8 @@ impl Collector for Scrape {
                 _ => ConstGauge::new(value).encode(metric)?,
             }
         }
-        let help = "1, with the version of the program";
         let mut build =
-            encoder.encode_descriptor("tidegate_build_info", help, None, MetricType::Gauge)?;
+            encoder.encode_descriptor(BUILD_INFO, BUILD_HELP, None, MetricType::Gauge)?;
         ConstGauge::new(1_i64)
             .encode(build.encode_family(&[("version", env!("CARGO_PKG_VERSION"))])?)
     }
@@ -302,10 +305,12 @@ impl Collector for Scrape {
 /// `OpenMetrics` names a counter without the `_total` of its sample, and ends with a mark; Prometheus's
 /// older format names it as its sample, and knows no mark.
 fn as_prometheus(page: &str) -> String {
-    let mut counters = page.lines().filter_map(|line| {
-        line.strip_prefix("# TYPE ").and_then(|rest| rest.strip_suffix(" counter"))
-    });
-    let counters: std::collections::BTreeSet<&str> = counters.by_ref().collect();
+    let counters: BTreeSet<&str> = page
+        .lines()
+        .filter_map(|line| {
+            line.strip_prefix("# TYPE ").and_then(|rest| rest.strip_suffix(" counter"))
+        })
+        .collect();
     let mut text = String::with_capacity(page.len() + 1024);
     for line in page.lines().filter(|line| *line != "# EOF") {
         let described = line.strip_prefix("# HELP ").or_else(|| line.strip_prefix("# TYPE "));
@@ -339,8 +344,7 @@ pub fn reference_page() -> String {
     for (name, help, kind, _) in Process::now().figures() {
         row(&mut page, name, kind, "", help);
     }
-    let help = "1, with the version of the program";
-    row(&mut page, "tidegate_build_info", MetricType::Gauge, "`version`", help);
+    row(&mut page, BUILD_INFO, MetricType::Gauge, "`version`", BUILD_HELP);
     page
 }
 

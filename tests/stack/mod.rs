@@ -43,7 +43,7 @@ pub use self::{
     influxdb::{InfluxDb1, InfluxDb2, shared_influxdb1, shared_influxdb2},
     kafka::{Kafka, shared_kafka},
     mimir::{Mimir, shared_mimir},
-    process::Control,
+    process::{Control, free_port},
     prometheus::{Prometheus, shared_prometheus},
     questdb::{QuestDb, shared_questdb},
     victoria_metrics::{VictoriaMetrics, shared_victoria_metrics},

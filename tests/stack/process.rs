@@ -219,7 +219,7 @@ pub(super) fn started<T>(mut attempt: impl FnMut() -> Result<T, String>) -> T {
 /// A free port below 32768, where Linux' range for outgoing connections begins. A port of that range would do until
 /// the server is killed: then another connection may be given it, and a client that reconnects again and again to a
 /// dead port of that range ends up connected to itself.
-pub(super) fn free_port() -> u16 {
+pub fn free_port() -> u16 {
     loop {
         let port = 10_240 + (RandomState::new().hash_one(std::process::id()) % 22_000) as u16;
         if TcpListener::bind(("127.0.0.1", port)).is_ok() {

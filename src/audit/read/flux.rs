@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use super::{Held, ReadError, Selection};
+use super::{Held, ReadError, Selection, unreadable};
 use crate::audit::value::{Series, Value};
 
 /// All values of the series, each series as a table of its own, as storage holds them.
@@ -110,10 +110,6 @@ fn typed(kind: &str, text: &str) -> Option<Value> {
         "string" => Value::Text(text.replace("\r\n", "\n")),
         _ => return None,
     })
-}
-
-fn unreadable(why: &str) -> ReadError {
-    ReadError::Failed(format!("InfluxDB's answer can't be read: {why}"))
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 
 use serde_json::Value as Json;
 
-use super::{Held, ReadError, Selection};
+use super::{Held, ReadError, Selection, unreadable};
 use crate::audit::value::{FIELD, MEASUREMENT, Series, Value};
 
 /// The types that a measurement's fields have, by field: several where shards differ.
@@ -147,10 +147,6 @@ fn escaped(text: &str, quote: char) -> String {
         }
     }
     escaped
-}
-
-fn unreadable(why: &str) -> ReadError {
-    ReadError::Failed(format!("InfluxDB's answer can't be read: {why}"))
 }
 
 #[cfg(test)]

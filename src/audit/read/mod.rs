@@ -38,6 +38,11 @@ pub enum ReadError {
     Failed(String),
 }
 
+/// InfluxDB has answered, but not as it does.
+fn unreadable(why: &str) -> ReadError {
+    ReadError::Failed(format!("InfluxDB's answer can't be read: {why}"))
+}
+
 /// The edge at which the tests put a store of their own.
 pub trait Store {
     fn read(&mut self, selection: &Selection) -> Result<Vec<Held>, ReadError>;
