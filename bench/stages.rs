@@ -9,7 +9,9 @@ use std::time::Duration;
 use tidegate::batch::{OpenParts, RecordIndex};
 use tidegate::config::{Environment, Process, load_text};
 use tidegate::connector::transform;
+use tidegate::decode::json;
 use tidegate::map::Scratch;
+use tidegate::point::Point;
 use tidegate::record::{Offset, OwnedRecord, Record as _};
 use tidegate::sink::Sink;
 use tidegate::worker::Transform;
@@ -97,11 +99,14 @@ fn pass(transform: &mut Transform, records: &[OwnedRecord], messages: u64, stage
         }
         let mut slots = scratch.slots(&transform.plan);
         let payload = record.value().expect("a value");
-        transform.decoder.decode(payload, transform.plan.paths(), &mut slots).expect("JSON");
+        json::decode(payload, transform.plan.paths(), &mut slots).expect("JSON");
         if stage == Stage::Map {
-            let point =
-                transform.plan.point(record, black_box(&slots), &mut scratch).expect("a point");
-            scratch.reclaim(black_box(point));
+            let seen = &mut |point: &Point<'_>| {
+                black_box(point);
+                Ok(())
+            };
+            let mapped = transform.plan.points(record, black_box(&slots), &mut scratch, seen);
+            mapped.expect("a point");
         }
         scratch.reclaim_slots(black_box(slots));
     }

@@ -250,7 +250,7 @@ fn parts(
 /// The way from a connector's record to what is written.
 pub fn transform(config: &config::Connector, sink: &Sink) -> Transform {
     Transform {
-        decoder: Decoder::new(config.format),
+        decoder: Decoder::new(&config.decode),
         plan: Plan::new(&config.mapping)
             .routed(config.routing.as_ref())
             .ending_series_by_null(config.sink.null_is_stale()),

@@ -26,6 +26,15 @@ const LONGEST_REASON: usize = 4096;
 pub struct Reject {
     pub stage: Stage,
     pub reason: String,
+    /// Where in the record's value, in bytes, where that is known.
+    pub offset: Option<usize>,
+}
+
+impl Reject {
+    /// For a reason that has no place in the record's value.
+    pub fn new(stage: Stage, reason: impl Into<String>) -> Self {
+        Self { stage, reason: reason.into(), offset: None }
+    }
 }
 
 /// Where on its way a record was rejected.
@@ -149,7 +158,7 @@ mod tests {
 
     #[test]
     fn a_letter_that_is_rejected_again_has_each_header_once() {
-        let reject = |reason: &str| Reject { stage: Stage::Map, reason: reason.into() };
+        let reject = |reason: &str| Reject::new(Stage::Map, reason);
         let once = letter(&record(&[("trace", b"1")]), &reject("first"));
         let again = letter(&once, &reject("second"));
         let mut names: Vec<_> = again.headers().into_iter().map(|(name, _)| name).collect();
@@ -163,7 +172,7 @@ mod tests {
     #[test]
     fn a_letter_is_read_back_as_it_was_written() {
         for stage in Stage::ALL {
-            let reject = Reject { stage, reason: "no".into() };
+            let reject = Reject::new(stage, "no");
             let account = Account::of(&letter(&record(&[]), &reject)).unwrap();
             assert_eq!((account.stage.as_str(), account.reason.as_str()), (stage.name(), "no"));
             assert_eq!(account.connector.as_deref(), Some("c"));

@@ -11,7 +11,8 @@ mod time;
 use std::borrow::Cow;
 
 use crate::config::raw::{FieldKind, TimeUnit};
-use crate::decode::Slot;
+use crate::dead_letter::{Reject, Stage};
+use crate::decode::{Refusal, Slot};
 use crate::path::{Path, PathTrie};
 use crate::point::{Float, Point, Timestamp, Value};
 use crate::record::Record;
@@ -19,9 +20,25 @@ use crate::route::{self, Routing};
 
 use convert::Input;
 
-/// How a message becomes a point, checked.
-#[derive(Debug, Clone, PartialEq)]
+/// How a message becomes points, checked.
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct Mapping {
+    /// Each gives a point of every document. None where messages are points already.
+    pub points: Vec<PointRule>,
+    /// Tags that are added to points which messages hold; they come from the record, not from its
+    /// value. Sorted bytewise by name, names unique and not empty.
+    pub tags: Vec<Tag>,
+}
+
+impl std::convert::From<PointRule> for Mapping {
+    fn from(rule: PointRule) -> Self {
+        Self { points: vec![rule], tags: Vec::new() }
+    }
+}
+
+/// How a document becomes a point.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PointRule {
     pub measurement: Template,
     /// Sorted bytewise by name, names unique and not empty.
     pub tags: Vec<Tag>,
@@ -64,6 +81,20 @@ pub enum Source {
     Template(Template),
 }
 
+impl Source {
+    /// Whether it takes a look into the message's value.
+    pub fn is_of_the_value(&self) -> bool {
+        match self {
+            Self::Value(_) => true,
+            Self::Template(template) => template
+                .0
+                .iter()
+                .any(|piece| matches!(piece, Piece::Source(source) if source.is_of_the_value())),
+            _ => false,
+        }
+    }
+}
+
 /// Text with sources in it. A template whose source has no value has no value either.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Template(pub Vec<Piece>);
@@ -90,14 +121,22 @@ pub enum TimeSource {
 #[derive(Debug)]
 pub struct Plan {
     paths: PathTrie,
-    measurement: CompiledTemplate,
+    points: Vec<PointPlan>,
+    /// For points that messages hold.
     tags: Vec<(Tag, From)>,
-    fields: Vec<(Field, From)>,
-    timestamp: CompiledTime,
     /// The name and the template of each of a [`Routing`]'s slots.
     destination: Vec<(String, CompiledTemplate)>,
     /// Whether a null in the place of a number ends its series.
     null_is_stale: bool,
+}
+
+/// A [`PointRule`], compiled.
+#[derive(Debug)]
+struct PointPlan {
+    measurement: CompiledTemplate,
+    tags: Vec<(Tag, From)>,
+    fields: Vec<(Field, From)>,
+    timestamp: CompiledTime,
 }
 
 /// A [`Source`] whose path has become a slot.
@@ -139,42 +178,25 @@ pub struct MapError(pub String);
 #[derive(Debug, Default)]
 pub struct Scratch {
     slots: Vec<Slot<'static>>,
-    tags: Vec<(&'static str, Cow<'static, str>)>,
-    fields: Vec<(&'static str, Value<'static>)>,
-    destination: String,
+    tags: Vec<(Cow<'static, str>, Cow<'static, str>)>,
+    fields: Vec<(Cow<'static, str>, Value<'static>)>,
+    /// The key of a destination.
+    pub(crate) destination: String,
+}
+
+impl std::convert::From<MapError> for Refusal {
+    fn from(error: MapError) -> Self {
+        Reject::new(Stage::Map, error.0).into()
+    }
 }
 
 impl Plan {
     /// Compiles a mapping.
     pub fn new(mapping: &Mapping) -> Self {
         let mut paths = PathTrie::new();
-        let measurement = compile_template(&mapping.measurement, &mut paths);
-        let tags = mapping
-            .tags
-            .iter()
-            .map(|tag| (tag.clone(), compile(&tag.source, &mut paths)))
-            .collect();
-        let fields = mapping
-            .fields
-            .iter()
-            .map(|field| (field.clone(), compile(&field.source, &mut paths)))
-            .collect();
-        let timestamp = match &mapping.timestamp {
-            TimeSource::Record => CompiledTime::Record,
-            TimeSource::Number { source, unit } => {
-                CompiledTime::Number(compile(source, &mut paths), *unit)
-            }
-            TimeSource::Rfc3339 { source } => CompiledTime::Rfc3339(compile(source, &mut paths)),
-        };
-        Self {
-            paths,
-            measurement,
-            tags,
-            fields,
-            timestamp,
-            destination: Vec::new(),
-            null_is_stale: false,
-        }
+        let points = mapping.points.iter().map(|rule| PointPlan::new(rule, &mut paths)).collect();
+        let tags = compile_tags(&mapping.tags, &mut paths);
+        Self { paths, points, tags, destination: Vec::new(), null_is_stale: false }
     }
 
     /// Tells the destination from a message as well.
@@ -196,89 +218,69 @@ impl Plan {
         &self.paths
     }
 
-    /// The point of one message, of whose value a decoder has filled the slots.
-    pub fn point<'a, R: Record>(
-        &'a self,
-        record: &'a R,
-        slots: &'a [Slot<'a>],
-        scratch: &mut Scratch,
-    ) -> Result<Point<'a>, MapError> {
-        let message = Message { plan: self, record, slots };
-        let measurement = message.measurement()?;
-        let timestamp = message.timestamp()?;
-        let mut tags = emptied(std::mem::take(&mut scratch.tags));
-        for (tag, from) in &self.tags {
-            // What nearly every tag is.
-            if let Some(Slot::Text(text)) = message.slot(from)
-                && !text.is_empty()
-            {
-                tags.push((tag.name.as_str(), Cow::Borrowed(&**text)));
-                continue;
-            }
-            match message.text(from).map_err(|why| MapError(format!("tag {}: {why}", tag.name)))? {
-                Some(text) if !text.is_empty() => tags.push((tag.name.as_str(), text)),
-                _ if tag.required => return Err(self.missing("tag", &tag.name, from)),
-                _ => {}
-            }
-        }
-        let mut fields = emptied(std::mem::take(&mut scratch.fields));
-        for (field, from) in &self.fields {
-            // What nearly every field is.
-            if let (FieldKind::Float, Some(Slot::Number(text))) = (field.kind, message.slot(from))
-                && let Some(float) = Float::from_text(text)
-            {
-                fields.push((field.name.as_str(), Value::Float(float)));
-                continue;
-            }
-            if self.null_is_stale
-                && field.kind != FieldKind::String
-                && matches!(message.slot(from), Some(Slot::Null))
-            {
-                fields.push((field.name.as_str(), Value::Stale));
-                continue;
-            }
-            let value = message
-                .input(from)
-                .and_then(|input| convert::to_value(input, field.kind, field.coerce));
-            match value.map_err(|why| {
-                MapError(format!("field {}: {}{why}", field.name, self.place(from)))
-            })? {
-                Some(value) => fields.push((field.name.as_str(), value)),
-                None if field.required => return Err(self.missing("field", &field.name, from)),
-                None => {}
-            }
-        }
-        if fields.is_empty() {
-            return Err(self.no_field_left());
-        }
-        Ok(Point { measurement, tags, fields, timestamp })
-    }
-
-    /// The key of one message's destination: its values, as its [`Routing`] reads them.
-    pub fn destination<'s, R: Record>(
+    /// Hands the points of one document to `each`, of whose message a decoder has filled the slots.
+    pub fn points<R: Record + ?Sized>(
         &self,
         record: &R,
         slots: &[Slot<'_>],
-        scratch: &'s mut Scratch,
-    ) -> Result<&'s str, MapError> {
+        scratch: &mut Scratch,
+        each: &mut dyn FnMut(&Point<'_>) -> Result<(), Refusal>,
+    ) -> Result<(), Refusal> {
         let message = Message { plan: self, record, slots };
-        scratch.destination.clear();
+        for rule in &self.points {
+            let point = message.point(rule, scratch)?;
+            let taken = each(&point);
+            scratch.reclaim(point);
+            taken?;
+        }
+        Ok(())
+    }
+
+    /// Adds tags to a point that a message holds; one that it has already stays.
+    pub fn complete<'a, R: Record + ?Sized>(
+        &'a self,
+        record: &'a R,
+        mut point: Point<'a>,
+    ) -> Result<Point<'a>, MapError> {
+        let message = Message { plan: self, record, slots: &[] };
+        for (tag, from) in &self.tags {
+            let name = tag.name.as_str();
+            let Err(place) = point.tags.binary_search_by(|(known, _)| known.as_ref().cmp(name))
+            else {
+                continue;
+            };
+            if let Some(text) = message.tag(tag, from)? {
+                point.tags.insert(place, (Cow::Borrowed(name), text));
+            }
+        }
+        Ok(point)
+    }
+
+    /// Writes the key of one document's destination: its values, as its [`Routing`] reads them.
+    pub fn destination<R: Record + ?Sized>(
+        &self,
+        record: &R,
+        slots: &[Slot<'_>],
+        key: &mut String,
+    ) -> Result<(), MapError> {
+        let message = Message { plan: self, record, slots };
+        key.clear();
         for (slot, (name, template)) in self.destination.iter().enumerate() {
             let what = |why: &str| MapError(format!("the {name}: {why}"));
             match message.template(template).map_err(|why| what(&why))? {
-                Some(text) => route::push_value(&mut scratch.destination, slot, &text),
+                Some(text) => route::push_value(key, slot, &text),
                 None => return Err(what("its template has no value in this message")),
             }
         }
-        Ok(&scratch.destination)
+        Ok(())
     }
 
     fn missing(&self, what: &str, name: &str, from: &From) -> MapError {
         MapError(format!("{what} {name} is required: {}there is no value", self.place(from)))
     }
 
-    fn no_field_left(&self) -> MapError {
-        let places: Vec<_> = self
+    fn no_field_left(&self, rule: &PointPlan) -> MapError {
+        let places: Vec<_> = rule
             .fields
             .iter()
             .map(|(_, from)| self.place(from).trim_end_matches(": ").to_owned())
@@ -299,17 +301,93 @@ impl Plan {
     }
 }
 
-/// One message on its way to a point.
-struct Message<'a, R> {
+impl PointPlan {
+    fn new(rule: &PointRule, paths: &mut PathTrie) -> Self {
+        let measurement = compile_template(&rule.measurement, paths);
+        let tags = compile_tags(&rule.tags, paths);
+        let fields = rule.fields.iter();
+        let fields = fields.map(|field| (field.clone(), compile(&field.source, paths))).collect();
+        let timestamp = match &rule.timestamp {
+            TimeSource::Record => CompiledTime::Record,
+            TimeSource::Number { source, unit } => {
+                CompiledTime::Number(compile(source, paths), *unit)
+            }
+            TimeSource::Rfc3339 { source } => CompiledTime::Rfc3339(compile(source, paths)),
+        };
+        Self { measurement, tags, fields, timestamp }
+    }
+}
+
+/// One document on its way to points.
+struct Message<'a, R: ?Sized> {
     plan: &'a Plan,
     record: &'a R,
     slots: &'a [Slot<'a>],
 }
 
-impl<'a, R: Record> Message<'a, R> {
-    fn measurement(&self) -> Result<Cow<'a, str>, MapError> {
+impl<'a, R: Record + ?Sized> Message<'a, R> {
+    fn point(&self, rule: &'a PointPlan, scratch: &mut Scratch) -> Result<Point<'a>, MapError> {
+        let measurement = self.measurement(rule)?;
+        let timestamp = self.timestamp(rule)?;
+        let mut tags = emptied(std::mem::take(&mut scratch.tags));
+        for (tag, from) in &rule.tags {
+            // What nearly every tag is.
+            if let Some(Slot::Text(text)) = self.slot(from)
+                && !text.is_empty()
+            {
+                tags.push((Cow::Borrowed(tag.name.as_str()), Cow::Borrowed(&**text)));
+            } else if let Some(text) = self.tag(tag, from)? {
+                tags.push((Cow::Borrowed(tag.name.as_str()), text));
+            }
+        }
+        let mut fields = emptied(std::mem::take(&mut scratch.fields));
+        for (field, from) in &rule.fields {
+            let name = Cow::Borrowed(field.name.as_str());
+            // What nearly every field is.
+            if let (FieldKind::Float, Some(Slot::Number(text))) = (field.kind, self.slot(from))
+                && let Some(float) = Float::from_text(text)
+            {
+                fields.push((name, Value::Float(float)));
+            } else if let Some(value) = self.field(field, from)? {
+                fields.push((name, value));
+            }
+        }
+        if fields.is_empty() {
+            return Err(self.plan.no_field_left(rule));
+        }
+        Ok(Point { measurement, tags, fields, timestamp })
+    }
+
+    /// A tag's value; none is empty.
+    fn tag(&self, tag: &Tag, from: &'a From) -> Result<Option<Cow<'a, str>>, MapError> {
+        match self.text(from).map_err(|why| MapError(format!("tag {}: {why}", tag.name)))? {
+            Some(text) if !text.is_empty() => Ok(Some(text)),
+            _ if tag.required => Err(self.plan.missing("tag", &tag.name, from)),
+            _ => Ok(None),
+        }
+    }
+
+    fn field(&self, field: &Field, from: &'a From) -> Result<Option<Value<'a>>, MapError> {
+        if self.plan.null_is_stale
+            && field.kind != FieldKind::String
+            && matches!(self.slot(from), Some(Slot::Null))
+        {
+            return Ok(Some(Value::Stale));
+        }
+        let input = self.input(from);
+        let value = input.and_then(|input| convert::to_value(input, field.kind, field.coerce));
+        let value = value.map_err(|why| {
+            MapError(format!("field {}: {}{why}", field.name, self.plan.place(from)))
+        })?;
+        if value.is_none() && field.required {
+            return Err(self.plan.missing("field", &field.name, from));
+        }
+        Ok(value)
+    }
+
+    fn measurement(&self, rule: &'a PointPlan) -> Result<Cow<'a, str>, MapError> {
         let text = self
-            .template(&self.plan.measurement)
+            .template(&rule.measurement)
             .map_err(|why| MapError(format!("the measurement: {why}")))?;
         match text {
             Some(text) if !text.is_empty() => Ok(text),
@@ -317,8 +395,8 @@ impl<'a, R: Record> Message<'a, R> {
         }
     }
 
-    fn timestamp(&self) -> Result<Timestamp, MapError> {
-        let (from, parsed) = match &self.plan.timestamp {
+    fn timestamp(&self, rule: &'a PointPlan) -> Result<Timestamp, MapError> {
+        let (from, parsed) = match &rule.timestamp {
             CompiledTime::Record => {
                 return self
                     .record
@@ -349,6 +427,9 @@ impl<'a, R: Record> Message<'a, R> {
                 Slot::Missing | Slot::Null => Input::Nothing,
                 Slot::Boolean(boolean) => Input::Boolean(*boolean),
                 Slot::Number(text) => Input::Number(text),
+                Slot::Integer(number) => Input::Integer(*number),
+                Slot::Unsigned(number) => Input::Unsigned(*number),
+                Slot::Float(number) => Input::Float(*number),
                 Slot::Text(text) => Input::Text(Cow::Borrowed(text)),
                 Slot::Container(_) => return Err("found an object or array, not a value".into()),
             },
@@ -374,7 +455,9 @@ impl<'a, R: Record> Message<'a, R> {
                         Some(Cow::Borrowed(if boolean { "true" } else { "false" }))
                     }
                     Input::Number(text) => Some(Cow::Borrowed(text)),
-                    Input::Integer(integer) => Some(Cow::Owned(integer.to_string())),
+                    Input::Integer(number) => Some(Cow::Owned(number.to_string())),
+                    Input::Unsigned(number) => Some(Cow::Owned(number.to_string())),
+                    Input::Float(number) => Some(Cow::Owned(number.to_string())),
                     Input::Text(text) | Input::Untyped(text) => Some(text),
                 }
             }
@@ -414,6 +497,10 @@ fn utf8<'a>(bytes: Option<&'a [u8]>, what: &str) -> Result<Option<Cow<'a, str>>,
     let text =
         bytes.map(std::str::from_utf8).transpose().map_err(|_| format!("{what} is not UTF-8"))?;
     Ok(text.map(Cow::Borrowed))
+}
+
+fn compile_tags(tags: &[Tag], paths: &mut PathTrie) -> Vec<(Tag, From)> {
+    tags.iter().map(|tag| (tag.clone(), compile(&tag.source, paths))).collect()
 }
 
 fn compile(source: &Source, paths: &mut PathTrie) -> From {

@@ -8,9 +8,9 @@ pub struct Point<'a> {
     /// Never empty.
     pub measurement: Cow<'a, str>,
     /// Names are unique and sorted bytewise; values are never empty.
-    pub tags: Vec<(&'a str, Cow<'a, str>)>,
+    pub tags: Vec<(Cow<'a, str>, Cow<'a, str>)>,
     /// At least one; names are unique.
-    pub fields: Vec<(&'a str, Value<'a>)>,
+    pub fields: Vec<(Cow<'a, str>, Value<'a>)>,
     pub timestamp: Timestamp,
 }
 

@@ -31,6 +31,8 @@ pub struct Metrics {
     pub records_consumed: Counter,
     /// Records that the configuration leaves out: tombstones and empty messages.
     pub records_excluded: Counter,
+    /// Attempts to decode a record that were in vain because something that it takes can't be reached.
+    pub decode_retries: Counter,
     /// Records that could not become points, or that the database refused, by stage.
     pub records_rejected: ByStage,
     /// Rejected records confirmed in the dead-letter topic.
@@ -76,7 +78,8 @@ pub struct Metrics {
     /// The event time of the newest durable point, in milliseconds since the epoch; 0 before the
     /// first.
     pub newest_durable_millis: Gauge,
-    /// Workers whose partitions are paused because the database does not take what is in flight.
+    /// Workers whose partitions are paused because the database does not take what is in flight, or a
+    /// record can't be decoded yet.
     pub paused: Gauge,
     /// Partitions assigned to this connector's workers.
     pub partitions_assigned: Gauge,

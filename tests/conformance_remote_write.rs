@@ -65,8 +65,8 @@ impl Receiver {
 fn point<'a>(measurement: &'a str, tag: &'a str, second: i32, value: f64) -> Point<'a> {
     Point {
         measurement: measurement.into(),
-        tags: vec![("t", tag.into())],
-        fields: vec![("v", Value::Float(Float::Number(value)))],
+        tags: vec![("t".into(), tag.into())],
+        fields: vec![("v".into(), Value::Float(Float::Number(value)))],
         timestamp: Timestamp::from_millis(START + i64::from(second) * 1000).unwrap(),
     }
 }
@@ -225,8 +225,8 @@ fn utf8_names_are_kept_by_those_who_know_them() {
     let three = Prometheus::start_version_3(None);
     let point = || Point {
         measurement: "rw plänt".into(),
-        tags: vec![("a.b", "x".into()), ("é", "y".into())],
-        fields: vec![("t.°", Value::Float(Float::Number(1.5)))],
+        tags: vec![("a.b".into(), "x".into()), ("é".into(), "y".into())],
+        fields: vec![("t.°".into(), Value::Float(Float::Number(1.5)))],
         timestamp: Timestamp::from_millis(START).unwrap(),
     };
     let name = "rw plänt_t.°";
@@ -254,8 +254,8 @@ fn a_series_that_has_ended_is_not_shown_any_more() {
         (Prometheus::start_version_3(None), shared_victoria_metrics());
     let point = |second: i64, value| Point {
         measurement: "rw_ends".into(),
-        tags: vec![("t", "a".into())],
-        fields: vec![("v", value)],
+        tags: vec![("t".into(), "a".into())],
+        fields: vec![("v".into(), value)],
         timestamp: Timestamp::from_millis(START + second * 1000).unwrap(),
     };
     let one = Value::Float(Float::Number(1.0));
@@ -287,11 +287,14 @@ fn victoria_metrics_drops_in_silence_what_is_over_the_limits() {
     let names: Vec<_> = (0..40).map(|number| format!("t{number:02}")).collect();
     let (name, value) = ("n".repeat(257), "v".repeat(4097));
     let point = |measurement: &'static str, tags: &[(&str, &str)]| -> Result<(), SinkError> {
-        let tags = tags.iter().map(|&(name, value)| (name, value.to_owned().into())).collect();
+        let tags = tags
+            .iter()
+            .map(|&(name, value)| (name.to_owned().into(), value.to_owned().into()))
+            .collect();
         receiver.write(&receiver.points(&[Point {
             measurement: measurement.into(),
             tags,
-            fields: vec![("v", Value::Integer(1))],
+            fields: vec![("v".into(), Value::Integer(1))],
             timestamp: Timestamp::from_millis(START).unwrap(),
         }]))
     };

@@ -120,7 +120,7 @@ fn one_point(sink: &Sink) -> Batch {
     let point = Point {
         measurement: "secured".into(),
         tags: Vec::new(),
-        fields: vec![("value", Value::Float(Float::from_number(1.0).unwrap()))],
+        fields: vec![("value".into(), Value::Float(Float::from_number(1.0).unwrap()))],
         timestamp: Timestamp::from_millis(1_700_000_000_000).unwrap(),
     };
     encoder.encode(&point, RecordIndex(0), &mut open).unwrap();

@@ -28,6 +28,7 @@ use crate::batch::{OpenBatch, OpenParts, RecordIndex};
 use crate::config::raw::Precision;
 use crate::config::{self, Connector, Topics};
 use crate::connector;
+use crate::decode::Refusal;
 use crate::kafka::KafkaError;
 use crate::kafka::range::{Bound, TopicReader};
 use crate::map::Scratch;
@@ -71,6 +72,8 @@ pub enum AuditError {
     Kafka(#[from] KafkaError),
     #[error("the database: {0}")]
     Database(#[from] ReadError),
+    #[error("a record can't be decoded now: {0}")]
+    Decoder(String),
     #[error("temporary files: {0} (--temp-dir says where they go)")]
     Spill(#[from] std::io::Error),
     #[error("{0}")]
@@ -178,7 +181,8 @@ impl Reading<'_> {
                         self.expect(&destination, open, place, &connector.sink, dialect)?;
                     }
                 }
-                Err(reject) => {
+                Err(Refusal::Unavailable(reason)) => return Err(AuditError::Decoder(reason)),
+                Err(Refusal::Rejected(reject)) => {
                     self.ledger.rejected(place);
                     let mut reason = reject.reason;
                     reason.truncate(reason.floor_char_boundary(MAX_REASON));

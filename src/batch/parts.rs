@@ -20,6 +20,18 @@ pub struct OpenParts {
     /// Of all `parts`.
     items: usize,
     bytes: usize,
+    record: RecordMark,
+}
+
+/// What there was before the record whose points are being appended.
+#[derive(Debug, Default)]
+struct RecordMark {
+    /// Items of the only part.
+    only: usize,
+    /// The number of parts: later ones were opened for the record.
+    parts: usize,
+    /// Items of the parts, by their indices, that something was appended to.
+    touched: Vec<(usize, usize)>,
 }
 
 /// A part to append to.
@@ -57,6 +69,30 @@ impl OpenParts {
         self.parts.len()
     }
 
+    /// The points of another record follow: they stand or fall together.
+    pub fn begin_record(&mut self) {
+        self.record.only = self.only.items.len();
+        self.record.parts = self.parts.len();
+        self.record.touched.clear();
+    }
+
+    /// Takes back what was appended since [`OpenParts::begin_record`].
+    ///
+    /// What an encoder knows of the order of series stays: it may sort a batch that needs no sorting.
+    pub fn take_back_record(&mut self) {
+        self.only.truncate(self.record.only);
+        for (index, items) in self.record.touched.drain(..) {
+            let open = &mut self.parts[index].open;
+            let before = (open.items.len(), open.bytes.len());
+            open.truncate(items);
+            self.items -= before.0 - open.items.len();
+            self.bytes -= before.1 - open.bytes.len();
+        }
+        for part in self.parts.drain(self.record.parts..) {
+            self.by_key.remove(&part.key);
+        }
+    }
+
     /// Appends a point where all go to one place. On an error everything is as it was before.
     pub fn encode(
         &mut self,
@@ -79,6 +115,10 @@ impl OpenParts {
                 Some(part) => *part,
                 None => self.open(key, routing, encoder)?,
             };
+        }
+        let items = self.parts[self.last].open.items.len();
+        if self.record.touched.iter().all(|(touched, _)| *touched != self.last) {
+            self.record.touched.push((self.last, items));
         }
         let (items, bytes) = (&mut self.items, &mut self.bytes);
         Ok(OpenPart { part: &mut self.parts[self.last], items, bytes })
@@ -132,6 +172,7 @@ impl OpenParts {
     fn forget_parts(&mut self) {
         self.parts.clear();
         self.by_key.clear();
+        self.begin_record();
         (self.last, self.items, self.bytes) = (0, 0, 0);
     }
 }

@@ -48,7 +48,10 @@ fn summary(connector: &Connector) -> String {
         Sink::Stdout(_) => "stdout".into(),
         Sink::Blackhole => "blackhole".into(),
     };
-    let (tags, fields) = (connector.mapping.tags.len(), connector.mapping.fields.len());
+    let rules = &connector.mapping.points;
+    let tags =
+        connector.mapping.tags.len() + rules.iter().map(|rule| rule.tags.len()).sum::<usize>();
+    let fields = rules.iter().map(|rule| rule.fields.len()).sum::<usize>();
     let plural = |count: usize| if count == 1 { "" } else { "s" };
     format!(
         "ok  {}  {}: {topics} → {sink} ({tags} tag{}, {fields} field{})",

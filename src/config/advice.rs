@@ -1,13 +1,14 @@
 //! What is allowed, and likely not meant.
 
 use super::{Connector, Sink};
-use crate::map::{Mapping, Piece, Source};
+use crate::map::{Piece, PointRule, Source};
 
 impl Connector {
     /// A sentence for each thing that is allowed, and likely not meant.
     pub fn advice(&self) -> Vec<&'static str> {
         let mut advice = Vec::new();
-        if matches!(self.sink, Sink::Prometheus(_)) && is_one_series(&self.mapping) {
+        if matches!(self.sink, Sink::Prometheus(_)) && self.mapping.points.iter().any(is_one_series)
+        {
             advice.push(
                 "no tag comes from the message, the key or the partition, so all records of a topic \
                  are one series; if the topic has several partitions, the samples have no order, and \
@@ -19,7 +20,7 @@ impl Connector {
 }
 
 /// Whether nothing but a record's topic tells its series from another record's.
-fn is_one_series(mapping: &Mapping) -> bool {
+fn is_one_series(mapping: &PointRule) -> bool {
     !has_variety(&mapping.measurement.0) && !mapping.tags.iter().any(|tag| varies(&tag.source))
 }
 

@@ -11,6 +11,7 @@
 
 mod advice;
 mod check;
+mod decode;
 mod error;
 mod expand;
 mod load;
@@ -31,6 +32,7 @@ use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use decode::{Decode, Documents, Points};
 pub use error::{Error, Errors};
 pub use expand::Environment;
 pub use load::{load, load_text};
@@ -107,8 +109,8 @@ pub struct Connector {
     /// secrets.
     pub kafka: BTreeMap<String, Secret>,
     /// The format of a record's value.
-    pub format: raw::Format,
-    /// How a message becomes a point.
+    pub decode: Decode,
+    /// How a message becomes points.
     pub mapping: Mapping,
     /// Where the points go.
     pub sink: Sink,

@@ -5,6 +5,7 @@
 //! made from these types. Nothing here is trusted yet; `config::check` turns it into types that
 //! can't be wrong.
 
+mod decode;
 mod prometheus;
 mod sink;
 
@@ -13,6 +14,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use decode::*;
 pub use prometheus::*;
 pub use sink::*;
 
@@ -80,10 +82,12 @@ pub struct ConnectorFile {
     /// Properties of librdkafka for this connector, over those of `tidegate.yaml`.
     #[serde(default)]
     pub kafka: BTreeMap<String, Scalar>,
-    /// The format of a record's value.
+    /// The format of a record's value. Default: `json`.
     #[serde(default)]
-    pub decode: Format,
-    /// How a message becomes a point.
+    pub decode: Decode,
+    /// How a message becomes a point. Formats whose messages hold points already need none, and take
+    /// `tags` only: they are added to each point.
+    #[serde(default)]
     pub point: PointRules,
     /// The database to write to: exactly one of its keys.
     pub sink: SinkChoice,
@@ -129,24 +133,14 @@ pub enum Scalar {
     Boolean(bool),
 }
 
-/// The format of a record's value.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Format {
-    /// One JSON document a record.
-    #[default]
-    Json,
-}
-
 /// How a message becomes a point.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
 pub struct PointRules {
     /// The measurement: a constant, or a template such as `{{ topic }}` or
     /// `plant_{{ value.kind }}`.
-    pub measurement: String,
+    pub measurement: Option<String>,
     /// Tags by name: a path into the message, a template, or a rule.
-    #[serde(default)]
     pub tags: BTreeMap<String, TagRule>,
     /// Fields by name: a path into the message, or a rule. Numbers are floats unless another type
     /// is declared, because a database fixes a field's type for ever with the first write.

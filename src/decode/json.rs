@@ -40,11 +40,11 @@ pub fn decode<'a>(
     assert_eq!(slots.len(), trie.slots(), "one slot a path");
     slots.fill(Slot::Missing);
     let text = std::str::from_utf8(payload)
-        .map_err(|error| DecodeError { offset: error.valid_up_to(), what: "invalid UTF-8" })?;
+        .map_err(|error| DecodeError::at(error.valid_up_to(), "invalid UTF-8"))?;
     let mut scanner = Scanner { text, bytes: payload, at: 0, depth: 0 };
     scanner.document(trie.root(), slots).map_err(|what| {
         slots.fill(Slot::Missing);
-        DecodeError { offset: scanner.at, what }
+        DecodeError::at(scanner.at, what)
     })
 }
 

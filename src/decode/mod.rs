@@ -1,13 +1,18 @@
-//! Decoders: a record's value becomes the slots that the mapping asks for.
+//! Decoders: a record's value becomes documents, whose values fill the slots that the mapping asks for;
+//! or it holds points already, which need no mapping.
 //!
-//! A new format is one file here and one arm of [`Decoder`].
+//! A new format is one file here, one arm of [`Documents`] or [`Points`], and one of
+//! [`config::Decode`](crate::config::Decode).
 
 pub mod json;
 
 use std::borrow::Cow;
 
-use crate::config::raw::Format;
+use crate::config;
+use crate::dead_letter::{Reject, Stage};
 use crate::path::PathTrie;
+use crate::point::Point;
+use crate::record::Record;
 
 /// What a decoder found at one path of the mapping; borrows from the record's payload.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -20,6 +25,12 @@ pub enum Slot<'a> {
     /// A number as the message spells it, in JSON's grammar (never `NaN`, `+1`, `.5`), of any
     /// length.
     Number(&'a str),
+    /// A whole number of a format that has such a type.
+    Integer(i64),
+    /// One that may be beyond `i64`.
+    Unsigned(u64),
+    /// May be NaN or infinite: the mapping judges it.
+    Float(f64),
     /// Text with escapes resolved.
     Text(Cow<'a, str>),
     /// An object or an array stands where the mapping wants a value.
@@ -33,36 +44,130 @@ pub enum Container {
     Array,
 }
 
+/// What a decoder sees of a record.
+#[derive(Clone, Copy)]
+pub struct Message<'a> {
+    /// The record's value, never empty.
+    pub payload: &'a [u8],
+    /// The record that it came with, for its headers, its topic and its time.
+    pub record: &'a dyn Record,
+}
+
 /// Why a payload is not a message of the declared format: a rejected record.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{what} at byte {offset}")]
+#[error("{what}{}", .offset.map(|offset| format!(" at byte {offset}")).unwrap_or_default())]
 pub struct DecodeError {
-    pub offset: usize,
-    pub what: &'static str,
+    /// Where in the payload, where the format's reader says so.
+    pub offset: Option<usize>,
+    pub what: Cow<'static, str>,
 }
 
-/// A decoder of one format.
-#[derive(Debug, Clone, Copy)]
-pub enum Decoder {
-    Json,
-}
-
-impl Decoder {
-    pub fn new(format: Format) -> Self {
-        match format {
-            Format::Json => Self::Json,
-        }
+impl DecodeError {
+    /// An error without a place.
+    pub fn new(what: impl Into<Cow<'static, str>>) -> Self {
+        Self { offset: None, what: what.into() }
     }
 
-    /// Fills the slots of `paths`, one walk over the payload.
+    /// An error at a byte of the payload.
+    pub fn at(offset: usize, what: impl Into<Cow<'static, str>>) -> Self {
+        Self { offset: Some(offset), what: what.into() }
+    }
+}
+
+/// Why a record has not become points.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Refusal {
+    /// It never will: it is for the dead-letter topic.
+    Rejected(Reject),
+    /// Something that it takes can't be reached now, such as a schema registry; the text says what and
+    /// why. The record is good until the opposite is known: the worker keeps it, and asks again.
+    Unavailable(String),
+}
+
+impl From<Reject> for Refusal {
+    fn from(reject: Reject) -> Self {
+        Self::Rejected(reject)
+    }
+}
+
+impl From<DecodeError> for Refusal {
+    fn from(error: DecodeError) -> Self {
+        let DecodeError { offset, .. } = error;
+        Self::Rejected(Reject { stage: Stage::Decode, reason: error.to_string(), offset })
+    }
+}
+
+/// A decoder of one format, with what it keeps between messages, such as schemas.
+#[derive(Debug)]
+pub enum Decoder {
+    /// Whose values the mapping makes points of.
+    Documents(Documents),
+    /// Which are points already.
+    Points(Points),
+}
+
+/// Formats of documents.
+#[derive(Debug)]
+pub enum Documents {
+    Json,
+    /// JSON whose decoder needs something that can't be reached in this time.
+    #[cfg(test)]
+    Unreachable(std::ops::Range<tokio::time::Instant>),
+}
+
+/// Formats of points.
+#[derive(Debug)]
+pub enum Points {}
+
+impl Decoder {
+    /// The decoder that a configuration asks for.
+    pub fn new(decode: &config::Decode) -> Self {
+        match decode {
+            config::Decode::Documents(config::Documents::Json) => Self::Documents(Documents::Json),
+            config::Decode::Points(format) => match *format {},
+        }
+    }
+}
+
+impl Documents {
+    /// Fills the slots of `paths` with what one document says, and hands them to `each`; a message may
+    /// have several documents, or none.
+    ///
+    /// # Errors
+    /// What `each` refuses, and a message that isn't one of this format, though some of its documents
+    /// have been handed out: then all its points are to be taken back.
     pub fn decode<'a>(
-        &self,
-        payload: &'a [u8],
+        &mut self,
+        message: &Message<'a>,
         paths: &PathTrie,
         slots: &mut [Slot<'a>],
-    ) -> Result<(), DecodeError> {
+        each: &mut dyn FnMut(&[Slot<'a>]) -> Result<(), Refusal>,
+    ) -> Result<(), Refusal> {
         match self {
-            Self::Json => json::decode(payload, paths, slots),
+            Self::Json => {
+                json::decode(message.payload, paths, slots)?;
+                each(slots)
+            }
+            #[cfg(test)]
+            Self::Unreachable(time) if time.contains(&tokio::time::Instant::now()) => {
+                Err(Refusal::Unavailable("the registry is down".into()))
+            }
+            #[cfg(test)]
+            Self::Unreachable(_) => Self::Json.decode(message, paths, slots, each),
         }
+    }
+}
+
+impl Points {
+    /// Hands each point of a message to `each`. A point without a time of its own has the record's.
+    ///
+    /// # Errors
+    /// As [`Documents::decode`].
+    pub fn decode(
+        &mut self,
+        _message: &Message<'_>,
+        _each: &mut dyn FnMut(Point<'_>) -> Result<(), Refusal>,
+    ) -> Result<(), Refusal> {
+        match *self {}
     }
 }

@@ -99,13 +99,13 @@ mod tests {
     fn a_point_is_a_line() {
         let point = Point {
             measurement: "m".into(),
-            tags: vec![("t", "a".into()), ("u", "b".into())],
+            tags: vec![("t".into(), "a".into()), ("u".into(), "b".into())],
             fields: vec![
-                ("f", Value::Float(Float::from_text("1.50").unwrap())),
-                ("i", Value::Integer(i64::MIN)),
-                ("u", Value::Unsigned(u64::MAX)),
-                ("b", Value::Boolean(true)),
-                ("s", Value::String("two\nlines".into())),
+                ("f".into(), Value::Float(Float::from_text("1.50").unwrap())),
+                ("i".into(), Value::Integer(i64::MIN)),
+                ("u".into(), Value::Unsigned(u64::MAX)),
+                ("b".into(), Value::Boolean(true)),
+                ("s".into(), Value::String("two\nlines".into())),
             ],
             timestamp: Timestamp::from_nanos(1_795_341_600_250_000_001).unwrap(),
         };
@@ -131,10 +131,10 @@ mod tests {
             let [measurement, tag, value, field, text] = &texts;
             let point = Point {
                 measurement: Cow::Borrowed(measurement),
-                tags: vec![(tag, Cow::Borrowed(value))],
+                tags: vec![(tag.into(), Cow::Borrowed(value))],
                 fields: vec![
-                    (field, Value::Float(Float::from_number(number).unwrap())),
-                    ("\0other", Value::String(Cow::Borrowed(text))),
+                    (field.into(), Value::Float(Float::from_number(number).unwrap())),
+                    ("\0other".into(), Value::String(Cow::Borrowed(text))),
                 ],
                 timestamp: Timestamp::from_nanos(nanos.into()).unwrap(),
             };

@@ -22,6 +22,7 @@ mod spread;
 pub(crate) mod v2;
 mod wire;
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 pub use self::metadata::{Metadata, MetricMetadata};
@@ -155,7 +156,7 @@ impl RemoteWrite {
     /// Encodes the labels, and says how many strings are left out.
     fn encode_labels(&mut self, point: &Point<'_>) -> Result<u64, EncodeError> {
         let mut strings = point.fields.iter().filter_map(|(field, value)| match value {
-            Value::String(text) => Some((*field, text.as_ref())),
+            Value::String(text) => Some((field.as_ref(), text.as_ref())),
             _ => None,
         });
         let (mut labels, mut dropped) = (Vec::new(), 0);
@@ -205,7 +206,7 @@ fn refuse_equal_fields(rules: &SeriesRules, point: &Point<'_>) -> Result<(), Enc
         if !is_number(value) || (rules.tells_fields_apart() && rules.keeps(field)) {
             continue;
         }
-        let same = |(_, (other, value)): &(usize, &(&str, Value<'_>))| {
+        let same = |(_, (other, value)): &(usize, &(Cow<'_, str>, Value<'_>))| {
             is_number(value) && rules.are_one_metric(field, other)
         };
         let mut others = point.fields.iter().enumerate().filter(|(other, _)| *other != at);

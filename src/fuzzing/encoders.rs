@@ -27,8 +27,12 @@ fn point<'a>(bytes: &mut Unstructured<'a>) -> Result<Point<'a>> {
     Ok(Point {
         measurement: measurement.into(),
         // A mapping leaves empty tags out.
-        tags: tags.into_iter().filter(|(_, v)| !v.is_empty()).map(|(k, v)| (k, v.into())).collect(),
-        fields: fields.into_iter().collect(),
+        tags: tags
+            .into_iter()
+            .filter(|(_, v)| !v.is_empty())
+            .map(|(k, v)| (k.into(), v.into()))
+            .collect(),
+        fields: fields.into_iter().map(|(k, v)| (k.into(), v)).collect(),
         timestamp: Timestamp::from_nanos(nanos).ok_or(arbitrary::Error::IncorrectFormat)?,
     })
 }
@@ -63,7 +67,7 @@ pub fn line_protocol(data: &[u8]) {
     let tags = line.series.tag_set.iter().flatten();
     let tags: Vec<_> = tags.map(|(name, value)| (name.to_string(), value.to_string())).collect();
     let expected: Vec<_> =
-        point.tags.iter().map(|(name, value)| ((*name).to_owned(), value.to_string())).collect();
+        point.tags.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
     assert_eq!(tags, expected, "{text:?}");
     assert_eq!(line.field_set.len(), point.fields.len(), "{text:?}");
     for ((name, read), (expected, value)) in line.field_set.iter().zip(&point.fields) {

@@ -51,7 +51,7 @@ fn written_again(origin: Origin, reason: String) {
         offset: origin.offset,
         ..record(Vec::new())
     };
-    let reject = Reject { stage: Stage::Write, reason };
+    let reject = Reject::new(Stage::Write, reason);
     let written = headers(&source, "c", 0, &reject);
     let letter =
         record(written.into_iter().map(|(name, text)| (name.into(), Some(text.into()))).collect());

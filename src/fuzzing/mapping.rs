@@ -3,8 +3,8 @@
 use serde_json::Value as Json;
 
 use crate::config::raw::{FieldKind, TimeUnit};
-use crate::decode::{Decoder, Slot};
-use crate::map::{Field, MapError, Mapping, Piece, Plan, Scratch, Source, Template, TimeSource};
+use crate::decode::{Refusal, Slot, json};
+use crate::map::{Field, Piece, Plan, PointRule, Scratch, Source, Template, TimeSource};
 use crate::point::{Timestamp, Value};
 use crate::record::{Offset, Record};
 
@@ -87,26 +87,28 @@ fn scale(unit: TimeUnit) -> i128 {
 
 fn plan(kind: FieldKind, coerce: bool, timestamp: TimeSource) -> Plan {
     let field = Field { name: "v".into(), source: root(), kind, coerce, required: true };
-    Plan::new(&Mapping {
+    let rule = PointRule {
         measurement: Template(vec![Piece::Text("m".into())]),
         tags: Vec::new(),
         fields: vec![field],
         timestamp,
-    })
+    };
+    Plan::new(&rule.into())
 }
 
 fn with_point<T>(
     data: &[u8],
     plan: &Plan,
     look: impl FnOnce(&Value<'_>, Timestamp) -> T,
-) -> Result<T, MapError> {
+) -> Result<T, Refusal> {
     let mut slots = vec![Slot::Missing; plan.paths().slots()];
-    let decoded = Decoder::Json.decode(data, plan.paths(), &mut slots);
-    decoded.map_err(|error| MapError(error.to_string()))?;
-    let record = Bare(data);
-    let mut scratch = Scratch::default();
-    let point = plan.point(&record, &slots, &mut scratch)?;
-    Ok(look(&point.fields[0].1, point.timestamp))
+    json::decode(data, plan.paths(), &mut slots)?;
+    let (mut look, mut seen) = (Some(look), None);
+    plan.points(&Bare(data), &slots, &mut Scratch::default(), &mut |point| {
+        seen = look.take().map(|look| look(&point.fields[0].1, point.timestamp));
+        Ok(())
+    })?;
+    Ok(seen.unwrap())
 }
 
 /// Against what `serde_json` has read.

@@ -13,8 +13,11 @@ pub(super) enum Input<'a> {
     Boolean(bool),
     /// A number's text, in JSON's grammar.
     Number(&'a str),
-    /// A number that Kafka holds as such.
+    /// A whole number that is no text: of a format that has such a type, or of Kafka.
     Integer(i64),
+    Unsigned(u64),
+    /// May be NaN or infinite.
+    Float(f64),
     Text(Cow<'a, str>),
     /// Text from where there are no types: a header, the key, a template, a constant.
     Untyped(Cow<'a, str>),
@@ -51,11 +54,11 @@ pub(super) fn to_value(
 fn float<'a>(input: &Input<'a>, coerce: bool) -> Option<Float<'a>> {
     match input {
         Input::Number(text) => Float::from_text(text),
-        #[expect(
-            clippy::cast_precision_loss,
-            reason = "an offset above 2^53 is not to be expected"
-        )]
-        Input::Integer(integer) => Float::from_number(*integer as f64),
+        #[expect(clippy::cast_precision_loss, reason = "a float was asked for: the nearest")]
+        Input::Integer(number) => Float::from_number(*number as f64),
+        #[expect(clippy::cast_precision_loss, reason = "a float was asked for: the nearest")]
+        Input::Unsigned(number) => Float::from_number(*number as f64),
+        Input::Float(number) => Float::from_number(*number),
         Input::Text(text) | Input::Untyped(text) if coerce => {
             Float::from_number(text.trim().parse().ok()?)
         }
@@ -66,30 +69,26 @@ fn float<'a>(input: &Input<'a>, coerce: bool) -> Option<Float<'a>> {
 
 fn integer(input: &Input<'_>, coerce: bool) -> Option<i64> {
     match input {
-        Input::Integer(integer) => Some(*integer),
+        Input::Integer(number) => Some(*number),
+        Input::Unsigned(number) => i64::try_from(*number).ok(),
+        Input::Float(number) => whole(*number),
         Input::Boolean(boolean) if coerce => Some(i64::from(*boolean)),
         _ => {
             let text = number_text(input, coerce)?;
-            #[expect(clippy::cast_possible_truncation, reason = "whole and within 2^53")]
-            text.parse().ok().or_else(|| whole(text).map(|number| number as i64))
+            text.parse().ok().or_else(|| whole(text.parse().ok()?))
         }
     }
 }
 
 fn unsigned(input: &Input<'_>, coerce: bool) -> Option<u64> {
     match input {
-        Input::Integer(integer) => u64::try_from(*integer).ok(),
+        Input::Integer(number) => u64::try_from(*number).ok(),
+        Input::Unsigned(number) => Some(*number),
+        Input::Float(number) => u64::try_from(whole(*number)?).ok(),
         Input::Boolean(boolean) if coerce => Some(u64::from(*boolean)),
         _ => {
             let text = number_text(input, coerce)?;
-            #[expect(
-                clippy::cast_possible_truncation,
-                clippy::cast_sign_loss,
-                reason = "whole, not negative and within 2^53"
-            )]
-            text.parse()
-                .ok()
-                .or_else(|| whole(text).filter(|n| *n >= 0.0).map(|number| number as u64))
+            text.parse().ok().or_else(|| u64::try_from(whole(text.parse().ok()?)?).ok())
         }
     }
 }
@@ -102,11 +101,13 @@ fn boolean(input: &Input<'_>, coerce: bool) -> Option<bool> {
             "false" | "False" | "FALSE" | "0" => Some(false),
             _ => None,
         },
-        Input::Number(text) if coerce => match whole(text)? {
-            0.0 => Some(false),
-            1.0 => Some(true),
-            _ => None,
-        },
+        Input::Number(_) | Input::Integer(_) | Input::Unsigned(_) | Input::Float(_) if coerce => {
+            match integer(input, coerce)? {
+                0 => Some(false),
+                1 => Some(true),
+                _ => None,
+            }
+        }
         _ => None,
     }
 }
@@ -116,7 +117,9 @@ fn string(input: Input<'_>, coerce: bool) -> Result<Cow<'_, str>, Input<'_>> {
     match input {
         Input::Text(text) | Input::Untyped(text) => Ok(text),
         Input::Number(text) if coerce => Ok(Cow::Borrowed(text)),
-        Input::Integer(integer) if coerce => Ok(Cow::Owned(integer.to_string())),
+        Input::Integer(number) if coerce => Ok(Cow::Owned(number.to_string())),
+        Input::Unsigned(number) if coerce => Ok(Cow::Owned(number.to_string())),
+        Input::Float(number) if coerce => Ok(Cow::Owned(number.to_string())),
         Input::Boolean(boolean) if coerce => {
             Ok(Cow::Borrowed(if boolean { "true" } else { "false" }))
         }
@@ -132,11 +135,12 @@ fn number_text<'a>(input: &'a Input<'_>, coerce: bool) -> Option<&'a str> {
     }
 }
 
-/// A whole number spelled with a fraction or an exponent (`5.0`, `1e3`): JSON has one number type
-/// only, and some producers write every number so. Above 2⁵³ it might be another number already.
-fn whole(text: &str) -> Option<f64> {
-    let number: f64 = text.parse().ok()?;
-    (number.fract() == 0.0 && number.abs() <= EXACT).then_some(number)
+/// A whole number that is a float, or is spelled with a fraction or an exponent (`5.0`, `1e3`): JSON has
+/// one number type only, and some producers write every number so. Above 2⁵³ it might be another
+/// number already.
+fn whole(number: f64) -> Option<i64> {
+    #[expect(clippy::cast_possible_truncation, reason = "whole and within 2^53")]
+    (number.fract() == 0.0 && number.abs() <= EXACT).then_some(number as i64)
 }
 
 fn mismatch(input: &Input<'_>, kind: FieldKind, coerce: bool) -> String {
@@ -144,7 +148,9 @@ fn mismatch(input: &Input<'_>, kind: FieldKind, coerce: bool) -> String {
         Input::Nothing => "nothing".to_owned(),
         Input::Boolean(boolean) => format!("the boolean {boolean}"),
         Input::Number(text) => format!("the number {}", excerpt(text)),
-        Input::Integer(integer) => format!("the number {integer}"),
+        Input::Integer(number) => format!("the number {number}"),
+        Input::Unsigned(number) => format!("the number {number}"),
+        Input::Float(number) => format!("the number {number}"),
         Input::Text(text) | Input::Untyped(text) => format!("the text {:?}", excerpt(text)),
     };
     let wanted = match kind {
@@ -157,7 +163,7 @@ fn mismatch(input: &Input<'_>, kind: FieldKind, coerce: bool) -> String {
     let same_kind = match kind {
         FieldKind::Boolean => matches!(input, Input::Boolean(_)),
         FieldKind::String => matches!(input, Input::Text(_)),
-        _ => matches!(input, Input::Number(_) | Input::Integer(_)),
+        _ => !matches!(input, Input::Boolean(_) | Input::Text(_) | Input::Untyped(_)),
     };
     let mend = if coerce || same_kind { "" } else { " (declare another type, or coerce: true)" };
     format!("found {found}, not {wanted}{mend}")

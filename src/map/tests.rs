@@ -3,7 +3,7 @@
 use super::*;
 use crate::batch::{OpenBatch, RecordIndex};
 use crate::config::raw::Precision;
-use crate::decode::Decoder;
+use crate::decode::json;
 use crate::encode::{Encoder, LineProtocol};
 use crate::record::Offset;
 
@@ -60,21 +60,31 @@ fn tag(name: &str, source: Source) -> Tag {
     Tag { name: name.into(), source, required: false }
 }
 
-fn mapping(tags: Vec<Tag>, fields: Vec<Field>) -> Mapping {
+fn mapping(tags: Vec<Tag>, fields: Vec<Field>) -> PointRule {
     let measurement = Template(vec![Piece::Text("m".into())]);
-    Mapping { measurement, tags, fields, timestamp: TimeSource::Record }
+    PointRule { measurement, tags, fields, timestamp: TimeSource::Record }
+}
+
+fn reason(refusal: Refusal) -> String {
+    match refusal {
+        Refusal::Rejected(reject) => reject.reason,
+        Refusal::Unavailable(reason) => panic!("{reason}"),
+    }
 }
 
 /// The line of line protocol that a message becomes, or why it is rejected.
-fn line_of(mapping: &Mapping, record: &Fake, json: &str) -> Result<String, String> {
-    let plan = Plan::new(mapping);
+fn line_of(rule: &PointRule, record: &Fake, text: &str) -> Result<String, String> {
+    let plan = Plan::new(&rule.clone().into());
     let mut scratch = Scratch::default();
     let mut slots = scratch.slots(&plan);
-    Decoder::Json.decode(json.as_bytes(), plan.paths(), &mut slots).map_err(|e| e.to_string())?;
-    let point = plan.point(record, &slots, &mut scratch).map_err(|e| e.to_string())?;
+    json::decode(text.as_bytes(), plan.paths(), &mut slots).map_err(|e| e.to_string())?;
     let mut batch = OpenBatch::default();
     let mut encoder = Encoder::LineProtocol(LineProtocol::new(Precision::Ms));
-    encoder.encode(&point, RecordIndex(0), &mut batch).unwrap();
+    let mapped = plan.points(record, &slots, &mut scratch, &mut |point| {
+        encoder.encode(point, RecordIndex(0), &mut batch).unwrap();
+        Ok(())
+    });
+    mapped.map_err(reason)?;
     Ok(String::from_utf8(batch.bytes).unwrap().trim_end().to_owned())
 }
 
@@ -284,18 +294,21 @@ fn a_null_ends_its_series_where_that_is_asked_for_and_is_as_if_missing_elsewhere
     let kinds = [FieldKind::Float, FieldKind::Integer, FieldKind::Boolean, FieldKind::String];
     let fields = ["a", "b", "c", "d"].iter().zip(kinds);
     let fields = fields.map(|(name, kind)| field(name, path(name), kind)).collect();
-    let mapping = mapping(Vec::new(), fields);
-    let names_of = |json: &str, null_is_stale: bool| {
-        let plan = Plan::new(&mapping).ending_series_by_null(null_is_stale);
+    let rule = mapping(Vec::new(), fields);
+    let names_of = |text: &str, null_is_stale: bool| {
+        let plan = Plan::new(&rule.clone().into()).ending_series_by_null(null_is_stale);
         let mut scratch = Scratch::default();
         let mut slots = scratch.slots(&plan);
-        Decoder::Json.decode(json.as_bytes(), plan.paths(), &mut slots).unwrap();
-        let record = record();
-        let point = plan.point(&record, &slots, &mut scratch).map_err(|error| error.to_string())?;
-        let name = |(name, value): &(&str, Value<'_>)| {
+        json::decode(text.as_bytes(), plan.paths(), &mut slots).unwrap();
+        let name = |(name, value): &(Cow<'_, str>, Value<'_>)| {
             format!("{name}{}", if *value == Value::Stale { "!" } else { "" })
         };
-        Ok::<_, String>(point.fields.iter().map(name).collect::<Vec<_>>().join(" "))
+        let mut names = String::new();
+        let mapped = plan.points(&record(), &slots, &mut scratch, &mut |point| {
+            names = point.fields.iter().map(name).collect::<Vec<_>>().join(" ");
+            Ok(())
+        });
+        mapped.map(|()| names).map_err(reason)
     };
     let json = r#"{"a": null, "b": null, "d": null, "c": true}"#;
     assert_eq!(names_of(json, true).unwrap(), "a! b! c");

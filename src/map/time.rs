@@ -9,6 +9,8 @@ pub(super) fn from_number(input: &Input<'_>, unit: TimeUnit) -> Result<Timestamp
     let nanos = match input {
         Input::Number(text) => nanos_of(text, unit),
         Input::Integer(number) => nanos_of(&number.to_string(), unit),
+        Input::Unsigned(number) => nanos_of(&number.to_string(), unit),
+        Input::Float(number) => nanos_of(&number.to_string(), unit),
         Input::Text(text) | Input::Untyped(text) => nanos_of(text.trim(), unit),
         Input::Nothing => return Err("there is no value".into()),
         Input::Boolean(_) => return Err("found a boolean, not a number".into()),
@@ -44,6 +46,8 @@ fn shown(input: &Input<'_>) -> String {
         Input::Number(text) => excerpt(text),
         Input::Text(text) | Input::Untyped(text) => format!("{:?}", excerpt(text)),
         Input::Integer(number) => number.to_string(),
+        Input::Unsigned(number) => number.to_string(),
+        Input::Float(number) => number.to_string(),
         Input::Boolean(boolean) => boolean.to_string(),
         Input::Nothing => "nothing".into(),
     }

@@ -49,8 +49,8 @@ fn batch(encoder: &mut Encoder) -> Batch {
     for (record, series) in (0u32..).zip(["a", "b", "a", "b"]) {
         let point = Point {
             measurement: "m".into(),
-            tags: vec![("s", series.into())],
-            fields: vec![("f", Value::Integer(1))],
+            tags: vec![("s".into(), series.into())],
+            fields: vec![("f".into(), Value::Integer(1))],
             timestamp: Timestamp::from_millis(1000 + i64::from(record)).unwrap(),
         };
         encoder.encode(&point, RecordIndex(record), &mut open).unwrap();

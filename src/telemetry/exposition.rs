@@ -126,6 +126,12 @@ const METRICS: &[Metric] = &[
         to.count(&view.metrics.records_excluded)
     }),
     counter(
+        "tidegate_decode_retries",
+        "Attempts to decode a record that failed because something that it takes, such as a schema \
+         registry, can't be reached; they are repeated",
+        |view, to| to.count(&view.metrics.decode_retries),
+    ),
+    counter(
         "tidegate_records_rejected",
         "Records that could not become points or that the database refused, by the stage that \
          rejected them",
@@ -227,7 +233,8 @@ const METRICS: &[Metric] = &[
     },
     gauge(
         "tidegate_workers_paused",
-        "Workers whose partitions are paused because the database takes nothing",
+        "Workers whose partitions are paused because the database takes nothing, or a record can't be \
+         decoded yet",
         |view, to| to.gauge(view.metrics.paused.get()),
     ),
     counter("tidegate_commits", "Offset commits confirmed by Kafka", |view, to| {

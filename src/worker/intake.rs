@@ -5,67 +5,15 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::flight::Flight;
+use super::transform::Transform;
 use crate::batch::{Batch, OpenParts, RecordIndex};
 use crate::config::BatchLimits;
-use crate::dead_letter::{Reject, Stage};
-use crate::decode::Decoder;
-use crate::encode::{Encoder, Noticed};
-use crate::map::{Plan, Scratch};
+use crate::dead_letter::Reject;
+use crate::decode::Refusal;
+use crate::encode::Noticed;
+use crate::map::Scratch;
 use crate::point::Timestamp;
 use crate::record::{Record, TopicPartition};
-use crate::route::Routing;
-
-/// Decode, map and encode: the stages that a record passes on its worker's thread.
-#[derive(Debug)]
-pub struct Transform {
-    pub decoder: Decoder,
-    pub plan: Plan,
-    pub encoder: Encoder,
-    /// Where a record's points go, if it is not always the same place.
-    pub routing: Option<Routing>,
-}
-
-impl Transform {
-    /// Appends what is to be written of a record, and gives its point's time. `None` when there is
-    /// nothing to write, by the configuration; on an error the batch is as it was before.
-    pub fn apply<R: Record>(
-        &mut self,
-        record: &R,
-        index: RecordIndex,
-        scratch: &mut Scratch,
-        open: &mut OpenParts,
-    ) -> Result<Option<Timestamp>, Reject> {
-        // Both a tombstone and an empty value say that there is nothing to say.
-        let Some(payload) = record.value().filter(|value| !value.is_empty()) else {
-            return Ok(None);
-        };
-        let mut slots = scratch.slots(&self.plan);
-        self.decoder
-            .decode(payload, self.plan.paths(), &mut slots)
-            .map_err(|error| Reject { stage: Stage::Decode, reason: error.to_string() })?;
-        let point = self
-            .plan
-            .point(record, &slots, scratch)
-            .map_err(|error| Reject { stage: Stage::Map, reason: error.to_string() })?;
-        let timestamp = point.timestamp;
-        let origin = (record.topic(), record.partition());
-        let encoded = if let Some(routing) = &self.routing {
-            let not_routed = |reason| Reject { stage: Stage::Map, reason };
-            let key = self.plan.destination(record, &slots, scratch);
-            let key = key.map_err(|error| not_routed(error.to_string()))?;
-            let part = open.part(key, routing, &self.encoder);
-            part.map_err(|error| not_routed(error.to_string()))?.encode(&point, index, origin)
-        } else {
-            self.encoder.reads_from(origin.0, origin.1);
-            open.encode(&point, index, &mut self.encoder)
-        };
-        scratch.reclaim(point);
-        scratch.reclaim_slots(slots);
-        encoded
-            .map(|()| Some(timestamp))
-            .map_err(|error| Reject { stage: Stage::Encode, reason: error.to_string() })
-    }
-}
 
 /// The open batch, and what its records are and hold.
 pub(super) struct Intake<R> {
@@ -100,6 +48,8 @@ pub(super) enum Taken<R> {
     /// There is nothing to write, by the configuration.
     Excluded,
     Rejected(R, Reject),
+    /// Something that it takes can't be reached now, for a reason.
+    Unavailable(R, String),
 }
 
 impl<R: Record> Intake<R> {
@@ -134,7 +84,8 @@ impl<R: Record> Intake<R> {
                 self.count();
                 Taken::Excluded
             }
-            Err(reject) => Taken::Rejected(record, reject),
+            Err(Refusal::Rejected(reject)) => Taken::Rejected(record, reject),
+            Err(Refusal::Unavailable(reason)) => Taken::Unavailable(record, reason),
         }
     }
 

@@ -5,6 +5,7 @@
 
 mod commit;
 mod flight;
+mod held;
 mod intake;
 mod letters;
 mod partitions;
@@ -13,6 +14,7 @@ mod pressure;
 #[cfg(test)]
 mod tests;
 mod told;
+mod transform;
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -35,14 +37,15 @@ use crate::telemetry::{LagShare, Metrics, Share, WorkerTurns};
 use crate::watermark::{BatchId, Watermark};
 
 use flight::{Flight, Letter};
+use held::Held;
 use intake::{Closed, Intake, Taken};
 use letters::LetterOutage;
 use partitions::Partitions;
 use place::LookUp;
 use told::Told;
 
-pub use intake::Transform;
 pub use place::LostPlace;
+pub use transform::{EachPoint, Transform};
 
 /// The longest that the loop waits in one place, and so the delay until a stop is seen.
 const TURN: Duration = Duration::from_millis(100);
@@ -107,6 +110,7 @@ pub struct Worker<'c, C: Consumer, D, W> {
 
     partitions: Partitions,
     intake: Intake<C::Record<'c>>,
+    held: Held<C::Record<'c>>,
     watermark: Watermark<Flight<C::Record<'c>>>,
     /// Letters to be produced; at most one for each record in flight.
     letters: VecDeque<Letter>,
@@ -155,6 +159,7 @@ impl<'c, C: Consumer, D: DeadLetterTopic, W: Write> Worker<'c, C, D, W> {
         };
         Self {
             intake: Intake::new(transform, settings.batch),
+            held: Held::default(),
             partitions: Partitions::new(settings.repeats),
             settings,
             consumer,
@@ -188,8 +193,10 @@ impl<'c, C: Consumer, D: DeadLetterTopic, W: Write> Worker<'c, C, D, W> {
             self.send_letters();
             if self.is_blocked() {
                 self.wait_for_room();
-            } else {
+            } else if self.held.is_empty() {
                 self.poll();
+            } else {
+                self.try_held();
             }
             self.place_if_due();
             self.say_if_waiting();
@@ -208,7 +215,7 @@ impl<'c, C: Consumer, D: DeadLetterTopic, W: Write> Worker<'c, C, D, W> {
                 Some(event) => return self.take_event(event),
                 None => return,
             }
-            if self.intake.is_full() || self.failure.is_some() {
+            if self.intake.is_full() || self.failure.is_some() || !self.held.is_empty() {
                 return;
             }
             timeout = Duration::ZERO;
@@ -221,6 +228,15 @@ impl<'c, C: Consumer, D: DeadLetterTopic, W: Write> Worker<'c, C, D, W> {
             return;
         };
         self.metrics.records_consumed.inc();
+        if self.held.is_empty() {
+            self.take_in(record, partition, offset);
+        } else {
+            self.held.push(record);
+        }
+    }
+
+    /// Brings a record into the open batch. Says no when it has to wait.
+    fn take_in(&mut self, record: C::Record<'c>, partition: usize, offset: Offset) -> bool {
         match self.intake.take(record) {
             Taken::Point => {}
             Taken::Excluded => {
@@ -231,12 +247,17 @@ impl<'c, C: Consumer, D: DeadLetterTopic, W: Write> Worker<'c, C, D, W> {
                 if self.dead_letters.is_none() {
                     let partition = self.partitions.name(partition).clone();
                     self.failure = Some(Failure::Record { partition, offset, reject });
-                    return;
+                    return true;
                 }
                 self.intake.keep_rejected(record, reject);
             }
+            Taken::Unavailable(record, reason) => {
+                self.hold(record, &reason);
+                return false;
+            }
         }
         self.partitions.taken(partition, offset);
+        true
     }
 
     fn take_event(&mut self, event: Event<C::Record<'c>>) {
@@ -280,6 +301,7 @@ impl<'c, C: Consumer, D: DeadLetterTopic, W: Write> Worker<'c, C, D, W> {
             // librdkafka keeps a partition paused after it is let go, and so also when it comes back.
             self.report(self.consumer.resume(partitions), "resuming what is let go");
         }
+        self.held.let_go(partitions);
         for partition in partitions {
             self.partitions.remove(partition);
             self.watermark.forget(partition);
@@ -396,7 +418,7 @@ impl<'c, C: Consumer, D: DeadLetterTopic, W: Write> Worker<'c, C, D, W> {
                 continue;
             };
             self.metrics.records_rejected.at(Stage::Write).inc();
-            let reject = Reject { stage: Stage::Write, reason: refused.reason };
+            let reject = Reject::new(Stage::Write, refused.reason);
             if self.dead_letters.is_some() {
                 self.letters.push_back(Letter::new(id, refused.record, reject));
             } else {

@@ -114,6 +114,8 @@ impl<C: Consumer, D: DeadLetterTopic, W: Write> Worker<'_, C, D, W> {
     }
 
     fn go_to(&mut self, moved: &[Place]) {
+        let names: Vec<_> = moved.iter().map(|(partition, _)| partition.clone()).collect();
+        self.held.let_go(&names);
         let is_moved = |place: &Place| moved.iter().any(|(partition, _)| *partition == place.0);
         let mut others = self.partitions.places();
         others.retain(|place| !is_moved(place));

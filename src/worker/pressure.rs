@@ -28,12 +28,17 @@ impl<C: Consumer, D: DeadLetterTopic, W: Write> Worker<'_, C, D, W> {
         self.watermark.in_flight() < self.settings.in_flight.get() && !uncommitted
     }
 
-    /// Waits for a batch to end. Before long, goes on polling with all partitions paused, so that
-    /// this member stays in its group however long the outage lasts.
+    /// Waits for a batch to end.
     pub(super) fn wait_for_room(&mut self) {
         let since = *self.blocked_since.get_or_insert_with(Instant::now);
+        self.stand_still(since, TURN);
+    }
+
+    /// Reads nothing for a turn. Before long, goes on polling with all partitions paused, so that
+    /// this member stays in its group however long the outage lasts.
+    pub(super) fn stand_still(&mut self, since: Instant, turn: Duration) {
         if since.elapsed() < PAUSE_AFTER {
-            if let Some(settled) = self.deliveries.wait_settled(TURN) {
+            if let Some(settled) = self.deliveries.wait_settled(turn) {
                 self.take_one_settled(settled);
             }
             return;
@@ -43,7 +48,7 @@ impl<C: Consumer, D: DeadLetterTopic, W: Write> Worker<'_, C, D, W> {
             self.paused = true;
             self.shares.paused.set(1);
         }
-        if let Some(event) = self.consumer.poll(TURN) {
+        if let Some(event) = self.consumer.poll(turn) {
             self.take_event(event);
         }
     }

@@ -115,13 +115,13 @@ impl Case {
         nanos: i64,
     ) -> Result<(), EncodeError> {
         let mut tags: Vec<_> =
-            tags.iter().map(|&(name, value)| (name, Cow::Borrowed(value))).collect();
-        tags.push(("case", Cow::Borrowed(self.id.as_str())));
-        tags.sort_unstable_by_key(|tag| tag.0);
+            tags.iter().map(|&(name, value)| (Cow::Borrowed(name), Cow::Borrowed(value))).collect();
+        tags.push(("case".into(), Cow::Borrowed(self.id.as_str())));
+        tags.sort_unstable();
         let point = Point {
             measurement: Cow::Borrowed(measurement),
             tags,
-            fields: fields.to_vec(),
+            fields: fields.iter().map(|(name, value)| ((*name).into(), value.clone())).collect(),
             timestamp: Timestamp::from_nanos(i128::from(nanos)).unwrap(),
         };
         self.encoder.encode(&point, RecordIndex(self.records), &mut self.open)?;

@@ -54,8 +54,8 @@ proptest! {
     ) {
         let point = Point {
             measurement: Cow::Borrowed(&measurement),
-            tags: tags.iter().map(|(k, v)| (k.as_str(), Cow::Borrowed(v.as_str()))).collect(),
-            fields: fields.iter().map(|(k, v)| (k.as_str(), v.clone())).collect(),
+            tags: tags.iter().map(|(k, v)| (k.into(), Cow::Borrowed(v.as_str()))).collect(),
+            fields: fields.iter().map(|(k, v)| (k.into(), v.clone())).collect(),
             timestamp: Timestamp::from_nanos(i128::from(nanos)).unwrap(),
         };
         let mut open = OpenBatch::default();
@@ -75,11 +75,11 @@ proptest! {
 fn a_sample_of_remote_write_is_its_field() {
     let point = Point {
         measurement: "plant 1".into(),
-        tags: vec![("Zone", "a\"b".into()), ("site", "ü".into())],
+        tags: vec![("Zone".into(), "a\"b".into()), ("site".into(), "ü".into())],
         fields: vec![
-            ("t", Field::Float(Float::Number(-0.25))),
-            ("n", Field::Integer(9_007_199_254_740_993)),
-            ("ended", Field::Stale),
+            ("t".into(), Field::Float(Float::Number(-0.25))),
+            ("n".into(), Field::Integer(9_007_199_254_740_993)),
+            ("ended".into(), Field::Stale),
         ],
         timestamp: Timestamp::from_nanos(-1_500_000).unwrap(),
     };

@@ -15,6 +15,7 @@ use crate::batch::{OpenParts, RecordIndex};
 use crate::cli::STOPPED_AT_ONCE;
 use crate::connector::{self, Replay};
 use crate::dead_letter::{Account, Origin, Reasons};
+use crate::decode::Refusal;
 use crate::kafka::range::{Bound, TopicReader};
 use crate::map::Scratch;
 use crate::record::{Offset, Record, TopicPartition};
@@ -170,7 +171,8 @@ fn dry_run(dead: &DeadLetters, mut reader: TopicReader) -> Result<ExitCode, Trou
                         open.clear();
                         None
                     }
-                    Err(reject) => {
+                    Err(Refusal::Unavailable(reason)) => return Err(Trouble::Other(reason)),
+                    Err(Refusal::Rejected(reject)) => {
                         Some((reject.stage.name(), reject.reason, Some(Origin::new(&record))))
                     }
                 }

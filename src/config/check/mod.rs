@@ -1,6 +1,7 @@
 //! Raw → checked: what the schema can't say. Every check reports and goes on, so that all errors
 //! come at once.
 
+mod decode;
 mod http;
 mod kafka;
 mod point;
@@ -54,11 +55,11 @@ impl<'a> Checker<'a> {
         }
     }
 
-    /// Reports that something is missing in a mapping, unless an unknown key in it has been reported
-    /// that may have been meant.
+    /// Reports that something is missing in a mapping, or the mapping itself, unless an unknown key there
+    /// has been reported that may have been meant.
     fn missing(&mut self, at: At<'_>, message: impl Into<String>) {
-        let node = self.node(at);
-        if !matches!(node.map(|node| &node.value), Some(Value::Table(table)) if table.incomplete) {
+        let node = self.locate(at).map(|(_, _, node)| &node.value);
+        if !matches!(node, Some(Value::Table(table)) if table.incomplete) {
             self.wrong(at, message);
         }
     }
@@ -151,7 +152,8 @@ pub(super) fn connector(
     let kafka = kafka::properties(checker, shared);
     let sink = sink::sink(&raw.sink, checker);
     let routing = routing::routing(&raw.sink, checker);
-    let mapping = point::mapping(&raw.point, checker, sink::kind(&raw.sink));
+    let decode = decode::decode(&raw.decode, checker);
+    let mapping = point::mapping(raw, checker, sink::kind(&raw.sink), decode.as_ref());
     if let Some(sink) = &raw.sink.prometheus {
         prometheus::mapping(&raw.point, sink, checker);
     }
@@ -173,7 +175,7 @@ pub(super) fn connector(
         offsets: Offsets { start: start?, out_of_range: raw.offset_out_of_range },
         workers: NonZeroUsize::new(raw.workers as usize)?,
         kafka,
-        format: raw.decode,
+        decode: decode?,
         mapping: mapping?,
         sink: sink?,
         routing,

@@ -4,19 +4,58 @@ use std::collections::BTreeSet;
 
 use super::sink::Kind;
 use super::{At, Checker, canonical, template};
+use crate::config::Decode;
 use crate::config::error::quoted;
 use crate::config::plain::Type;
 use crate::config::raw::{FieldKind, FieldRule, RecordProperty, Scalar, TagRule};
 use crate::config::{expand::Expansion, raw};
-use crate::map::{Field, Mapping, Piece, Source, Tag, Template, TimeSource};
+use crate::map::{Field, Mapping, Piece, PointRule, Source, Tag, Template, TimeSource};
 use crate::path::Path;
 
+/// Of a format that is wrong itself, `decode` is `None`: most have documents.
 pub(super) fn mapping(
-    raw: &raw::PointRules,
+    raw: &raw::ConnectorFile,
     checker: &mut Checker<'_>,
     sink: Option<Kind>,
+    decode: Option<&Decode>,
 ) -> Option<Mapping> {
-    let measurement = measurement(&raw.measurement, checker, sink);
+    match decode {
+        Some(Decode::Points(_)) => added(&raw.point, checker, sink),
+        _ => rule(&raw.point, checker, sink).map(Mapping::from),
+    }
+}
+
+/// Of messages that hold points, there is no path to a value.
+fn added(raw: &raw::PointRules, checker: &mut Checker<'_>, sink: Option<Kind>) -> Option<Mapping> {
+    let others = [
+        ("measurement", raw.measurement.is_some()),
+        ("fields", !raw.fields.is_empty()),
+        ("timestamp", raw.timestamp.is_some()),
+    ];
+    for (key, is_there) in others {
+        if is_there {
+            let message = "messages of this format hold points already; only `tags` can be added";
+            checker.wrong_key(&["point", key], message);
+        }
+    }
+    let tags: Vec<_> = raw.tags.iter().map(|(name, rule)| tag(name, rule, checker, sink)).collect();
+    for tag in tags.iter().flatten().filter(|tag| tag.source.is_of_the_value()) {
+        let message = "messages of this format hold points and have no paths; take a `header`, a \
+                       `constant` or a property of the `record`";
+        checker.wrong_key(&["point", "tags", &tag.name], message);
+    }
+    Some(Mapping { points: Vec::new(), tags: tags.into_iter().collect::<Option<_>>()? })
+}
+
+fn rule(raw: &raw::PointRules, checker: &mut Checker<'_>, sink: Option<Kind>) -> Option<PointRule> {
+    let measurement = if let Some(text) = &raw.measurement {
+        measurement(text, checker, sink)
+    } else {
+        let message =
+            "the key `measurement` is missing: a constant, or a template such as `{{ topic }}`";
+        checker.missing(&["point"], message);
+        None
+    };
     // Collected after the loop, so that an error in one does not hide those of the next.
     let tags: Vec<_> = raw.tags.iter().map(|(name, rule)| tag(name, rule, checker, sink)).collect();
     let fields: Vec<_> =
@@ -33,7 +72,7 @@ pub(super) fn mapping(
         Some(rule) => timestamp(rule, checker),
         None => Some(TimeSource::Record),
     };
-    Some(Mapping {
+    Some(PointRule {
         measurement: measurement?,
         tags: tags.into_iter().collect::<Option<_>>()?,
         fields: fields.into_iter().collect::<Option<_>>()?,

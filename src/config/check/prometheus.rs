@@ -145,11 +145,10 @@ fn unknown_metrics(
     rules: &SeriesRules,
     checker: &mut Checker<'_>,
 ) {
-    if point.measurement.contains("{{") {
+    let Some(measurement) = point.measurement.as_ref().filter(|text| !text.contains("{{")) else {
         return;
-    }
-    let metrics: Vec<_> =
-        fields.iter().map(|field| rules.metric(&point.measurement, field)).collect();
+    };
+    let metrics: Vec<_> = fields.iter().map(|field| rules.metric(measurement, field)).collect();
     for name in sink.metadata.keys().filter(|name| !metrics.contains(name)) {
         let near = nearest(name, metrics.iter().map(String::as_str));
         let near = near.map_or_else(

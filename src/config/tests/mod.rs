@@ -190,7 +190,7 @@ sink:
 
 #[test]
 fn a_mapping_is_read_as_written() {
-    let mapping = text("x.yaml", FULL).unwrap().mapping;
+    let mapping = text("x.yaml", FULL).unwrap().mapping.points.remove(0);
     let pieces =
         [Piece::Text("plant_".into()), Piece::Source(Source::Value("kind".parse().unwrap()))];
     assert_eq!(mapping.measurement.0, pieces);
@@ -219,7 +219,7 @@ fn a_short_connector_takes_the_defaults() {
     assert_eq!(connector.group, "tidegate-sensors");
     assert_eq!(connector.topics, Topics::Pattern("^a".into()));
     assert_eq!(connector.workers, NonZeroUsize::MIN);
-    assert_eq!(connector.mapping.timestamp, TimeSource::Record);
+    assert_eq!(connector.mapping.points[0].timestamp, TimeSource::Record);
     assert_eq!(connector.delivery.in_flight, NonZeroUsize::MIN, "samples go in order");
     assert_eq!(connector.batch.points.get(), 5000);
     assert_eq!(connector.dead_letter, None);

@@ -11,8 +11,8 @@ use crate::encode::Encoder;
 fn point<'a>(tags: &[(&'a str, &'a str)], fields: Vec<(&'a str, Value<'a>)>) -> Point<'a> {
     Point {
         measurement: "m".into(),
-        tags: tags.iter().map(|&(name, value)| (name, Cow::Borrowed(value))).collect(),
-        fields,
+        tags: tags.iter().map(|&(name, value)| (name.into(), Cow::Borrowed(value))).collect(),
+        fields: fields.into_iter().map(|(name, value)| (name.into(), value)).collect(),
         timestamp: Timestamp::from_nanos(1_700_000_000_123_456_789).unwrap(),
     }
 }
@@ -44,15 +44,15 @@ fn refusal(point: &Point<'_>) -> String {
 fn a_point_is_one_line_with_all_types() {
     let point = Point {
         measurement: "plant, north".into(),
-        tags: vec![("device id", "a=b,c d".into()), ("site", "Köln".into())],
+        tags: vec![("device id".into(), "a=b,c d".into()), ("site".into(), "Köln".into())],
         fields: vec![
-            ("text", Value::Float(Float::Text("21.50"))),
-            ("number", Value::Float(Float::Number(0.1))),
-            ("int", Value::Integer(-3)),
-            ("unsigned", Value::Unsigned(3)),
-            ("on", Value::Boolean(true)),
-            ("off", Value::Boolean(false)),
-            ("a=b", Value::String("say \"hi\", C:\\x\n".into())),
+            ("text".into(), Value::Float(Float::Text("21.50"))),
+            ("number".into(), Value::Float(Float::Number(0.1))),
+            ("int".into(), Value::Integer(-3)),
+            ("unsigned".into(), Value::Unsigned(3)),
+            ("on".into(), Value::Boolean(true)),
+            ("off".into(), Value::Boolean(false)),
+            ("a=b".into(), Value::String("say \"hi\", C:\\x\n".into())),
         ],
         timestamp: Timestamp::from_nanos(1_700_000_000_000_000_001).unwrap(),
     };
@@ -265,8 +265,8 @@ proptest! {
     ) {
         let point = Point {
             measurement: measurement.as_str().into(),
-            tags: tags.iter().map(|(name, value)| (name.as_str(), value.into())).collect(),
-            fields: vec![(&field, Value::Integer(1))],
+            tags: tags.iter().map(|(name, value)| (name.into(), value.into())).collect(),
+            fields: vec![(field.as_str().into(), Value::Integer(1))],
             timestamp: Timestamp::from_millis(1).unwrap(),
         };
         let Ok(line) = encode(&point) else { return Ok(()) };
@@ -327,8 +327,8 @@ proptest! {
         for (measurement, tags, fields) in &points {
             let point = Point {
                 measurement: measurement.into(),
-                tags: tags.iter().map(|name| (name.as_str(), "v".into())).collect(),
-                fields: fields.iter().map(|name| (name.as_str(), Value::Integer(1))).collect(),
+                tags: tags.iter().map(|name| (name.into(), "v".into())).collect(),
+                fields: fields.iter().map(|name| (name.into(), Value::Integer(1))).collect(),
                 timestamp: Timestamp::from_nanos(0).unwrap(),
             };
             let mut batch = OpenBatch::default();

@@ -23,7 +23,7 @@ pub(super) struct Labels {
 
 /// What labels are made of: tags, and string fields where these become labels.
 struct Sources<'a> {
-    tags: &'a [(&'a str, Cow<'a, str>)],
+    tags: &'a [(Cow<'a, str>, Cow<'a, str>)],
     strings: &'a [(&'a str, &'a str)],
 }
 
@@ -52,7 +52,7 @@ impl Labels {
     pub(super) fn encode(
         &mut self,
         rules: &SeriesRules,
-        tags: &[(&str, Cow<'_, str>)],
+        tags: &[(Cow<'_, str>, Cow<'_, str>)],
         strings: &[(&str, &str)],
     ) -> Result<(), EncodeError> {
         self.before_name.clear();
@@ -64,7 +64,7 @@ impl Labels {
         };
         if strings.is_empty()
             && tags.iter().all(|(name, _)| legal(name))
-            && tags.is_sorted_by_key(|tag| tag.0)
+            && tags.is_sorted_by(|(one, _), (other, _)| one <= other)
         {
             for (name, value) in tags {
                 if *name == NAME {

@@ -19,8 +19,11 @@ fn point<'a>(
 ) -> Point<'a> {
     Point {
         measurement: measurement.into(),
-        tags: tags.iter().map(|&(name, value)| (name, value.into())).collect(),
-        fields: fields.iter().map(|&(name, v)| (name, Value::Float(Float::Number(v)))).collect(),
+        tags: tags.iter().map(|&(name, value)| (name.into(), value.into())).collect(),
+        fields: fields
+            .iter()
+            .map(|&(name, v)| (name.into(), Value::Float(Float::Number(v))))
+            .collect(),
         timestamp: Timestamp::from_millis(millis).unwrap(),
     }
 }
@@ -121,7 +124,7 @@ fn fields_that_become_one_metric_are_refused_with_both_names() {
 
 #[test]
 fn every_number_becomes_a_double_and_a_string_is_refused() {
-    let of = |value| Point { fields: vec![("f", value)], ..point("m", &[], &[], 1) };
+    let of = |value| Point { fields: vec![("f".into(), value)], ..point("m", &[], &[], 1) };
     let stored = |value| decode(&batch(&[of(value)]))[0].samples[0].value;
     for (value, expected) in [
         (Value::Boolean(true), "1e0"),
@@ -203,7 +206,7 @@ fn a_refused_point_leaves_nothing_of_itself() {
     let mut open = OpenBatch::default();
     encoder.encode(&point("m", &[], &[("f", 1.0)], 2), RecordIndex(0), &mut open).unwrap();
     let mut bad = point("m", &[], &[("f", 9.0)], 1);
-    bad.fields.push(("s", Value::String("x".into())));
+    bad.fields.push(("s".into(), Value::String("x".into())));
     encoder.encode(&bad, RecordIndex(1), &mut open).unwrap_err();
     encoder.encode(&point("m", &[], &[("f", 2.0)], 3), RecordIndex(2), &mut open).unwrap();
     assert_eq!(texts(&encoder.close(&mut open)), ["__name__=m_f 1@2", "__name__=m_f 2@3"]);
@@ -214,8 +217,8 @@ fn a_series_from_two_partitions_is_noticed_by_encoders_that_share_their_origins(
     let origins = Arc::<Origins>::default();
     let point = |tag: &'static str, time| Point {
         measurement: "m".into(),
-        tags: vec![("t", tag.into())],
-        fields: vec![("v", Value::Integer(1)), ("w", Value::Integer(2))],
+        tags: vec![("t".into(), tag.into())],
+        fields: vec![("v".into(), Value::Integer(1)), ("w".into(), Value::Integer(2))],
         timestamp: Timestamp::from_nanos(time).unwrap(),
     };
     let mut open = OpenBatch::default();

@@ -12,8 +12,8 @@ pub(super) fn batch(samples: &[(&str, i64)]) -> Batch {
     for (record, &(tag, millis)) in (0..).zip(samples) {
         let point = Point {
             measurement: "m".into(),
-            tags: vec![("t", tag.into())],
-            fields: vec![("v", Value::Integer(millis))],
+            tags: vec![("t".into(), tag.into())],
+            fields: vec![("v".into(), Value::Integer(millis))],
             timestamp: Timestamp::from_nanos(i128::from(millis) * 1_000_000).unwrap(),
         };
         encoder.encode(&point, RecordIndex(record), &mut open).unwrap();

@@ -1,6 +1,8 @@
 //! The loop without a broker and in virtual time.
 
+mod held;
 mod place;
+mod records;
 mod routing;
 mod simulation;
 mod world;

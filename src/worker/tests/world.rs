@@ -3,6 +3,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -15,13 +16,13 @@ use crate::batch::Batch;
 use crate::config::raw::{FieldKind, OffsetOutOfRange, Precision};
 use crate::config::{BatchLimits, Delivery, Offsets};
 use crate::dead_letter::Header;
-use crate::decode::Decoder;
+use crate::decode::{Decoder, Documents};
 use crate::deliver::{Deliveries, Settled};
 use crate::encode::{Encoder, LineProtocol};
 use crate::kafka::{
     Consumer, DeadLetterTopic, Event, Extent, KafkaError, LetterId, Place as KafkaPlace,
 };
-use crate::map::{Field, Mapping, Piece, Plan, Source, Template, TimeSource};
+use crate::map::{Field, Piece, Plan, PointRule, Source, Template, TimeSource};
 use crate::record::{Offset, Record, TopicPartition};
 use crate::sink::{SinkError, Write};
 use crate::telemetry::Metrics;
@@ -331,6 +332,8 @@ pub(super) struct Scenario {
     pub out_of_range: OffsetOutOfRange,
     /// Offsets that Kafka no longer holds.
     pub gone: Vec<Place>,
+    /// When the decoder can't reach what it needs.
+    pub unreachable: Range<Duration>,
 }
 
 impl Scenario {
@@ -352,6 +355,7 @@ impl Scenario {
             look_up_failures: 0,
             out_of_range: OffsetOutOfRange::Earliest,
             gone: Vec::new(),
+            unreachable: Duration::ZERO..Duration::ZERO,
         }
     }
 
@@ -412,7 +416,7 @@ impl Scenario {
         let worker = Worker::new(
             settings,
             &kafka,
-            transform(),
+            transform(start + self.unreachable.start..start + self.unreachable.end),
             deliveries,
             dead_letters,
             metrics.clone(),
@@ -447,7 +451,7 @@ pub(super) struct Report {
     pub left: usize,
 }
 
-fn transform() -> Transform {
+fn transform(unreachable: Range<Instant>) -> Transform {
     let field = Field {
         name: "at".into(),
         source: Source::Value("at".parse().unwrap()),
@@ -455,15 +459,15 @@ fn transform() -> Transform {
         coerce: false,
         required: false,
     };
-    let mapping = Mapping {
+    let rule = PointRule {
         measurement: Template(vec![Piece::Text("m".into())]),
         tags: Vec::new(),
         fields: vec![field],
         timestamp: TimeSource::Record,
     };
     Transform {
-        decoder: Decoder::Json,
-        plan: Plan::new(&mapping),
+        decoder: Decoder::Documents(Documents::Unreachable(unreachable)),
+        plan: Plan::new(&rule.into()),
         encoder: Encoder::LineProtocol(LineProtocol::new(Precision::Ns)),
         routing: None,
     }

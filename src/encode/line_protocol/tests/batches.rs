@@ -34,12 +34,8 @@ impl Model {
     fn point(&self) -> Point<'_> {
         Point {
             measurement: self.measurement.as_str().into(),
-            tags: self.tags.iter().map(|(name, value)| (name.as_str(), value.into())).collect(),
-            fields: self
-                .fields
-                .iter()
-                .map(|(name, value)| (name.as_str(), value.clone()))
-                .collect(),
+            tags: self.tags.iter().map(|(name, value)| (name.into(), value.into())).collect(),
+            fields: self.fields.iter().map(|(name, value)| (name.into(), value.clone())).collect(),
             timestamp: Timestamp::from_nanos(self.nanos.into()).unwrap(),
         }
     }

@@ -76,8 +76,8 @@ fn as_point(parts: &Parts) -> Point<'_> {
     };
     Point {
         measurement: parts.measurement.into(),
-        tags: parts.tags.iter().map(|(name, value)| (name.as_str(), value.into())).collect(),
-        fields: parts.fields.iter().map(|(name, given)| (name.as_str(), value(given))).collect(),
+        tags: parts.tags.iter().map(|(name, value)| (name.into(), value.into())).collect(),
+        fields: parts.fields.iter().map(|(name, given)| (name.into(), value(given))).collect(),
         timestamp: Timestamp::from_millis(parts.millis).unwrap(),
     }
 }

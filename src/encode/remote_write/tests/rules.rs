@@ -27,7 +27,7 @@ fn named(
 
 fn with_string<'a>(tags: &[(&'a str, &'a str)], field: &'a str, text: &'a str) -> Point<'a> {
     let mut point = point("m", tags, &[("f", 1.0)], 7);
-    point.fields.push((field, Value::String(text.into())));
+    point.fields.push((field.into(), Value::String(text.into())));
     point
 }
 
@@ -113,7 +113,7 @@ fn a_string_that_becomes_a_tags_label_is_refused_with_both_names() {
     );
     // A string's metric is no metric, so it can have a number's name.
     let mut point = with_string(&[], "f.g", "y");
-    point.fields.push(("f_g", Value::Integer(2)));
+    point.fields.push(("f_g".into(), Value::Integer(2)));
     assert_eq!(
         encode(label(), &point).unwrap(),
         ["__name__=m_f f_g=y 1@7", "__name__=m_f_g f_g=y 2@7"]

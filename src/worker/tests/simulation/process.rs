@@ -20,13 +20,13 @@ use crate::batch::Batch;
 use crate::config::raw::{FieldKind, OffsetOutOfRange, Precision, TimeUnit};
 use crate::config::{BatchLimits, Delivery, Offsets};
 use crate::dead_letter::Header;
-use crate::decode::Decoder;
+use crate::decode::{Decoder, Documents};
 use crate::deliver::{Deliveries, Settled};
 use crate::encode::{Encoder, LineProtocol, RemoteWrite};
 use crate::kafka::{
     Consumer, DeadLetterTopic, Event, Extent, KafkaError, LetterId, Place as KafkaPlace,
 };
-use crate::map::{Field, Mapping, Piece, Plan, Source, Tag, Template, TimeSource};
+use crate::map::{Field, Piece, Plan, PointRule, Source, Tag, Template, TimeSource};
 use crate::record::{Record, TopicPartition};
 use crate::route::{Allowed, Routing, Slot};
 use crate::sink::{SinkError, Write};
@@ -165,7 +165,7 @@ fn transform(schedule: &Schedule) -> Transform {
         coerce: false,
         required: false,
     };
-    let mapping = Mapping {
+    let rule = PointRule {
         measurement: Template(vec![Piece::Text("m".into())]),
         tags: vec![Tag { name: "s".into(), source: path("s"), required: true }],
         fields: vec![field],
@@ -182,8 +182,8 @@ fn transform(schedule: &Schedule) -> Transform {
         let max_open = schedule.limits.max_open.try_into().unwrap();
         Routing::new(vec![(Slot::Bucket, template)], allowed, max_open)
     });
-    let plan = Plan::new(&mapping).routed(routing.as_ref());
-    Transform { decoder: Decoder::Json, plan, encoder, routing }
+    let plan = Plan::new(&rule.into()).routed(routing.as_ref());
+    Transform { decoder: Decoder::Documents(Documents::Json), plan, encoder, routing }
 }
 
 /// What unwinds a worker that has crashed. Unwinding runs destructors, and a worker has none that

@@ -1,0 +1,112 @@
+//! The transform: the stages that a record passes on its worker's thread.
+
+use crate::batch::{OpenParts, RecordIndex};
+use crate::dead_letter::{Reject, Stage};
+use crate::decode::{Decoder, Message, Refusal};
+use crate::encode::{EncodeError, Encoder};
+use crate::map::{Plan, Scratch};
+use crate::point::{Point, Timestamp};
+use crate::record::Record;
+use crate::route::{RouteError, Routing};
+
+/// Decode, map and encode.
+#[derive(Debug)]
+pub struct Transform {
+    pub decoder: Decoder,
+    pub plan: Plan,
+    pub encoder: Encoder,
+    /// Where a record's points go, if it is not always the same place.
+    pub routing: Option<Routing>,
+}
+
+/// Takes a point, and the key of the destination that it is told to go to.
+pub type EachPoint<'f> = &'f mut dyn FnMut(&Point<'_>, &str) -> Result<(), Refusal>;
+
+impl Transform {
+    /// Appends what is to be written of a record, and gives the time of its newest point. `None` when
+    /// there is nothing to write, by the configuration. All points of a record stand or fall together:
+    /// on an error the batch is as it was before.
+    pub fn apply<R: Record>(
+        &mut self,
+        record: &R,
+        index: RecordIndex,
+        scratch: &mut Scratch,
+        open: &mut OpenParts,
+    ) -> Result<Option<Timestamp>, Refusal> {
+        let Self { decoder, plan, encoder, routing } = self;
+        let origin = (record.topic(), record.partition());
+        let mut newest = None;
+        open.begin_record();
+        encoder.reads_from(origin.0, origin.1);
+        let taken = points(decoder, plan, record, scratch, &mut |point, key| {
+            if let Some(routing) = routing {
+                open.part(key, routing, encoder)?.encode(point, index, origin)?;
+            } else {
+                open.encode(point, index, encoder)?;
+            }
+            newest = newest.max(Some(point.timestamp));
+            Ok(())
+        });
+        if let Err(refusal) = taken {
+            open.take_back_record();
+            return Err(refusal);
+        }
+        Ok(newest)
+    }
+
+    /// Hands the points of a record to `each`, and encodes nothing: for whoever shows them.
+    pub fn points<R: Record>(
+        &mut self,
+        record: &R,
+        scratch: &mut Scratch,
+        each: EachPoint<'_>,
+    ) -> Result<(), Refusal> {
+        points(&mut self.decoder, &self.plan, record, scratch, each)
+    }
+}
+
+/// Decodes and maps.
+fn points<R: Record>(
+    decoder: &mut Decoder,
+    plan: &Plan,
+    record: &R,
+    scratch: &mut Scratch,
+    each: EachPoint<'_>,
+) -> Result<(), Refusal> {
+    // Both a tombstone and an empty value say that there is nothing to say.
+    let Some(payload) = record.value().filter(|value| !value.is_empty()) else {
+        return Ok(());
+    };
+    let message = Message { payload, record };
+    let mut key = std::mem::take(&mut scratch.destination);
+    let taken = match decoder {
+        Decoder::Documents(format) => {
+            let mut slots = scratch.slots(plan);
+            let taken = format.decode(&message, plan.paths(), &mut slots, &mut |slots| {
+                plan.destination(record, slots, &mut key)?;
+                plan.points(record, slots, scratch, &mut |point| each(point, &key))
+            });
+            scratch.reclaim_slots(slots);
+            taken
+        }
+        Decoder::Points(format) => {
+            plan.destination(record, &[], &mut key).map_err(Refusal::from).and_then(|()| {
+                format.decode(&message, &mut |point| each(&plan.complete(record, point)?, &key))
+            })
+        }
+    };
+    scratch.destination = key;
+    taken
+}
+
+impl From<RouteError> for Refusal {
+    fn from(error: RouteError) -> Self {
+        Reject::new(Stage::Map, error.to_string()).into()
+    }
+}
+
+impl From<EncodeError> for Refusal {
+    fn from(error: EncodeError) -> Self {
+        Reject::new(Stage::Encode, error.to_string()).into()
+    }
+}
