@@ -431,6 +431,7 @@ impl<'a, R: Record + ?Sized> Message<'a, R> {
                 Slot::Unsigned(number) => Input::Unsigned(*number),
                 Slot::Float(number) => Input::Float(*number),
                 Slot::Text(text) => Input::Text(Cow::Borrowed(text)),
+                Slot::Untyped(text) => Input::Untyped(Cow::Borrowed(text)),
                 Slot::Container(_) => return Err("found an object or array, not a value".into()),
             },
             From::Partition => Input::Integer(i64::from(self.record.partition())),

@@ -1,5 +1,8 @@
 //! The format of a record's value, checked.
 
+use super::raw::Deletes;
+use crate::decode::csv::Csv;
+
 /// The format of a record's value.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Decode {
@@ -14,6 +17,22 @@ pub enum Decode {
 pub enum Documents {
     /// One JSON document a record.
     Json,
+    /// A JSON document on each line.
+    JsonLines,
+    /// Kafka Connect's JSON with its schema.
+    ConnectJson,
+    /// Debezium's change events.
+    Debezium(Deletes),
+    /// `CloudEvents` in either mode.
+    CloudEvents,
+    /// One `MessagePack` document a record.
+    MessagePack,
+    /// One CBOR document a record.
+    Cbor,
+    /// A document in each row.
+    Csv(Csv),
+    /// The whole value as text.
+    Text,
 }
 
 /// Formats of points.

@@ -4,11 +4,25 @@
 //! A new format is one file here, one arm of [`Documents`] or [`Points`], and one of
 //! [`config::Decode`](crate::config::Decode).
 
+pub mod cbor;
+pub mod cloudevents;
+pub mod connect;
+pub mod csv;
+pub mod debezium;
+#[cfg(test)]
+mod golden_tests;
+pub mod input;
 pub mod json;
+pub mod json_lines;
+pub mod msgpack;
+pub mod text;
+pub mod tree;
 
 use std::borrow::Cow;
 
+use self::csv::Csv;
 use crate::config;
+use crate::config::raw::Deletes;
 use crate::dead_letter::{Reject, Stage};
 use crate::path::PathTrie;
 use crate::point::Point;
@@ -33,6 +47,8 @@ pub enum Slot<'a> {
     Float(f64),
     /// Text with escapes resolved.
     Text(Cow<'a, str>),
+    /// Text of a format that has nothing but text: what the mapping takes it for.
+    Untyped(Cow<'a, str>),
     /// An object or an array stands where the mapping wants a value.
     Container(Container),
 }
@@ -110,6 +126,14 @@ pub enum Decoder {
 #[derive(Debug)]
 pub enum Documents {
     Json,
+    JsonLines,
+    ConnectJson,
+    Debezium(Deletes),
+    CloudEvents,
+    MessagePack,
+    Cbor,
+    Csv(Csv),
+    Text,
     /// JSON whose decoder needs something that can't be reached in this time.
     #[cfg(test)]
     Unreachable(std::ops::Range<tokio::time::Instant>),
@@ -123,13 +147,27 @@ impl Decoder {
     /// The decoder that a configuration asks for.
     pub fn new(decode: &config::Decode) -> Self {
         match decode {
-            config::Decode::Documents(config::Documents::Json) => Self::Documents(Documents::Json),
+            config::Decode::Documents(format) => Self::Documents(Documents::new(format)),
             config::Decode::Points(format) => match *format {},
         }
     }
 }
 
 impl Documents {
+    fn new(format: &config::Documents) -> Self {
+        match format {
+            config::Documents::Json => Self::Json,
+            config::Documents::JsonLines => Self::JsonLines,
+            config::Documents::ConnectJson => Self::ConnectJson,
+            config::Documents::Debezium(deletes) => Self::Debezium(*deletes),
+            config::Documents::CloudEvents => Self::CloudEvents,
+            config::Documents::MessagePack => Self::MessagePack,
+            config::Documents::Cbor => Self::Cbor,
+            config::Documents::Csv(csv) => Self::Csv(csv.clone()),
+            config::Documents::Text => Self::Text,
+        }
+    }
+
     /// Fills the slots of `paths` with what one document says, and hands them to `each`; a message may
     /// have several documents, or none.
     ///
@@ -143,18 +181,30 @@ impl Documents {
         slots: &mut [Slot<'a>],
         each: &mut dyn FnMut(&[Slot<'a>]) -> Result<(), Refusal>,
     ) -> Result<(), Refusal> {
-        match self {
+        let payload = message.payload;
+        let document = match self {
             Self::Json => {
-                json::decode(message.payload, paths, slots)?;
-                each(slots)
+                json::decode(payload, paths, slots)?;
+                return each(slots);
             }
+            Self::JsonLines => return json_lines::decode(payload, paths, slots, each),
+            Self::Csv(csv) => return csv.decode(payload, paths, slots, each),
+            Self::ConnectJson => connect::decode(payload)?,
+            Self::Debezium(deletes) => debezium::decode(payload, *deletes)?,
+            Self::CloudEvents => Some(cloudevents::decode(message)?),
+            Self::MessagePack => Some(msgpack::decode(payload)?),
+            Self::Cbor => Some(cbor::decode(payload)?),
+            Self::Text => Some(text::decode(payload)?),
             #[cfg(test)]
             Self::Unreachable(time) if time.contains(&tokio::time::Instant::now()) => {
-                Err(Refusal::Unavailable("the registry is down".into()))
+                return Err(Refusal::Unavailable("the registry is down".into()));
             }
             #[cfg(test)]
-            Self::Unreachable(_) => Self::Json.decode(message, paths, slots, each),
-        }
+            Self::Unreachable(_) => return Self::Json.decode(message, paths, slots, each),
+        };
+        let Some(document) = document else { return Ok(()) };
+        tree::fill(document, paths, slots);
+        each(slots)
     }
 }
 

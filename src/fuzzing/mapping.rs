@@ -9,7 +9,7 @@ use crate::point::{Timestamp, Value};
 use crate::record::{Offset, Record};
 
 /// A record with a value and nothing else.
-struct Bare<'a>(&'a [u8]);
+pub(super) struct Bare<'a>(pub(super) &'a [u8]);
 
 impl Record for Bare<'_> {
     fn topic(&self) -> &'static str {

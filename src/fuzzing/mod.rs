@@ -4,12 +4,14 @@
 //! `fuzz/seeds`: an input that has broken something stays there, under a name that says what.
 #![expect(clippy::unwrap_used, clippy::missing_panics_doc, reason = "a panic is how a check fails")]
 
+mod documents;
 mod encoders;
 mod letters;
 mod mapping;
 #[cfg(test)]
 mod tests;
 
+pub use documents::documents;
 pub use encoders::{line_protocol, remote_write};
 pub use letters::dead_letter;
 pub use mapping::mapping;
@@ -27,8 +29,9 @@ const DEFECT: &str = "by a defect of Tidegate";
 pub type Check = fn(&[u8]);
 
 /// Every target by its name, which is also the name of its seeds' folder.
-pub const TARGETS: [(&str, Check); 10] = [
+pub const TARGETS: [(&str, Check); 11] = [
     ("json", decoder),
+    ("documents", documents),
     ("path", path),
     ("template", template),
     ("configuration", configuration),

@@ -1,7 +1,7 @@
 //! The format of a record's value.
 
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// The format of a record's value: its name, or its name with its settings.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -25,6 +25,23 @@ impl Default for Decode {
 pub enum Format {
     /// One JSON document a record.
     Json,
+    /// A JSON document on each line of a record.
+    JsonLines,
+    /// Kafka Connect's JSON with its schema: the payload of the envelope, with its times and decimals.
+    ConnectJson,
+    /// Debezium's change events in JSON, with or without their schema; deletes are skipped.
+    Debezium,
+    /// CloudEvents in binary or structured mode: the attributes, and the data under `data`.
+    #[serde(rename = "cloudevents")]
+    CloudEvents,
+    /// One MessagePack document a record.
+    Msgpack,
+    /// One CBOR document a record.
+    Cbor,
+    /// Rows of CSV after a row with the columns' names, with commas.
+    Csv,
+    /// The whole value as text, at the path `$`, such as a number alone.
+    Text,
 }
 
 /// The format of a record's value, with its settings: exactly one key.
@@ -33,9 +50,48 @@ pub enum Format {
 pub struct FormatChoice {
     /// One JSON document a record.
     pub json: Option<Json>,
+    /// Debezium's change events in JSON.
+    pub debezium: Option<Debezium>,
+    /// Rows of CSV.
+    pub csv: Option<Csv>,
 }
 
 /// One JSON document a record. It has no settings.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Json {}
+
+/// Debezium's change events in JSON, with or without their schema.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Debezium {
+    /// What becomes of a row's deletion. Its tombstone is always skipped.
+    pub deletes: Deletes,
+}
+
+/// What becomes of a row's deletion.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Deletes {
+    /// Nothing is written.
+    #[default]
+    Skip,
+    /// It is mapped like any other event: `after` is null, and `before` has what the database tells.
+    Keep,
+}
+
+/// Rows of CSV.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Csv {
+    /// The one sign between two cells, such as `;` or a tab (`"\t"`).
+    pub delimiter: String,
+    /// The columns' names, where the records have no row with them. Default: each record's first row.
+    pub columns: Option<Vec<String>>,
+}
+
+impl Default for Csv {
+    fn default() -> Self {
+        Self { delimiter: ",".into(), columns: None }
+    }
+}

@@ -1,0 +1,25 @@
+//! JSON lines: a document on each line of a message. Empty lines are none.
+
+use super::{DecodeError, Refusal, Slot, json};
+use crate::path::PathTrie;
+
+/// Fills the slots with each line's document, and hands them to `each`.
+pub fn decode<'a>(
+    payload: &'a [u8],
+    paths: &PathTrie,
+    slots: &mut [Slot<'a>],
+    each: &mut dyn FnMut(&[Slot<'a>]) -> Result<(), Refusal>,
+) -> Result<(), Refusal> {
+    let mut start = 0;
+    for line in payload.split(|byte| *byte == b'\n') {
+        if !line.trim_ascii().is_empty() {
+            json::decode(line, paths, slots).map_err(|error| DecodeError {
+                offset: error.offset.map(|offset| start + offset),
+                ..error
+            })?;
+            each(slots)?;
+        }
+        start += line.len() + 1;
+    }
+    Ok(())
+}

@@ -1,0 +1,343 @@
+//! A document as a tree: what every format but JSON is read into, and the walk that fills a mapping's
+//! slots from it.
+//!
+//! One meaning for all formats:
+//! - a point in time that a format or its schema declares is RFC 3339 text in UTC, with all its digits;
+//!   a date is its midnight;
+//! - a time of day is text such as `13:05:00.25`;
+//! - a decimal is a whole number where it has no fraction and fits, and a float otherwise;
+//! - bytes are text in base64;
+//! - a key of a map that isn't text is written as text.
+
+use std::borrow::Cow;
+use std::cell::Cell;
+use std::fmt;
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+
+use super::input::{MAX_DEPTH, MAX_VALUES};
+use super::{Container, DecodeError, Slot};
+use crate::path::{Node, PathTrie};
+
+/// A value of a document; borrows from the message where it can.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Value<'a> {
+    Null,
+    Boolean(bool),
+    Integer(i64),
+    /// One that may be beyond `i64`.
+    Unsigned(u64),
+    Float(f64),
+    Text(Cow<'a, str>),
+    /// Text of a format that has nothing but text.
+    Untyped(Cow<'a, str>),
+    Array(Vec<Value<'a>>),
+    /// In the order of the message; of a repeated key the last value counts.
+    Map(Vec<(Cow<'a, str>, Value<'a>)>),
+}
+
+impl<'a> Value<'a> {
+    /// Bytes, which no point can carry, as text in base64.
+    pub fn bytes(bytes: &[u8]) -> Self {
+        Self::Text(BASE64_STANDARD.encode(bytes).into())
+    }
+
+    /// A whole number of any size.
+    pub fn whole(number: i128) -> Self {
+        if let Ok(number) = i64::try_from(number) {
+            return Self::Integer(number);
+        }
+        if let Ok(number) = u64::try_from(number) {
+            return Self::Unsigned(number);
+        }
+        #[expect(clippy::cast_precision_loss, reason = "no integer of 64 bits: the nearest float")]
+        let nearest = number as f64;
+        Self::Float(nearest)
+    }
+
+    /// A point in time, in nanoseconds since the epoch. `None` beyond the year 9999.
+    pub fn time(nanos: i128) -> Option<Self> {
+        let time = jiff::Timestamp::from_nanosecond(nanos).ok()?;
+        Some(Self::Text(time.to_string().into()))
+    }
+
+    /// A day, counted from the epoch, as its midnight.
+    pub fn date(days: i64) -> Option<Self> {
+        Self::time(i128::from(days) * 86_400_000_000_000)
+    }
+
+    /// A time of day, in nanoseconds since midnight. `None` when that is no time of a day.
+    pub fn time_of_day(nanos: i64) -> Option<Self> {
+        let day = 0..86_400_000_000_000;
+        let nanos = day.contains(&nanos).then_some(nanos)?;
+        let (seconds, fraction) = (nanos / 1_000_000_000, nanos % 1_000_000_000);
+        let (hours, minutes, seconds) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
+        let mut text = format!("{hours:02}:{minutes:02}:{seconds:02}");
+        if fraction > 0 {
+            text.push_str(format!(".{fraction:09}").trim_end_matches('0'));
+        }
+        Some(Self::Text(text.into()))
+    }
+
+    /// A decimal: a whole number in two's complement, the highest byte first, and how many of its
+    /// digits are the fraction. `None` beyond 38 digits, the most that a database has.
+    pub fn decimal(unscaled: &[u8], scale: i32) -> Option<Self> {
+        let negative = unscaled.first().is_some_and(|byte| byte & 0x80 != 0);
+        let fill: u8 = if negative { 0xff } else { 0 };
+        let excess = unscaled.len().saturating_sub(16);
+        let (sign, digits) = unscaled.split_at(excess);
+        if sign.iter().any(|byte| *byte != fill) {
+            return None;
+        }
+        let mut bytes = [fill; 16];
+        bytes[16 - digits.len()..].copy_from_slice(digits);
+        let number = i128::from_be_bytes(bytes);
+        if (number < 0) != negative {
+            return None;
+        }
+        Some(match (scale, u32::try_from(scale)) {
+            (0, _) => Self::whole(number),
+            // A database's decimal has no more digits; the text of a hostile one could have millions.
+            (_, Ok(scale)) if scale <= 400 => {
+                Self::Float(format!("{number}e-{scale}").parse().ok()?)
+            }
+            (-38..0, _) => Self::whole(number.checked_mul(10i128.pow(scale.unsigned_abs()))?),
+            _ => return None,
+        })
+    }
+
+    /// The same, borrowing from nothing.
+    pub fn into_owned(self) -> Value<'static> {
+        let owned = |text: Cow<'_, str>| Cow::Owned(text.into_owned());
+        match self {
+            Self::Null => Value::Null,
+            Self::Boolean(boolean) => Value::Boolean(boolean),
+            Self::Integer(number) => Value::Integer(number),
+            Self::Unsigned(number) => Value::Unsigned(number),
+            Self::Float(number) => Value::Float(number),
+            Self::Text(text) => Value::Text(owned(text)),
+            Self::Untyped(text) => Value::Untyped(owned(text)),
+            Self::Array(elements) => {
+                Value::Array(elements.into_iter().map(Value::into_owned).collect())
+            }
+            Self::Map(entries) => Value::Map(
+                entries.into_iter().map(|(key, value)| (owned(key), value.into_owned())).collect(),
+            ),
+        }
+    }
+
+    /// The value under a key of a map.
+    pub fn get(&self, key: &str) -> Option<&Self> {
+        let Self::Map(entries) = self else { return None };
+        entries.iter().rfind(|(name, _)| name == key).map(|(_, value)| value)
+    }
+
+    /// Takes the value under a key out of a map.
+    pub fn remove(&mut self, key: &str) -> Option<Self> {
+        let Self::Map(entries) = self else { return None };
+        let place = entries.iter().rposition(|(name, _)| name == key)?;
+        Some(std::mem::replace(&mut entries[place].1, Self::Null))
+    }
+
+    /// The key that a value is in a map, if it can be one.
+    pub fn into_key(self) -> Option<Cow<'a, str>> {
+        Some(match self {
+            Self::Text(text) | Self::Untyped(text) => text,
+            Self::Integer(number) => number.to_string().into(),
+            Self::Unsigned(number) => number.to_string().into(),
+            Self::Boolean(boolean) => boolean.to_string().into(),
+            Self::Null | Self::Float(_) | Self::Array(_) | Self::Map(_) => return None,
+        })
+    }
+
+    /// The text, of a value that is text.
+    pub fn as_text(&self) -> Option<&str> {
+        if let Self::Text(text) = self { Some(text) } else { None }
+    }
+
+    /// The number, of a value that is a whole one.
+    pub fn as_integer(&self) -> Option<i64> {
+        match self {
+            Self::Integer(number) => Some(*number),
+            Self::Unsigned(number) => i64::try_from(*number).ok(),
+            _ => None,
+        }
+    }
+}
+
+/// Fills `slots` with the values at the paths of `trie`; a path that the document doesn't have is
+/// [`Slot::Missing`].
+///
+/// # Panics
+/// When there are not exactly [`PathTrie::slots`] slots: a mistake of the caller, whatever the document.
+pub fn fill<'a>(value: Value<'a>, trie: &PathTrie, slots: &mut [Slot<'a>]) {
+    assert_eq!(slots.len(), trie.slots(), "one slot a path");
+    slots.fill(Slot::Missing);
+    fill_below(value, trie.root(), slots);
+}
+
+fn fill_below<'a>(value: Value<'a>, node: &Node, slots: &mut [Slot<'a>]) {
+    let found = match value {
+        Value::Null => Slot::Null,
+        Value::Boolean(boolean) => Slot::Boolean(boolean),
+        Value::Integer(number) => Slot::Integer(number),
+        Value::Unsigned(number) => Slot::Unsigned(number),
+        Value::Float(number) => Slot::Float(number),
+        Value::Text(text) => Slot::Text(text),
+        Value::Untyped(text) => Slot::Untyped(text),
+        Value::Array(elements) => {
+            if !node.is_leaf() {
+                let mut indexes = node.indexes();
+                for (index, element) in elements.into_iter().enumerate() {
+                    if let Some(child) = indexes.find(index) {
+                        fill_below(element, child, slots);
+                    }
+                }
+            }
+            Slot::Container(Container::Array)
+        }
+        Value::Map(entries) => {
+            if !node.is_leaf() {
+                let mut keys = node.keys();
+                for (key, value) in entries {
+                    if let Some(child) = keys.find(key.as_bytes()) {
+                        // The key may be here for the second time.
+                        for &slot in child.below() {
+                            slots[slot] = Slot::Missing;
+                        }
+                        fill_below(value, child, slots);
+                    }
+                }
+            }
+            Slot::Container(Container::Object)
+        }
+    };
+    if let Some(slot) = node.slot() {
+        slots[slot] = found;
+    }
+}
+
+/// Reads a JSON document of which more is needed than the paths of a mapping.
+pub fn json(payload: &[u8]) -> Result<Value<'_>, DecodeError> {
+    let text = payload.strip_prefix(b"\xef\xbb\xbf").unwrap_or(payload);
+    serde_json::from_slice(text).map_err(|error| DecodeError::new(format!("no JSON: {error}")))
+}
+
+impl<'de> serde::Deserialize<'de> for Value<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Seed { depth: 0, values: &Cell::new(0) }.deserialize(deserializer)
+    }
+}
+
+/// A value at a depth, of a message that has had so many values.
+#[derive(Clone, Copy)]
+struct Seed<'c> {
+    depth: usize,
+    values: &'c Cell<usize>,
+}
+
+impl Seed<'_> {
+    fn inside<E: Error>(self) -> Result<Self, E> {
+        if self.depth == MAX_DEPTH {
+            return Err(E::custom("nested deeper than 128 levels"));
+        }
+        Ok(Self { depth: self.depth + 1, ..self })
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Seed<'_> {
+    type Value = Value<'de>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value<'de>, D::Error> {
+        self.values.set(self.values.get() + 1);
+        if self.values.get() > MAX_VALUES {
+            return Err(D::Error::custom("more than 1048576 values"));
+        }
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Seed<'_> {
+    type Value = Value<'de>;
+
+    fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("a value")
+    }
+
+    fn visit_unit<E: Error>(self) -> Result<Value<'de>, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_bool<E: Error>(self, boolean: bool) -> Result<Value<'de>, E> {
+        Ok(Value::Boolean(boolean))
+    }
+
+    fn visit_i64<E: Error>(self, number: i64) -> Result<Value<'de>, E> {
+        Ok(Value::Integer(number))
+    }
+
+    fn visit_u64<E: Error>(self, number: u64) -> Result<Value<'de>, E> {
+        Ok(Value::whole(i128::from(number)))
+    }
+
+    fn visit_f64<E: Error>(self, number: f64) -> Result<Value<'de>, E> {
+        Ok(Value::Float(number))
+    }
+
+    fn visit_borrowed_str<E: Error>(self, text: &'de str) -> Result<Value<'de>, E> {
+        Ok(Value::Text(text.into()))
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<Value<'de>, E> {
+        Ok(Value::Text(text.to_owned().into()))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Value<'de>, A::Error> {
+        let seed = self.inside()?;
+        let mut elements = Vec::new();
+        while let Some(element) = seq.next_element_seed(seed)? {
+            elements.push(element);
+        }
+        Ok(Value::Array(elements))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value<'de>, A::Error> {
+        let seed = self.inside()?;
+        let mut entries = Vec::new();
+        while let Some(Key(key)) = map.next_key()? {
+            entries.push((key, map.next_value_seed(seed)?));
+        }
+        Ok(Value::Map(entries))
+    }
+}
+
+/// A map's key; serde's own `Cow` never borrows.
+struct Key<'a>(Cow<'a, str>);
+
+impl<'de> serde::Deserialize<'de> for Key<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Text;
+        impl<'de> Visitor<'de> for Text {
+            type Value = Key<'de>;
+
+            fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+                out.write_str("a key")
+            }
+
+            fn visit_borrowed_str<E: Error>(self, text: &'de str) -> Result<Key<'de>, E> {
+                Ok(Key(text.into()))
+            }
+
+            fn visit_str<E: Error>(self, text: &str) -> Result<Key<'de>, E> {
+                Ok(Key(text.to_owned().into()))
+            }
+        }
+        deserializer.deserialize_str(Text)
+    }
+}
+
+#[cfg(test)]
+#[path = "tree_tests.rs"]
+mod tests;
