@@ -36,6 +36,7 @@ pub mod sink;
 pub mod audit;
 pub mod dead_letter;
 pub mod replay;
+pub mod trial;
 pub mod watermark;
 
 pub mod server;

@@ -25,7 +25,6 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use crate::batch::{OpenBatch, OpenParts, RecordIndex};
-use crate::config::raw::Precision;
 use crate::config::{self, Connector, Topics};
 use crate::connector;
 use crate::decode::Refusal;
@@ -208,7 +207,7 @@ impl Reading<'_> {
             let bytes = &open.bytes[start..end];
             start = end;
             let sent = match sink {
-                config::Sink::InfluxDb(sink) => sent::line(bytes, nanos(sink.precision)),
+                config::Sink::InfluxDb(sink) => sent::line(bytes, sink.precision.nanos()),
                 config::Sink::Prometheus(_) => sent::samples(bytes),
                 // `Database::open` has refused them.
                 config::Sink::File(_) | config::Sink::Stdout(_) | config::Sink::Blackhole => None,
@@ -227,16 +226,6 @@ impl Reading<'_> {
 
 /// Of a reason that a record is rejected for, the beginning.
 const MAX_REASON: usize = 200;
-
-/// Nanoseconds in a unit.
-fn nanos(precision: Precision) -> i64 {
-    match precision {
-        Precision::Ns => 1,
-        Precision::Us => 1_000,
-        Precision::Ms => 1_000_000,
-        Precision::S => 1_000_000_000,
-    }
-}
 
 impl Dialect {
     /// What the database makes of a value that it is sent.

@@ -4,8 +4,11 @@ mod audit;
 mod check;
 mod demo;
 mod dlq;
+mod paint;
 mod run;
+mod test;
 mod validate;
+mod value;
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -13,7 +16,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::config;
+use crate::config::{self, FileKind};
 use crate::telemetry;
 
 /// Reads Kafka topics into a time-series database; an offset is committed only when its points are
@@ -40,6 +43,8 @@ enum Command {
     Run(ConfigurationArguments),
     /// Check configuration files; touches no broker and no database.
     Validate(ConfigurationArguments),
+    /// Test mappings: messages, and the points that a connector must make of them.
+    Test(test::TestArguments),
     /// Compare what the database holds with what a range of the topics stands for.
     Audit(audit::AuditArguments),
     /// Look at the brokers and the databases, item by item; joins no group and writes nothing.
@@ -48,16 +53,19 @@ enum Command {
     Dlq(dlq::DlqArguments),
     /// Show the main job at work on embedded defaults: no broker, no database, nothing to install.
     Demo(demo::DemoArguments),
-    /// Print the JSON Schema of a connector file, or of tidegate.yaml.
+    /// Print the JSON Schema of a connector file, of tidegate.yaml, or of a test file.
     Schema {
         /// Print the schema of tidegate.yaml.
         #[arg(long)]
         process: bool,
-        /// Print the reference page instead, docs/configuration.md.
+        /// Print the schema of a test file.
         #[arg(long, conflicts_with = "process")]
+        test: bool,
+        /// Print the reference page instead, docs/configuration.md.
+        #[arg(long, conflicts_with_all = ["process", "test"])]
         reference: bool,
         /// Print the reference page of the metrics instead, docs/metrics.md.
-        #[arg(long, conflicts_with_all = ["process", "reference"])]
+        #[arg(long, conflicts_with_all = ["process", "test", "reference"])]
         metrics: bool,
     },
 }
@@ -85,17 +93,25 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Command::Validate(files) => {
             validate::run(process_file(files.config).as_deref(), &files.paths)
         }
+        Command::Test(arguments) => {
+            test::run(process_file(arguments.config.clone()).as_deref(), &arguments)
+        }
         Command::Audit(arguments) => {
             audit::run(process_file(arguments.config.clone()).as_deref(), arguments)
         }
         Command::Check(arguments) => check::run(arguments),
         Command::Dlq(arguments) => dlq::run(arguments),
         Command::Demo(arguments) => demo::run(&arguments),
-        Command::Schema { process, reference, metrics } => {
+        Command::Schema { process, test, reference, metrics } => {
+            let kind = match (process, test) {
+                (true, _) => FileKind::Process,
+                (_, true) => FileKind::Test,
+                _ => FileKind::Connector,
+            };
             let text = match (reference, metrics) {
                 (true, _) => config::reference::reference_page(),
                 (_, true) => telemetry::exposition::reference_page(),
-                _ => config::schema::json_schema(process) + "\n",
+                _ => config::schema::json_schema(kind) + "\n",
             };
             // An error here is a reader that has seen enough, such as `head`.
             let _ = std::io::stdout().write_all(text.as_bytes());

@@ -13,7 +13,7 @@ use super::expand::{Environment, expand};
 use super::schema::{self, FileKind};
 use super::source::{Source, Span};
 use super::tree::{self, MAX_BYTES, Node, Value};
-use super::{Configuration, Connector, Process, raw, secrets};
+use super::{Configuration, Connector, Process, Tests, raw, secrets};
 
 /// Reads the process's file, if there is one, and every connector file that the paths name or, for
 /// folders, hold: `*.yaml` and `*.yml`, but not those that begin with a dot, `*.test.yaml` and
@@ -60,6 +60,28 @@ pub fn load_text(
     let file = file.as_ref();
     let loaded = connector(file, text.to_owned(), Some(process), environment)?;
     loaded.ok_or_else(|| defect(file))
+}
+
+/// Reads the process's file alone.
+pub fn load_process(file: &Path, environment: &Environment<'_>) -> Result<Process, Errors> {
+    process(file, read(file)?, environment)
+}
+
+/// Reads a file of a mapping's tests.
+pub fn load_tests(file: &Path) -> Result<Tests, Errors> {
+    let mut source = Source::new(file, read(file)?);
+    let mut findings = Findings::default();
+    let nothing = Environment::variables(|_| None);
+    let parsed = parse::<raw::TestFile>(&mut source, FileKind::Test, &nothing, &mut findings);
+    let tests = parsed.and_then(|(root, raw)| {
+        let mut checker = Checker { source: &source, root: &root, findings: &mut findings };
+        check::tests(&raw, &mut checker)
+    });
+    match tests {
+        Some(tests) if findings.is_empty() => Ok(tests),
+        _ if findings.is_empty() => Err(defect(file)),
+        _ => Err(findings.into_errors(&source)),
+    }
 }
 
 pub(super) fn process(
@@ -118,11 +140,13 @@ fn parse<T: DeserializeOwned>(
         return None;
     }
     let mut root = tree::parse(source, findings)?;
-    if kind == FileKind::Connector && is_empty(&root) && findings.is_empty() {
+    if kind != FileKind::Process && is_empty(&root) && findings.is_empty() {
         findings.add(None, "the file is empty");
         return None;
     }
-    expand(&mut root, environment, findings);
+    if kind != FileKind::Test {
+        expand(&mut root, environment, findings);
+    }
     schema::check(&kind.schema(), &mut root, findings);
     // Can't fail, because the schema was made from the same types. Serde's own words are left out:
     // they may quote a secret.

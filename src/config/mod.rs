@@ -21,6 +21,7 @@ pub mod reference;
 pub mod schema;
 mod secrets;
 mod source;
+mod testing;
 #[cfg(test)]
 mod tests;
 mod tree;
@@ -35,8 +36,10 @@ use std::time::Duration;
 pub use decode::{Decode, Documents, Points};
 pub use error::{Error, Errors};
 pub use expand::Environment;
-pub use load::{load, load_text};
+pub use load::{load, load_process, load_tests, load_text};
+pub use schema::FileKind;
 pub(crate) use secrets::is_secret;
+pub use testing::{Case, Expected, ExpectedPoint, Tests};
 
 use crate::encode::{Metadata, SeriesRules};
 use crate::map::Mapping;

@@ -8,6 +8,7 @@
 mod decode;
 mod prometheus;
 mod sink;
+mod test;
 
 use std::collections::BTreeMap;
 
@@ -17,6 +18,7 @@ use serde::{Deserialize, Serialize};
 pub use decode::*;
 pub use prometheus::*;
 pub use sink::*;
+pub use test::*;
 
 /// `tidegate.yaml`: what all connectors of a process share.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]

@@ -14,13 +14,15 @@ pub fn reference_page() -> String {
         "# Configuration\n\n\
          Made from the source by `tidegate schema --reference`; `tidegate schema` prints the JSON \
          Schema of a connector file for editors, `tidegate schema --process` that of \
-         `tidegate.yaml`.\n\n\
+         `tidegate.yaml`, `tidegate schema --test` that of a [test file](test.md).\n\n\
          `${VAR}`, `${VAR:-default}` and `${file:/path}` are taken in every value; `$${` is a plain \
          `${`.\n",
     );
-    for (title, kind) in
-        [("A connector file", FileKind::Connector), ("tidegate.yaml", FileKind::Process)]
-    {
+    for (title, kind) in [
+        ("A connector file", FileKind::Connector),
+        ("tidegate.yaml", FileKind::Process),
+        ("A test file", FileKind::Test),
+    ] {
         let schema = kind.schema();
         let _ = write!(page, "\n## {title}\n\n{}\n", text(&schema));
         table(&mut page, &schema);
@@ -119,13 +121,14 @@ fn kind(property: &Json) -> String {
             let names = names.iter().filter_map(Json::as_str).filter(|name| *name != "null");
             names.map(words).collect::<Vec<_>>().join(" or ")
         }
-        _ => String::new(),
+        _ => "anything".to_owned(),
     }
 }
 
 fn named(name: &str) -> String {
     match name {
         "Scalar" => "text, number or boolean".to_owned(),
+        "ExpectedPoints" => "lines, or a list of [ExpectedPoint](#expectedpoint)".to_owned(),
         "TagRule" => "a path, a template, or [TagSource](#tagsource)".to_owned(),
         "FieldRule" => "a path, or [FieldSource](#fieldsource)".to_owned(),
         other => format!("[{other}](#{})", other.to_lowercase()),

@@ -17,11 +17,13 @@ use super::tree::{Entry, Node, Scalar, Table, Value};
 
 /// The kinds of configuration file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum FileKind {
+pub enum FileKind {
     /// `tidegate.yaml`
     Process,
     /// A connector's.
     Connector,
+    /// A mapping's tests.
+    Test,
 }
 
 impl FileKind {
@@ -29,14 +31,14 @@ impl FileKind {
         match self {
             Self::Process => schemars::schema_for!(raw::ProcessFile),
             Self::Connector => schemars::schema_for!(raw::ConnectorFile),
+            Self::Test => schemars::schema_for!(raw::TestFile),
         }
         .into()
     }
 }
 
-/// The JSON Schema of `tidegate.yaml` (`process`) or of a connector's file, for editors.
-pub fn json_schema(process: bool) -> String {
-    let kind = if process { FileKind::Process } else { FileKind::Connector };
+/// The JSON Schema of a kind of file, for editors.
+pub fn json_schema(kind: FileKind) -> String {
     format!("{:#}", kind.schema())
 }
 
@@ -70,6 +72,9 @@ struct Walk<'s, 'f> {
 impl<'s> Walk<'s, '_> {
     /// `at` is where an error about a list or table points: at its key.
     fn node(&mut self, schema: &'s Json, node: &mut Node, at: Span) {
+        if is_anything(schema) {
+            return;
+        }
         let shapes = shapes(self.root, schema);
         if node.standin {
             node.value = self.stand_in(&shapes, node.span);
@@ -231,6 +236,15 @@ fn find<'a, 's>(
 
 fn keys(table: &Json) -> impl Iterator<Item = &str> {
     table.get("properties").and_then(Json::as_object).into_iter().flatten().map(|(k, _)| k.as_str())
+}
+
+/// Whether any value at all fits: the user's own message, which is no part of the configuration.
+fn is_anything(schema: &Json) -> bool {
+    const RULES: [&str; 5] = ["$ref", "anyOf", "oneOf", "enum", "type"];
+    match schema {
+        Json::Bool(anything) => *anything,
+        schema => !RULES.iter().any(|rule| schema.get(rule).is_some()),
+    }
 }
 
 /// The forms that a schema allows, with references and unions resolved.

@@ -35,6 +35,8 @@ pub enum Bound {
     Time(i64),
     /// This offset, or the nearest that there is.
     Offset(Offset),
+    /// So many offsets before the end.
+    Last(u32),
 }
 
 /// The part of a partition that is read.
@@ -81,6 +83,11 @@ impl TopicReader {
             partitions.extend(ranges(&consumer, &topic, &numbers, from, to, within)?);
         }
         Ok(Self { consumer, partitions, assigned: 0..0, within })
+    }
+
+    /// Leaves out all partitions but those of this number. Before the first record is read.
+    pub fn only(&mut self, number: i32) {
+        self.partitions.retain(|range| range.partition.partition == number);
     }
 
     /// Every partition, also those without a record in the range, with how far it has been read.
@@ -251,6 +258,7 @@ fn ranges(
             Bound::End => high,
             Bound::Time(_) => found(by_time).clamp(low, high),
             Bound::Offset(offset) => offset.0.clamp(low, high),
+            Bound::Last(count) => (high - i64::from(count)).max(low),
         };
         let from = place(from, &starts);
         let to = place(to, &ends).max(from);
@@ -371,8 +379,23 @@ mod tests {
         let (_kafka, properties) = kafka();
         let (from, to) = (Bound::Offset(Offset(3)), Bound::Offset(Offset(5)));
         assert_eq!(read(&properties, &list(&["b"]), from, to), [12, 16]);
+        assert_eq!(read(&properties, &list(&["b"]), Bound::Last(2), Bound::End), [92, 96]);
         let beyond = Bound::Offset(Offset(1000));
         assert_eq!(read(&properties, &list(&["b"]), beyond, Bound::End), Vec::<i64>::new());
+    }
+
+    #[test]
+    fn one_partition_can_be_read_alone() {
+        let (_kafka, properties) = kafka();
+        let (topics, from, to) = (list(&["a", "b"]), Bound::Beginning, Bound::End);
+        let mut reader = TopicReader::open(&properties, &topics, from, to, WITHIN).unwrap();
+        reader.only(1);
+        let mut count = 0;
+        while let Some(message) = reader.next_record().unwrap() {
+            assert_eq!(message.partition(), 1);
+            count += 1;
+        }
+        assert!(0 < count && count < 75, "{count}");
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use serde_json::json;
 
-use super::value::printable;
+use super::super::value::printable;
 use super::{DeadLetters, Target, Trouble, bar, letters, print, time};
 use crate::dead_letter::{Account, Group, Origin, Reasons};
 use crate::kafka::range::Bound;

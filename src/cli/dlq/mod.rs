@@ -3,7 +3,6 @@
 mod list;
 mod replay;
 mod show;
-mod value;
 
 use std::collections::BTreeMap;
 use std::io::{IsTerminal as _, Write as _};

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::process::ExitCode;
 
-use super::value::{Spot, lines, printable, short};
+use super::super::value::{Spot, lines, printable, short};
 use super::{DeadLetters, Replayed, Target, Trouble, bar, print, time};
 use crate::dead_letter::{Account, own_headers};
 use crate::kafka::range::{Bound, TopicReader};

@@ -10,12 +10,15 @@ mod routing;
 mod security;
 mod sink;
 mod template;
+mod testing;
 mod units;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::num::NonZeroUsize;
 use std::path::Path;
 use std::time::Duration;
+
+pub(super) use testing::tests;
 
 use super::error::{Findings, quoted};
 use super::expand::Expansion;

@@ -189,6 +189,18 @@ pub enum Precision {
     S,
 }
 
+impl Precision {
+    /// The nanoseconds in one unit.
+    pub fn nanos(self) -> i64 {
+        match self {
+            Self::Ns => 1,
+            Self::Us => 1_000,
+            Self::Ms => 1_000_000,
+            Self::S => 1_000_000_000,
+        }
+    }
+}
+
 /// How a database is reached over HTTP, as Prometheus' own `remote_write` section says it.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(default)]

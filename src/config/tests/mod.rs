@@ -257,12 +257,13 @@ fn secrets_are_not_shown_by_a_checked_configuration() {
 }
 
 #[test]
-fn both_schemas_are_json_with_every_key_described() {
-    for process in [true, false] {
-        let schema: serde_json::Value =
-            serde_json::from_str(&schema::json_schema(process)).unwrap();
+fn every_schema_is_json_with_every_key_described() {
+    let kinds =
+        [(FileKind::Process, "kafka"), (FileKind::Connector, "kafka"), (FileKind::Test, "cases")];
+    for (kind, key) in kinds {
+        let schema: serde_json::Value = serde_json::from_str(&schema::json_schema(kind)).unwrap();
         let properties = schema["properties"].as_object().unwrap();
-        assert!(properties.contains_key("kafka"));
+        assert!(properties.contains_key(key));
         for (key, property) in properties {
             assert!(property["description"].is_string(), "{key}");
         }
