@@ -11,6 +11,7 @@ use crate::batch::{OpenParts, RecordIndex};
 use crate::config;
 use crate::connector;
 use crate::dead_letter::Reject;
+use crate::decode::Refusal;
 use crate::map::Scratch;
 use crate::record::Record;
 use crate::sink::{BuildError, Sink};
@@ -67,20 +68,16 @@ impl Trial {
         let Self { encoding, showing, scratch, open } = self;
         let mut points = Vec::new();
         let taken = encoding.apply(record, RecordIndex(0), scratch, open).and_then(|_| {
-            let Some(payload) = record.value().filter(|value| !value.is_empty()) else {
-                return Ok(());
-            };
-            let mut slots = scratch.slots(&showing.plan);
-            let _ = showing.decoder.decode(payload, showing.plan.paths(), &mut slots);
-            if let Ok(point) = showing.plan.point(record, &slots, scratch) {
-                points.push(WholePoint::of(&point));
-            }
-            Ok(())
+            showing.points(record, scratch, &mut |point, _| {
+                points.push(WholePoint::of(point));
+                Ok(())
+            })
         });
         match taken {
             Ok(()) if points.is_empty() => Ok(Outcome::Excluded),
             Ok(()) => Ok(Outcome::Points(points)),
-            Err(reject) => Ok(Outcome::Rejected(reject)),
+            Err(Refusal::Rejected(reject)) => Ok(Outcome::Rejected(reject)),
+            Err(Refusal::Unavailable(reason)) => Err(Unavailable(reason)),
         }
     }
 }

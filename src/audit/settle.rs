@@ -225,5 +225,6 @@ fn bound_text(bound: Bound) -> String {
         Bound::End => "end".into(),
         Bound::Time(millis) => time_text(millis.saturating_mul(1_000_000)),
         Bound::Offset(offset) => format!("offset {offset}"),
+        Bound::Last(count) => format!("the last {count}"),
     }
 }

@@ -7,10 +7,9 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::{BAD_CONFIGURATION, FAILED, UNFINISHED};
+use super::{BAD_CONFIGURATION, FAILED, UNFINISHED, one_connector, time};
 use crate::audit::{self, Options, Step};
 use crate::config::raw::LogFormat;
-use crate::config::{self, Connector, Environment};
 use crate::kafka::range::Bound;
 use crate::telemetry;
 
@@ -24,10 +23,10 @@ pub(super) struct AuditArguments {
     connector: PathBuf,
     /// Records from this time on: RFC 3339, a date (UTC), or so long ago (`-1h`, `1h ago`).
     /// Default: the oldest record.
-    #[arg(long, value_name = "TIME", allow_hyphen_values = true, value_parser = time)]
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true, value_parser = time::millis)]
     from: Option<i64>,
     /// Records before this time. Default: all that are there now.
-    #[arg(long, value_name = "TIME", allow_hyphen_values = true, value_parser = time)]
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true, value_parser = time::millis)]
     to: Option<i64>,
     /// Where the database is read. Default: told from the sink's address.
     #[arg(long, value_name = "URL", value_parser = url)]
@@ -56,7 +55,7 @@ enum Output {
 }
 
 pub(super) fn run(process: Option<&Path>, arguments: AuditArguments) -> ExitCode {
-    let connector = match connector(process, &arguments.connector) {
+    let connector = match one_connector(process, &arguments.connector) {
         Ok(connector) => connector,
         Err(errors) => {
             eprintln!("{errors}");
@@ -96,16 +95,6 @@ pub(super) fn run(process: Option<&Path>, arguments: AuditArguments) -> ExitCode
     if report.is_complete() { ExitCode::SUCCESS } else { ExitCode::from(FAILED) }
 }
 
-fn connector(process: Option<&Path>, path: &Path) -> Result<Connector, String> {
-    let configuration = config::load(process, &[path.to_owned()], &Environment::process())
-        .map_err(|errors| errors.to_string())?;
-    let mut connectors = configuration.connectors.into_iter();
-    match (connectors.next(), connectors.next()) {
-        (Some(connector), None) => Ok(connector),
-        _ => Err(format!("{} has several connectors; give one's file", path.display())),
-    }
-}
-
 fn options(arguments: AuditArguments) -> Options {
     Options {
         from: arguments.from.map_or(Bound::Beginning, Bound::Time),
@@ -116,35 +105,6 @@ fn options(arguments: AuditArguments) -> Options {
         strict: arguments.strict,
         timeout: arguments.timeout,
     }
-}
-
-/// Milliseconds since the epoch.
-fn time(text: &str) -> Result<i64, String> {
-    #[expect(clippy::disallowed_methods, reason = "the user speaks of the time of day")]
-    let now = jiff::Timestamp::now();
-    time_at(text, now)
-}
-
-fn time_at(text: &str, now: jiff::Timestamp) -> Result<i64, String> {
-    let text = text.trim();
-    let ago = text.strip_prefix('-').or_else(|| text.strip_suffix("ago"));
-    if let Some(ago) = ago {
-        let ago = humantime::parse_duration(ago.trim())
-            .map_err(|error| format!("{error}; write it like `-1h` or `90m ago`"))?;
-        let ago = i64::try_from(ago.as_millis()).map_err(|_| "too long ago".to_owned())?;
-        return Ok(now.as_millisecond().saturating_sub(ago));
-    }
-    if text == "now" {
-        return Ok(now.as_millisecond());
-    }
-    if let Ok(timestamp) = text.parse::<jiff::Timestamp>() {
-        return Ok(timestamp.as_millisecond());
-    }
-    let civil: jiff::civil::DateTime = text.parse().map_err(|_| {
-        "not a time; write it like `2026-11-24T08:00:00Z`, `2026-11-24`, `-1h` or `now`".to_owned()
-    })?;
-    let utc = civil.to_zoned(jiff::tz::TimeZone::UTC).map_err(|error| error.to_string())?;
-    Ok(utc.timestamp().as_millisecond())
 }
 
 fn url(text: &str) -> Result<String, String> {
@@ -191,26 +151,5 @@ impl Bar {
 
     fn end(&self) {
         self.0.finish_and_clear();
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_time_is_a_date_a_moment_or_so_long_ago() {
-        let now: jiff::Timestamp = "2026-11-24T12:00:00Z".parse().unwrap();
-        let at = |text: &str| time_at(text, now).map(|millis| millis / 1000);
-        let moment = |text: &str| text.parse::<jiff::Timestamp>().unwrap().as_second();
-        assert_eq!(at("2026-11-24"), Ok(moment("2026-11-24T00:00:00Z")));
-        assert_eq!(at("2026-11-24T08:00"), Ok(moment("2026-11-24T08:00:00Z")));
-        assert_eq!(at("2026-11-24T08:00:00+02:00"), Ok(moment("2026-11-24T06:00:00Z")));
-        assert_eq!(at("-90m"), Ok(moment("2026-11-24T10:30:00Z")));
-        assert_eq!(at("2 days ago"), Ok(moment("2026-11-22T12:00:00Z")));
-        assert_eq!(at("now"), Ok(moment("2026-11-24T12:00:00Z")));
-        for wrong in ["", "yesterday", "-", "12", "-5 parsecs"] {
-            assert!(at(wrong).is_err(), "{wrong}");
-        }
     }
 }

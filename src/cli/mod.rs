@@ -4,19 +4,22 @@ mod audit;
 mod check;
 mod demo;
 mod dlq;
+mod init;
 mod paint;
+mod preview;
 mod run;
 mod test;
+mod time;
 mod validate;
 mod value;
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::config::{self, FileKind};
+use crate::config::{self, Connector, Environment, FileKind};
 use crate::telemetry;
 
 /// Reads Kafka topics into a time-series database; an offset is committed only when its points are
@@ -32,9 +35,9 @@ pub struct Arguments {
 const EXIT_CODES: &str = "Exit codes:
   0  done, or stopped as asked
   1  a connector has failed, or could not be started; an audit or a check found something wrong;
-     a replay did not write every letter
+     a replay did not write every letter; a test has failed; a previewed message is rejected
   2  wrong arguments or configuration
-  3  an audit could not be finished: Kafka or the database can't be read
+  3  an audit, a preview or a draft could not be finished: Kafka or the database can't be read
   130  stopped at once by a second signal; what was not committed is read again";
 
 #[derive(Debug, Subcommand)]
@@ -43,6 +46,10 @@ enum Command {
     Run(ConfigurationArguments),
     /// Check configuration files; touches no broker and no database.
     Validate(ConfigurationArguments),
+    /// Write a connector file from what a topic holds.
+    Init(init::InitArguments),
+    /// Show what a connector makes of messages, before it runs; joins no group and writes nothing.
+    Preview(preview::PreviewArguments),
     /// Test mappings: messages, and the points that a connector must make of them.
     Test(test::TestArguments),
     /// Compare what the database holds with what a range of the topics stands for.
@@ -93,6 +100,12 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Command::Validate(files) => {
             validate::run(process_file(files.config).as_deref(), &files.paths)
         }
+        Command::Init(arguments) => {
+            init::run(process_file(arguments.config.clone()).as_deref(), &arguments)
+        }
+        Command::Preview(arguments) => {
+            preview::run(process_file(arguments.config.clone()).as_deref(), &arguments)
+        }
         Command::Test(arguments) => {
             test::run(process_file(arguments.config.clone()).as_deref(), &arguments)
         }
@@ -122,4 +135,15 @@ pub fn run(arguments: Arguments) -> ExitCode {
 
 fn process_file(given: Option<PathBuf>) -> Option<PathBuf> {
     given.or_else(|| Some(PathBuf::from("tidegate.yaml")).filter(|file| file.is_file()))
+}
+
+/// The one connector of a file.
+fn one_connector(process: Option<&Path>, path: &Path) -> Result<Connector, String> {
+    let configuration = config::load(process, &[path.to_owned()], &Environment::process())
+        .map_err(|errors| errors.to_string())?;
+    let mut connectors = configuration.connectors.into_iter();
+    match (connectors.next(), connectors.next()) {
+        (Some(connector), None) => Ok(connector),
+        _ => Err(format!("{} has several connectors; give one's file", path.display())),
+    }
 }

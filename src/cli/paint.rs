@@ -14,6 +14,11 @@ impl Paint {
         Self(!unwanted && std::io::stdout().is_terminal())
     }
 
+    /// No colours.
+    pub(super) fn none() -> Self {
+        Self(false)
+    }
+
     pub(super) fn good(self, text: &str) -> Cow<'_, str> {
         self.with("32", text)
     }
@@ -27,6 +32,10 @@ impl Paint {
     }
 
     fn with<'t>(self, colour: &str, text: &'t str) -> Cow<'t, str> {
-        if self.0 { Cow::Owned(format!("\u{1b}[{colour}m{text}\u{1b}[0m")) } else { Cow::Borrowed(text) }
+        if self.0 {
+            Cow::Owned(format!("\u{1b}[{colour}m{text}\u{1b}[0m"))
+        } else {
+            Cow::Borrowed(text)
+        }
     }
 }

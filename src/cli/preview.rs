@@ -1,7 +1,7 @@
 //! `tidegate preview`: what a connector makes of messages, before it runs.
 
 mod show;
-mod source;
+pub(super) mod source;
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -81,12 +81,14 @@ fn place(text: &str) -> Result<Place, String> {
     match text.trim() {
         "earliest" | "beginning" => Ok(Place::From(Bound::Beginning)),
         "latest" | "end" => Ok(Place::Newest),
-        text => match text.parse() {
-            Ok(offset) if offset >= 0 => Ok(Place::From(Bound::Offset(Offset(offset)))),
-            _ => time::millis(text).map(|millis| Place::From(Bound::Time(millis))).map_err(|error| {
-                format!("neither `earliest`, `latest` nor an offset, and {error}")
-            }),
-        },
+        text => {
+            match text.parse() {
+                Ok(offset) if offset >= 0 => Ok(Place::From(Bound::Offset(Offset(offset)))),
+                _ => time::millis(text).map(|millis| Place::From(Bound::Time(millis))).map_err(
+                    |error| format!("neither `earliest`, `latest` nor an offset, and {error}"),
+                ),
+            }
+        }
     }
 }
 

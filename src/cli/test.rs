@@ -11,9 +11,7 @@ use std::time::Instant;
 
 use super::paint::Paint;
 use super::{BAD_CONFIGURATION, FAILED};
-use crate::config::{
-    self, Case, Connector, Environment, Expected, Process, Secret, Tests, Topics,
-};
+use crate::config::{self, Case, Connector, Environment, Expected, Process, Secret, Tests, Topics};
 use crate::trial::{Outcome, Trial};
 
 /// What is tested.
@@ -136,7 +134,9 @@ fn files(paths: &[PathBuf]) -> Result<Vec<PathBuf>, String> {
                     .map_err(|error| format!("{}: can't be read: {error}", path.display()))?;
                 if found.is_empty() {
                     let path = path.display();
-                    return Err(format!("{path}: there is no test file (`*.test.yaml`) in this folder"));
+                    return Err(format!(
+                        "{path}: there is no test file (`*.test.yaml`) in this folder"
+                    ));
                 }
                 files.extend(found);
             }
@@ -190,13 +190,19 @@ fn suite(tests: &Tests, process: &Process, filter: Option<&str>) -> Result<Suite
 }
 
 /// What is wrong with what becomes of a case's record.
-fn failure(case: &Case, connector: &Connector, trial: &mut Trial) -> Result<Option<String>, String> {
+fn failure(
+    case: &Case,
+    connector: &Connector,
+    trial: &mut Trial,
+) -> Result<Option<String>, String> {
     let mut record = case.record.clone();
     if record.topic.is_empty() {
         record.topic = match &connector.topics {
             Topics::List(topics) => topics.first().map_or("", String::as_str).into(),
             Topics::Pattern(_) => {
-                return Err("the connector reads topics by a pattern; say which one with `topic`".into());
+                return Err(
+                    "the connector reads topics by a pattern; say which one with `topic`".into()
+                );
             }
         };
     }

@@ -150,7 +150,8 @@ impl<'t> Parser<'t> {
     }
 
     fn point(&mut self) -> Result<WholePoint, ParseError> {
-        let mut point = WholePoint { measurement: self.name(&[',', ' '])?, ..WholePoint::default() };
+        let mut point =
+            WholePoint { measurement: self.name(&[',', ' '])?, ..WholePoint::default() };
         while self.take(',') {
             let (at, name) = (self.at, self.key()?);
             if point.tags.insert(name, self.name(&[',', ' '])?).is_some() {

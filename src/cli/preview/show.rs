@@ -52,7 +52,8 @@ impl Show {
 
     fn text(self, record: &OwnedRecord, outcome: &Outcome) -> String {
         let partition = TopicPartition { topic: record.topic.clone(), partition: record.partition };
-        let time = record.timestamp_millis.and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok());
+        let time =
+            record.timestamp_millis.and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok());
         let time = time.map(|time| format!("  {time}")).unwrap_or_default();
         let key = record.key.as_deref().map(|key| format!("  key {}", short(key)));
         let head = format!("{partition}@{}{time}{}", record.offset, key.unwrap_or_default());
@@ -63,7 +64,8 @@ impl Show {
         }
         match outcome {
             Outcome::Points(points) => {
-                let points: Vec<_> = points.iter().map(|point| printable(&point.to_string())).collect();
+                let points: Vec<_> =
+                    points.iter().map(|point| printable(&point.to_string())).collect();
                 let points: Vec<_> = points.iter().map(|point| self.paint.good(point)).collect();
                 push(&mut text, &points);
             }
@@ -71,19 +73,24 @@ impl Show {
             Outcome::Rejected(Reject { stage, reason, .. }) => {
                 let stage = format!("rejected, {}: ", stage.name());
                 push(&mut text, &[format!("{}{}", self.paint.bad(&stage), printable(reason))]);
-                let shown = lines(value.unwrap_or_default(), Spot::of(reason).as_ref(), self.max_bytes);
+                let shown =
+                    lines(value.unwrap_or_default(), Spot::of(reason).as_ref(), self.max_bytes);
                 let mark = |line: &String| {
                     let marked = line.ends_with("◀ here") || line.ends_with("^ here");
                     if marked { self.paint.bad(line).into_owned() } else { line.clone() }
                 };
-                push(&mut text, &shown.iter().map(|line| format!("  {}", mark(line))).collect::<Vec<_>>());
+                push(
+                    &mut text,
+                    &shown.iter().map(|line| format!("  {}", mark(line))).collect::<Vec<_>>(),
+                );
             }
         }
         text
     }
 
     fn json(self, record: &OwnedRecord, outcome: &Outcome) -> String {
-        let time = record.timestamp_millis.and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok());
+        let time =
+            record.timestamp_millis.and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok());
         let mut object = json!({
             "topic": &*record.topic,
             "partition": record.partition,

@@ -26,10 +26,17 @@ pub(super) enum Place {
 
 /// Messages, of which each is taken once.
 pub(super) enum Messages {
-    Topics { reader: Box<TopicReader>, left: u32 },
+    Topics {
+        reader: Box<TopicReader>,
+        left: u32,
+    },
     /// Read already.
     Kept(VecDeque<OwnedRecord>),
-    Lines { lines: Box<dyn BufRead>, next: OwnedRecord, left: u32 },
+    Lines {
+        lines: Box<dyn BufRead>,
+        next: OwnedRecord,
+        left: u32,
+    },
 }
 
 impl Messages {
@@ -44,7 +51,8 @@ impl Messages {
             Place::From(bound) => bound,
             Place::Newest => Bound::Last(count),
         };
-        let open = TopicReader::open(&connector.kafka, &connector.topics, from, Bound::End, timeout);
+        let open =
+            TopicReader::open(&connector.kafka, &connector.topics, from, Bound::End, timeout);
         let mut reader = open.map_err(|error| format!("Kafka: {error}"))?;
         if let Some(number) = partition {
             reader.only(number);
@@ -139,7 +147,10 @@ fn is_one_document(bytes: &[u8]) -> bool {
 }
 
 /// The records with the latest timestamps, the oldest of them first.
-fn newest(reader: &mut TopicReader, count: usize) -> Result<VecDeque<OwnedRecord>, String> {
+pub(in crate::cli) fn newest(
+    reader: &mut TopicReader,
+    count: usize,
+) -> Result<VecDeque<OwnedRecord>, String> {
     let mut newest = VecDeque::new();
     while let Some(record) = reader.next_record().map_err(|error| format!("Kafka: {error}"))? {
         let at = record.timestamp_millis();

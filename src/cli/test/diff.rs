@@ -29,7 +29,11 @@ pub(super) fn points(expected: &[ExpectedPoint], found: &[WholePoint]) -> Option
     if missing.is_empty() && extra.is_empty() {
         return None;
     }
-    let mut text = format!("{}, found {}\n", wanted(expected.len()), count(found.len()));
+    let mut text = match (expected.len(), found.len()) {
+        (1, 1) => "another point than expected\n".to_owned(),
+        (wanted, found) if wanted == found => "other points than expected\n".to_owned(),
+        (expected, found) => format!("{}, found {}\n", wanted(expected), count(found)),
+    };
     for wanted in missing {
         let nearest = (0..extra.len()).max_by_key(|at| likeness(wanted, extra[*at]));
         match nearest {
@@ -75,7 +79,7 @@ pub(super) fn rejected(expected: usize, found: &Reject, record: &OwnedRecord) ->
 
 fn rejection_line(stage: Option<Stage>, reason: &str) -> String {
     let stage = stage.map_or_else(|| "any stage".to_owned(), |stage| stage.name().to_owned());
-    format!("{stage}: …{reason}…")
+    if reason.is_empty() { stage } else { format!("{stage}: …{reason}…") }
 }
 
 fn wanted(count: usize) -> String {
@@ -92,7 +96,7 @@ fn count(count: usize) -> String {
 
 /// How much of a point is as it was expected.
 fn likeness(wanted: &ExpectedPoint, found: &WholePoint) -> usize {
-    let same = parts(&found.clone(), None);
+    let same = parts(found, None);
     parts(&wanted.point, None).iter().filter(|part| same.contains(part)).count()
 }
 
@@ -132,12 +136,15 @@ fn key(part: &str) -> &str {
 /// A point in parts, each with the word that says what it is.
 fn parts(point: &WholePoint, time: Option<i64>) -> Vec<String> {
     let mut parts = vec![format!("measurement {}", printable(&point.measurement))];
-    parts.extend(point.tags.iter().map(|(name, value)| {
-        format!("tag:{}={}", printable(name), printable(value))
-    }));
     parts.extend(
-        point.fields.iter().map(|(name, value)| format!("field:{}={}", printable(name), printable(&value.to_string()))),
+        point
+            .tags
+            .iter()
+            .map(|(name, value)| format!("tag:{}={}", printable(name), printable(value))),
     );
+    parts.extend(point.fields.iter().map(|(name, value)| {
+        format!("field:{}={}", printable(name), printable(&value.to_string()))
+    }));
     if let Some(nanos) = time.or(point.nanos) {
         let at = jiff::Timestamp::from_nanosecond(nanos.into());
         let at = at.map(|at| format!(" ({at})")).unwrap_or_default();

@@ -25,7 +25,8 @@ pub(in crate::config) fn tests(raw: &raw::TestFile, checker: &mut Checker<'_>) -
         Some(connector) => Some(folder.join(connector)),
         None => {
             let name = file.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-            let tested = |ending| Some(format!("{}{ending}", name.strip_suffix(&format!(".test{ending}"))?));
+            let tested =
+                |ending| Some(format!("{}{ending}", name.strip_suffix(&format!(".test{ending}"))?));
             let tested = tested(".yaml").or_else(|| tested(".yml"));
             if tested.is_none() {
                 checker.findings.add(
@@ -49,8 +50,14 @@ pub(in crate::config) fn tests(raw: &raw::TestFile, checker: &mut Checker<'_>) -
         .enumerate()
         .map(|(index, case)| {
             let index = (index, index.to_string());
-            CaseCheck { raw: case, index: &index.1, folder: &folder, precision: raw.precision, checker }
-                .case(index.0)
+            CaseCheck {
+                raw: case,
+                index: &index.1,
+                folder: &folder,
+                precision: raw.precision,
+                checker,
+            }
+            .case(index.0)
         })
         .collect();
     Some(Tests {
@@ -75,11 +82,16 @@ impl CaseCheck<'_, '_> {
         let value = self.value();
         let timestamp = match self.scalar(&["timestamp"]) {
             None => Some(TIMESTAMP),
-            Some(scalar) => self.time(&["timestamp"], &scalar, 1_000_000).map(|nanos| nanos / 1_000_000),
+            Some(scalar) => {
+                self.time(&["timestamp"], &scalar, 1_000_000).map(|nanos| nanos / 1_000_000)
+            }
         };
         let expected = self.expected();
         let at = ["cases", self.index];
-        let line = self.checker.locate(&at).map_or(1, |(span, ..)| self.checker.source.place(span.start).0);
+        let line = self
+            .checker
+            .locate(&at)
+            .map_or(1, |(span, ..)| self.checker.source.place(span.start).0);
         let text = |case: &Self, at: At<'_>| case.scalar(at).map(|scalar| canonical(&scalar));
         let headers = self.raw.headers.keys();
         let headers = headers
@@ -115,15 +127,24 @@ impl CaseCheck<'_, '_> {
         self.checker.wrong(&at, message);
     }
 
+    /// Reports what a case lacks, unless an unknown key may have been meant for it.
+    fn lacks(&mut self, message: &str) {
+        self.checker.missing(&["cases", self.index], message);
+    }
+
     /// `Some(None)` for a tombstone.
     #[expect(clippy::option_option, reason = "no value is one that a record can have")]
     fn value(&mut self) -> Option<Option<Vec<u8>>> {
         let raw = self.raw;
         let is_null = self.checker.node(&self.at(&["value"])).is_some() && raw.value.is_none();
-        let given = [raw.value.is_some() || is_null, raw.text.is_some(), raw.base64.is_some(), raw.file.is_some()];
+        let given = [
+            raw.value.is_some() || is_null,
+            raw.text.is_some(),
+            raw.base64.is_some(),
+            raw.file.is_some(),
+        ];
         if given.iter().filter(|given| **given).count() != 1 {
-            self.wrong(
-                &[],
+            self.lacks(
                 "a case needs exactly one of `value`, `text`, `base64` and `file` (`value: null` is a \
                  record without a value)",
             );
@@ -168,8 +189,7 @@ impl CaseCheck<'_, '_> {
                 reason: rejected.reason.to_lowercase(),
             }),
             _ => {
-                self.wrong(
-                    &[],
+                self.lacks(
                     "a case needs exactly one of `points`, `rejected` and `excluded: true`: what \
                      becomes of the message",
                 );
@@ -196,15 +216,19 @@ impl CaseCheck<'_, '_> {
                     points
                 }
                 Err(error) => {
-                    let line = text.get(..error.offset).unwrap_or_default().matches('\n').count() + 1;
+                    let line =
+                        text.get(..error.offset).unwrap_or_default().matches('\n').count() + 1;
                     let message = format!("line {line} of the points is no line protocol: {error}");
                     self.wrong(&["points"], message);
                     None
                 }
             },
             raw::ExpectedPoints::List(list) => {
-                let points: Vec<_> =
-                    list.iter().enumerate().map(|(index, point)| self.point(index, point)).collect();
+                let points: Vec<_> = list
+                    .iter()
+                    .enumerate()
+                    .map(|(index, point)| self.point(index, point))
+                    .collect();
                 points.into_iter().collect()
             }
         }
@@ -235,8 +259,10 @@ impl CaseCheck<'_, '_> {
         if fields.is_none() {
             self.wrong(&[at[0], at[1], "fields"], "a number is out of the range of 64 bits");
         }
-        let tag = |name: &String| self.scalar(&[at[0], at[1], "tags", name]).map(|tag| canonical(&tag));
-        let tags = raw.tags.keys().map(|name| (name.clone(), tag(name).unwrap_or_default())).collect();
+        let tag =
+            |name: &String| self.scalar(&[at[0], at[1], "tags", name]).map(|tag| canonical(&tag));
+        let tags =
+            raw.tags.keys().map(|name| (name.clone(), tag(name).unwrap_or_default())).collect();
         let time = [at[0], at[1], "timestamp"];
         let nanos = match self.scalar(&time) {
             None => None,

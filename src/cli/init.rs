@@ -1,0 +1,196 @@
+//! `tidegate init`: a connector file from what a topic holds.
+
+use std::fs::{File, OpenOptions};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use super::preview::source::newest;
+use super::{BAD_CONFIGURATION, FAILED, UNFINISHED};
+use crate::config::raw::LogFormat;
+use crate::config::{self, Connector, Environment, Process, Secret, Topics};
+use crate::infer::{Draft, Sample, SinkKind, infer};
+use crate::kafka::range::{Bound, TopicReader};
+use crate::record::{Offset, OwnedRecord};
+use crate::telemetry;
+use crate::trial::{Outcome, Trial};
+
+/// The largest file of messages that is read.
+const MAX_FILE: u64 = 64 << 20;
+
+/// From what, and for what.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct InitArguments {
+    /// What all connectors share; its brokers are asked. Default: tidegate.yaml in this folder, if
+    /// there is one.
+    #[arg(long, value_name = "FILE", env = "TIDEGATE_CONFIG")]
+    pub(super) config: Option<PathBuf>,
+    /// The topic.
+    #[arg(long, value_name = "NAME")]
+    topic: String,
+    /// The brokers, instead of those of tidegate.yaml, such as `localhost:9092`.
+    #[arg(long, value_name = "SERVERS")]
+    bootstrap: Option<String>,
+    /// Learn from the messages in this file, one a line, and not from Kafka (`-`: from the standard
+    /// input).
+    #[arg(long, value_name = "FILE")]
+    file: Option<PathBuf>,
+    /// The database.
+    #[arg(long, value_enum, default_value = "influxdb")]
+    sink: SinkKind,
+    /// How many of the newest messages are looked at.
+    #[arg(short = 'n', long = "messages", value_name = "N", default_value_t = 1000,
+        value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    count: u32,
+    /// Where the file goes; an existing one is not written over. Default: the standard output.
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// Write over an existing file.
+    #[arg(long, requires = "output")]
+    force: bool,
+    /// How long Kafka may take for each answer.
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = humantime::parse_duration)]
+    timeout: Duration,
+}
+
+const EXAMPLES: &str = "Examples:
+  tidegate init --topic sensors --bootstrap localhost:9092 -o connectors/sensors.yaml
+  tidegate init --topic payments --sink prometheus
+  tidegate init --topic sensors --file messages.jsonl
+
+No group is joined and nothing is committed.";
+
+/// Why there is no file, with the exit code.
+struct Trouble(u8, String);
+
+pub(super) fn run(process: Option<&Path>, arguments: &InitArguments) -> ExitCode {
+    telemetry::log_to_stderr(LogFormat::Text);
+    match init(process, arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Trouble(code, reason)) => {
+            eprintln!("{reason}");
+            ExitCode::from(code)
+        }
+    }
+}
+
+fn init(process: Option<&Path>, arguments: &InitArguments) -> Result<(), Trouble> {
+    let environment = Environment::process();
+    let mut shared = match process {
+        None => Process::default(),
+        Some(file) => config::load_process(file, &environment)
+            .map_err(|errors| Trouble(BAD_CONFIGURATION, errors.to_string()))?,
+    };
+    if let Some(servers) = &arguments.bootstrap {
+        shared.kafka.insert("bootstrap.servers".into(), Secret::new(servers));
+    }
+    let records = match &arguments.file {
+        Some(file) => of_file(file, arguments).map_err(|error| {
+            Trouble(UNFINISHED, format!("{}: can't be read: {error}", file.display()))
+        })?,
+        None => of_topic(&shared, arguments)?,
+    };
+    let samples: Vec<_> = records
+        .iter()
+        .map(|record| Sample {
+            value: record.value.as_deref().unwrap_or_default(),
+            timestamp_millis: record.timestamp_millis.unwrap_or_default(),
+        })
+        .collect();
+    let topic = &arguments.topic;
+    let inferred = infer(&samples, arguments.sink)
+        .map_err(|error| Trouble(FAILED, format!("the topic {topic}: {error}")))?;
+    let draft = Draft { topic, bootstrap: arguments.bootstrap.as_deref(), sink: arguments.sink };
+    let text = inferred.draft(&draft);
+    write(&text, arguments)?;
+    for warning in inferred.warnings() {
+        eprintln!("warning: {warning}.");
+    }
+    // Brokers that are not known yet are no reason against the mapping.
+    let servers = shared.kafka.entry("bootstrap.servers".into());
+    servers.or_insert_with(|| Secret::new("localhost:9092"));
+    let connector = config::load_text("draft.yaml", &text, &shared, &environment);
+    let tried = connector.map_err(|errors| errors.to_string()).and_then(|c| tried(&c, &records));
+    match tried {
+        Ok(remark) => eprintln!("{remark}"),
+        Err(error) => return Err(Trouble(FAILED, format!("the draft has to be mended: {error}"))),
+    }
+    Ok(())
+}
+
+fn of_topic(process: &Process, arguments: &InitArguments) -> Result<Vec<OwnedRecord>, Trouble> {
+    if !process.kafka.contains_key("bootstrap.servers") {
+        let reason = "no brokers: give --bootstrap, or a tidegate.yaml with `bootstrap.servers`";
+        return Err(Trouble(BAD_CONFIGURATION, reason.into()));
+    }
+    let kafka = |error: String| Trouble(UNFINISHED, error);
+    let topics = Topics::List(vec![arguments.topic.clone()]);
+    let (from, to) = (Bound::Last(arguments.count), Bound::End);
+    let mut reader = TopicReader::open(&process.kafka, &topics, from, to, arguments.timeout)
+        .map_err(|error| kafka(format!("Kafka: {error}")))?;
+    newest(&mut reader, arguments.count as usize).map(Into::into).map_err(kafka)
+}
+
+/// A message a line; the records are of now.
+fn of_file(file: &Path, arguments: &InitArguments) -> std::io::Result<Vec<OwnedRecord>> {
+    #[expect(clippy::disallowed_methods, reason = "a file's line has no timestamp of its own")]
+    let now = jiff::Timestamp::now().as_millisecond();
+    let input: Box<dyn std::io::Read> = if file.as_os_str() == "-" {
+        Box::new(std::io::stdin())
+    } else {
+        Box::new(File::open(file)?)
+    };
+    let lines = BufReader::new(input.take(MAX_FILE)).split(b'\n');
+    let record = |(offset, line): (i64, std::io::Result<Vec<u8>>)| {
+        Ok(OwnedRecord {
+            topic: arguments.topic.as_str().into(),
+            partition: 0,
+            offset: Offset(offset),
+            key: None,
+            value: Some(line?),
+            timestamp_millis: Some(now),
+            headers: Vec::new(),
+        })
+    };
+    (0..).zip(lines).take(arguments.count as usize).map(record).collect()
+}
+
+fn write(text: &str, arguments: &InitArguments) -> Result<(), Trouble> {
+    let Some(file) = &arguments.output else {
+        // An error here is a reader that has seen enough, such as `head`.
+        let _ = std::io::stdout().write_all(text.as_bytes());
+        return Ok(());
+    };
+    let mut options = OpenOptions::new();
+    let options = options.write(true).truncate(true);
+    let options = if arguments.force { options.create(true) } else { options.create_new(true) };
+    let written = options.open(file).and_then(|mut file| file.write_all(text.as_bytes()));
+    written.map_err(|error| {
+        let mend = match error.kind() {
+            std::io::ErrorKind::AlreadyExists => "; --force writes over it",
+            _ => "",
+        };
+        let reason = format!("{}: can't be written: {error}{mend}", file.display());
+        Trouble(BAD_CONFIGURATION, reason)
+    })
+}
+
+/// What the draft makes of the messages that it was made from.
+fn tried(connector: &Connector, records: &[OwnedRecord]) -> Result<String, String> {
+    let mut trial = Trial::new(connector).map_err(|error| format!("the sink: {error}"))?;
+    let (mut good, mut all, mut reason) = (0usize, 0usize, None);
+    for record in records {
+        match trial.run(record).map_err(|error| error.to_string())? {
+            Outcome::Points(_) => good += 1,
+            Outcome::Excluded => continue,
+            Outcome::Rejected(reject) => {
+                let _ = reason.get_or_insert(reject.reason);
+            }
+        }
+        all += 1;
+    }
+    let such = reason.map(|reason| format!("; one is rejected: {reason}")).unwrap_or_default();
+    Ok(format!("{good} of {all} messages give a point with it{such}."))
+}

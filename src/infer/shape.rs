@@ -1,0 +1,169 @@
+//! What stands at each path of JSON messages.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Map, Value as Json};
+
+use crate::path::{Path, Segment};
+use crate::point::Timestamp;
+
+/// More paths than this are a message made of data for keys.
+const MOST_PATHS: usize = 500;
+/// Distinct texts that are kept of a path.
+const MOST_VALUES: usize = 2000;
+/// The longest text that is looked at as a tag's value, in bytes.
+const LONGEST: usize = 200;
+/// As deep as paths are followed.
+const MOST_SEGMENTS: usize = 16;
+
+/// What was seen in some messages.
+#[derive(Debug, Default)]
+pub(super) struct Shape {
+    pub(super) messages: usize,
+    pub(super) leaves: BTreeMap<Vec<String>, Leaf>,
+    /// Paths that were left out, because there are too many.
+    pub(super) left_out: usize,
+}
+
+/// What was seen at a path.
+#[derive(Debug, Default)]
+pub(super) struct Leaf {
+    /// Messages with something other than null there.
+    pub(super) messages: usize,
+    pub(super) texts: usize,
+    pub(super) booleans: usize,
+    pub(super) whole: usize,
+    /// Numbers with a fraction or an exponent.
+    pub(super) fractions: usize,
+    /// Whole numbers beyond `i64`.
+    pub(super) unsigned: usize,
+    pub(super) objects: usize,
+    pub(super) arrays: usize,
+    /// Distinct texts and whole numbers, as text.
+    pub(super) values: BTreeSet<String>,
+    /// There are more than `values` has.
+    pub(super) many_values: bool,
+    /// The longest text, in bytes.
+    pub(super) longest: usize,
+    /// A text that a tag or a line of text can't have.
+    pub(super) awkward: bool,
+    pub(super) least: f64,
+    pub(super) most: f64,
+    /// Texts with a time in RFC 3339, and those without a zone.
+    pub(super) moments: usize,
+    pub(super) zoneless: usize,
+    /// How far numbers would be from the message's own time, in years, for s, ms, us and ns: the
+    /// furthest.
+    pub(super) years_off: [f64; 4],
+    /// In which messages it stood, for who needs something in each.
+    pub(super) seen_in: BTreeSet<usize>,
+}
+
+impl Shape {
+    /// Takes a message in.
+    pub(super) fn take(&mut self, object: &Map<String, Json>, millis: i64) {
+        self.walk(object, &mut Vec::new(), millis);
+        self.messages += 1;
+    }
+
+    fn walk(&mut self, object: &Map<String, Json>, path: &mut Vec<String>, millis: i64) {
+        for (key, value) in object {
+            path.push(key.clone());
+            if !value.is_null()
+                && (self.leaves.contains_key(path) || self.leaves.len() < MOST_PATHS)
+            {
+                let leaf = self.leaves.entry(path.clone()).or_insert_with(Leaf::new);
+                leaf.take(value, millis);
+                leaf.seen_in.insert(self.messages);
+            } else if !value.is_null() {
+                self.left_out += 1;
+            }
+            if let Json::Object(inner) = value
+                && path.len() < MOST_SEGMENTS
+            {
+                self.walk(inner, path, millis);
+            }
+            path.pop();
+        }
+    }
+}
+
+impl Leaf {
+    fn new() -> Self {
+        Self { least: f64::INFINITY, most: f64::NEG_INFINITY, ..Self::default() }
+    }
+
+    fn take(&mut self, value: &Json, millis: i64) {
+        self.messages += 1;
+        match value {
+            Json::Null => {}
+            Json::Bool(_) => self.booleans += 1,
+            Json::Number(number) => {
+                let float = number.as_f64().unwrap_or_default();
+                (self.least, self.most) = (self.least.min(float), self.most.max(float));
+                self.count_years(float, millis);
+                if number.is_i64() {
+                    self.whole += 1;
+                    self.keep(&number.to_string());
+                } else if number.is_u64() {
+                    self.unsigned += 1;
+                } else {
+                    self.fractions += 1;
+                }
+            }
+            Json::String(text) => {
+                self.texts += 1;
+                self.longest = self.longest.max(text.len());
+                self.awkward |= text.contains(|c: char| c.is_control() || c == '\\');
+                let moment = text.parse::<jiff::Timestamp>().ok();
+                let moment = moment.and_then(|at| Timestamp::from_nanos(at.as_nanosecond()));
+                self.moments += usize::from(moment.is_some());
+                self.zoneless +=
+                    usize::from(text.len() >= 10 && text.parse::<jiff::civil::DateTime>().is_ok());
+                self.keep(text);
+            }
+            Json::Array(_) => self.arrays += 1,
+            Json::Object(_) => self.objects += 1,
+        }
+    }
+
+    fn count_years(&mut self, number: f64, millis: i64) {
+        #[expect(clippy::cast_precision_loss, reason = "years are wanted")]
+        let own = millis as f64 / 1e3;
+        for (furthest, unit) in self.years_off.iter_mut().zip([1.0, 1e3, 1e6, 1e9]) {
+            *furthest = furthest.max(((number / unit - own) / 31_556_952.0).abs());
+        }
+    }
+
+    fn keep(&mut self, text: &str) {
+        if self.values.len() < MOST_VALUES && text.len() <= LONGEST {
+            self.values.insert(text.to_owned());
+        } else if !self.values.contains(text) {
+            self.many_values = true;
+        }
+    }
+
+    pub(super) fn numbers(&self) -> usize {
+        self.whole + self.unsigned + self.fractions
+    }
+
+    pub(super) fn containers(&self) -> usize {
+        self.objects + self.arrays
+    }
+
+    /// Whether it is a value in every message where it is anything.
+    pub(super) fn is_value(&self) -> bool {
+        self.containers() == 0 && self.messages > 0
+    }
+}
+
+/// The path as a connector file has it.
+pub(super) fn path(keys: &[String]) -> String {
+    let written: String =
+        keys.iter().map(|key| format!("[{}]", Json::from(key.as_str()))).collect();
+    // In the form that people write, where there is one.
+    written.parse::<Path>().map_or(written, |path| {
+        debug_assert!(path.segments().iter().all(|segment| matches!(segment, Segment::Key(_))));
+        path.to_string()
+    })
+}
