@@ -13,6 +13,7 @@ mod shape;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use draft::quoted;
 pub use draft::{Draft, SinkKind};
 
 use serde_json::Value as Json;

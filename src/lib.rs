@@ -35,6 +35,7 @@ pub mod sink;
 
 pub mod audit;
 pub mod dead_letter;
+pub mod import;
 pub mod infer;
 pub mod replay;
 pub mod trial;

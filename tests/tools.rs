@@ -115,16 +115,21 @@ fn the_page_on_the_first_connector_shows_what_happens() {
 }
 
 #[test]
+fn the_page_on_the_import_shows_what_happens() {
+    follow("import.md");
+}
+
+#[test]
 fn every_ready_connector_has_tests_and_they_hold() {
-    let output = tidegate(
-        &repository(),
-        &["test", "--config", "connectors/tidegate.yaml", "connectors"],
-    );
+    let output =
+        tidegate(&repository(), &["test", "--config", "connectors/tidegate.yaml", "connectors"]);
     let (text, code) = said(&output);
     assert_eq!(code, 0, "{text}");
     for file in fs::read_dir(repository().join("connectors")).unwrap() {
         let name = file.unwrap().file_name().into_string().unwrap();
-        let stem = name.strip_suffix(".yaml").filter(|stem| *stem != "tidegate" && !stem.ends_with(".test"));
+        let stem = name
+            .strip_suffix(".yaml")
+            .filter(|stem| *stem != "tidegate" && !stem.ends_with(".test"));
         if let Some(stem) = stem {
             assert!(text.contains(&format!("{stem}.test.yaml:")), "{name} has no tests:\n{text}");
         }
@@ -199,7 +204,10 @@ impl<'k> Readings<'k> {
                 r#"{{"site":"hall-{site}","at":{at},"reading":{{"temperature":{}.5,"count":{n}}}}}"#,
                 20 + n % 5
             );
-            Message::new(value).key(format!("k{n}")).at(at).in_partition(i32::try_from(n % 2).unwrap())
+            Message::new(value)
+                .key(format!("k{n}"))
+                .at(at)
+                .in_partition(i32::try_from(n % 2).unwrap())
         };
         let broken = Message::new(r#"{"site":"hall-1","at":"#).at(START + 60_000).in_partition(1);
         topic.produce((0..20).map(reading).chain([broken]));
@@ -261,7 +269,8 @@ fn a_drafted_connector_previews_and_runs_on_a_real_topic() {
     assert_eq!(outcomes, ["points", "points", "points", "points", "rejected"]);
     assert_eq!((&messages[4]["stage"], &messages[4]["byte"]), (&"decode".into(), &22.into()));
     let measurement = &readings.topic.name;
-    let expected = format!("{measurement},site=hall-1 count=19i,temperature=24.5 1795341619000000000");
+    let expected =
+        format!("{measurement},site=hall-1 count=19i,temperature=24.5 1795341619000000000");
     assert_eq!(messages[3]["points"][0]["line_protocol"], expected.as_str());
     assert_eq!(messages[3]["key"], "k19");
 

@@ -4,6 +4,7 @@ mod audit;
 mod check;
 mod demo;
 mod dlq;
+mod import;
 mod init;
 mod paint;
 mod preview;
@@ -48,6 +49,8 @@ enum Command {
     Validate(ConfigurationArguments),
     /// Write a connector file from what a topic holds.
     Init(init::InitArguments),
+    /// Write connector files from the configuration of Kafka Connect's InfluxDB sinks or of Telegraf.
+    Import(import::ImportArguments),
     /// Show what a connector makes of messages, before it runs; joins no group and writes nothing.
     Preview(preview::PreviewArguments),
     /// Test mappings: messages, and the points that a connector must make of them.
@@ -103,6 +106,7 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Command::Init(arguments) => {
             init::run(process_file(arguments.config.clone()).as_deref(), &arguments)
         }
+        Command::Import(arguments) => import::run(&arguments),
         Command::Preview(arguments) => {
             preview::run(process_file(arguments.config.clone()).as_deref(), &arguments)
         }

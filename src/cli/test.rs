@@ -4,6 +4,7 @@ mod diff;
 mod junit;
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -24,7 +25,7 @@ pub(super) struct TestArguments {
     /// files.
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<PathBuf>,
-    /// Also write the results to this file, as JUnit XML.
+    /// Also write the results to this file, as XML for CI systems (`JUnit`).
     #[arg(long, value_name = "FILE")]
     junit: Option<PathBuf>,
     /// Only cases whose name has this text in it, in capitals or not; those before it in a file still
@@ -64,10 +65,12 @@ pub(super) fn run(process: Option<&Path>, arguments: &TestArguments) -> ExitCode
     let all = || suites.iter().flat_map(|suite| &suite.results);
     let failed = all().filter(|result| result.failure.is_some()).count();
     let plural = if all().count() == 1 { "" } else { "s" };
-    text.push_str(&match failed {
-        0 => format!("{} case{plural} passed\n", all().count()),
-        _ => format!("{failed} of {} case{plural} failed\n", all().count()),
-    });
+    let count = all().count();
+    // Writing to a String can't fail.
+    let _ = match failed {
+        0 => writeln!(text, "{count} case{plural} passed"),
+        _ => writeln!(text, "{failed} of {count} case{plural} failed"),
+    };
     // An error here is a reader that has seen enough, such as `head`.
     let _ = std::io::stdout().write_all(text.as_bytes());
     if let Some(file) = &arguments.junit
@@ -232,19 +235,19 @@ fn shown(suite: &Suite, paint: Paint) -> String {
     let mut text = String::new();
     for CaseResult { name, line, failure, .. } in &suite.results {
         let place = format!("{}:{line}", suite.file.display());
-        match failure {
-            None => text.push_str(&format!("{}  {place}  {name}\n", paint.good("ok  "))),
-            Some(failure) => {
-                text.push_str(&format!("{}  {place}  {name}\n", paint.bad("FAIL")));
-                for line in failure.lines() {
-                    let line = match line.trim_start().chars().next() {
-                        Some('-') => paint.bad(line),
-                        Some('+') => paint.good(line),
-                        _ => line.into(),
-                    };
-                    text.push_str(&format!("      {line}\n"));
-                }
-            }
+        // Writing to a String can't fail.
+        let Some(failure) = failure else {
+            let _ = writeln!(text, "{}  {place}  {name}", paint.good("ok  "));
+            continue;
+        };
+        let _ = writeln!(text, "{}  {place}  {name}", paint.bad("FAIL"));
+        for line in failure.lines() {
+            let line = match line.trim_start().chars().next() {
+                Some('-') => paint.bad(line),
+                Some('+') => paint.good(line),
+                _ => line.into(),
+            };
+            let _ = writeln!(text, "      {line}");
         }
     }
     text

@@ -14,15 +14,15 @@ const COMMENTS: usize = 60;
 /// Which database the file is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum SinkKind {
-    /// `InfluxDB` 2.
+    /// InfluxDB 2.
     Influxdb,
-    /// `InfluxDB` 3.
+    /// InfluxDB 3.
     Influxdb3,
     /// Prometheus, Mimir and what else takes remote write.
     Prometheus,
-    /// `VictoriaMetrics`, by its `InfluxDB` route.
+    /// VictoriaMetrics, by its InfluxDB route.
     VictoriaMetrics,
-    /// `QuestDB`.
+    /// QuestDB.
     Questdb,
     /// The standard output.
     Stdout,

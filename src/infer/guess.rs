@@ -12,7 +12,7 @@ pub(super) const MANY: usize = 1000;
 const FEW: usize = 20;
 /// The longest text that is a tag, in bytes.
 const LONGEST_TAG: usize = 64;
-/// `InfluxDB`'s limit of a string, in bytes.
+/// InfluxDB's limit of a string, in bytes.
 const LONGEST_STRING: usize = 65_536;
 /// A time is so near to the message's own, in years: with a name that says time, and without.
 const NEAR: [f64; 2] = [20.0, 1.0];
@@ -165,7 +165,11 @@ fn number(key: &str, leaf: &Leaf, sink: SinkKind) -> Role {
     if whole_only && is_count(key) {
         return Role::Field(FieldKind::Integer, false);
     }
-    if leaf.unsigned > 0 && leaf.fractions == 0 && leaf.least >= 0.0 && sink.has_unsigned() {
+    if leaf.unsigned > 0
+        && leaf.fractions == 0
+        && leaf.range.is_some_and(|(least, _)| least >= 0.0)
+        && sink.has_unsigned()
+    {
         return Role::Field(FieldKind::Unsigned, false);
     }
     Role::Field(FieldKind::Float, false)
@@ -343,6 +347,7 @@ fn tag_remark(leaf: &Leaf) -> String {
 
 fn field_remark(leaf: &Leaf, kind: FieldKind) -> String {
     let kinds = [leaf.texts > 0, leaf.booleans > 0, leaf.numbers() > 0];
+    let range = leaf.range.map(|(least, most)| format!("{least} to {most}")).unwrap_or_default();
     match kind {
         FieldKind::String if kinds.iter().filter(|kind| **kind).count() > 1 => {
             "text, numbers or booleans, all taken as text".into()
@@ -353,16 +358,12 @@ fn field_remark(leaf: &Leaf, kind: FieldKind) -> String {
         }
         FieldKind::Boolean => "true or false".into(),
         FieldKind::Integer => {
-            format!(
-                "{} to {}; whole in all messages, and a count by its name",
-                leaf.least, leaf.most
-            )
+            format!("{range}; whole in all messages, and a count by its name")
         }
-        FieldKind::Unsigned => format!("{} to {}", leaf.least, leaf.most),
         FieldKind::Float if leaf.fractions == 0 => {
-            format!("{} to {}; whole so far, a float to be safe", leaf.least, leaf.most)
+            format!("{range}; whole so far, a float to be safe")
         }
-        FieldKind::Float => format!("{} to {}", leaf.least, leaf.most),
+        FieldKind::Unsigned | FieldKind::Float => range,
     }
 }
 

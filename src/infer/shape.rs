@@ -1,6 +1,7 @@
 //! What stands at each path of JSON messages.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
 
 use serde_json::{Map, Value as Json};
 
@@ -47,8 +48,8 @@ pub(super) struct Leaf {
     pub(super) longest: usize,
     /// A text that a tag or a line of text can't have.
     pub(super) awkward: bool,
-    pub(super) least: f64,
-    pub(super) most: f64,
+    /// The least and the greatest number.
+    pub(super) range: Option<(f64, f64)>,
     /// Texts with a time in RFC 3339, and those without a zone.
     pub(super) moments: usize,
     pub(super) zoneless: usize,
@@ -72,7 +73,7 @@ impl Shape {
             if !value.is_null()
                 && (self.leaves.contains_key(path) || self.leaves.len() < MOST_PATHS)
             {
-                let leaf = self.leaves.entry(path.clone()).or_insert_with(Leaf::new);
+                let leaf = self.leaves.entry(path.clone()).or_default();
                 leaf.take(value, millis);
                 leaf.seen_in.insert(self.messages);
             } else if !value.is_null() {
@@ -89,10 +90,6 @@ impl Shape {
 }
 
 impl Leaf {
-    fn new() -> Self {
-        Self { least: f64::INFINITY, most: f64::NEG_INFINITY, ..Self::default() }
-    }
-
     fn take(&mut self, value: &Json, millis: i64) {
         self.messages += 1;
         match value {
@@ -100,7 +97,8 @@ impl Leaf {
             Json::Bool(_) => self.booleans += 1,
             Json::Number(number) => {
                 let float = number.as_f64().unwrap_or_default();
-                (self.least, self.most) = (self.least.min(float), self.most.max(float));
+                let (least, most) = self.range.unwrap_or((float, float));
+                self.range = Some((least.min(float), most.max(float)));
                 self.count_years(float, millis);
                 if number.is_i64() {
                     self.whole += 1;
@@ -159,8 +157,11 @@ impl Leaf {
 
 /// The path as a connector file has it.
 pub(super) fn path(keys: &[String]) -> String {
-    let written: String =
-        keys.iter().map(|key| format!("[{}]", Json::from(key.as_str()))).collect();
+    let mut written = String::new();
+    for key in keys {
+        // Writing to a String can't fail.
+        let _ = write!(written, "[{}]", Json::from(key.as_str()));
+    }
     // In the form that people write, where there is one.
     written.parse::<Path>().map_or(written, |path| {
         debug_assert!(path.segments().iter().all(|segment| matches!(segment, Segment::Key(_))));

@@ -1,4 +1,4 @@
-//! The results as JUnit XML, which every CI system reads.
+//! The results as `JUnit` XML, which every CI system reads.
 
 use std::fmt::Write as _;
 

@@ -22,21 +22,8 @@ pub(in crate::config) fn tests(raw: &raw::TestFile, checker: &mut Checker<'_>) -
     let file = checker.source.file.clone();
     let folder = file.parent().unwrap_or(Path::new("")).to_owned();
     let connector = match &raw.connector {
-        Some(connector) => Some(folder.join(connector)),
-        None => {
-            let name = file.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-            let tested =
-                |ending| Some(format!("{}{ending}", name.strip_suffix(&format!(".test{ending}"))?));
-            let tested = tested(".yaml").or_else(|| tested(".yml"));
-            if tested.is_none() {
-                checker.findings.add(
-                    None,
-                    "the file's name does not end with `.test.yaml`, so it does not tell which \
-                     connector it tests; name the connector's file with `connector`",
-                );
-            }
-            tested.map(|tested| folder.join(tested))
-        }
+        Some(connector) => Some(connector.clone()),
+        None => tested_by(&file, checker),
     };
     if raw.cases.is_empty() {
         checker.missing(&["cases"], "no cases: a test needs at least one");
@@ -62,10 +49,26 @@ pub(in crate::config) fn tests(raw: &raw::TestFile, checker: &mut Checker<'_>) -
         .collect();
     Some(Tests {
         file,
-        connector: connector?,
+        connector: folder.join(connector?),
         environment,
         cases: cases.into_iter().collect::<Option<_>>()?,
     })
+}
+
+/// The file that a test is of, by its name.
+fn tested_by(file: &Path, checker: &mut Checker<'_>) -> Option<String> {
+    let name = file.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    let tested = ["yaml", "yml"].iter().find_map(|ending| {
+        Some(format!("{}.{ending}", name.strip_suffix(&format!(".test.{ending}"))?))
+    });
+    if tested.is_none() {
+        checker.findings.add(
+            None,
+            "the file's name does not end with `.test.yaml`, so it does not tell which connector it \
+             tests; name the connector's file with `connector`",
+        );
+    }
+    tested
 }
 
 struct CaseCheck<'c, 'a> {
