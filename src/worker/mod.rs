@@ -8,6 +8,7 @@ mod flight;
 mod held;
 mod intake;
 mod letters;
+mod outcome;
 mod partitions;
 mod place;
 mod pressure;
@@ -17,7 +18,6 @@ mod told;
 mod transform;
 
 use std::collections::VecDeque;
-use std::fmt;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -31,7 +31,7 @@ use crate::dead_letter::{Reject, Stage};
 use crate::deliver::{Delivered, Deliveries, Settled};
 use crate::encode::Noticed;
 use crate::kafka::{Consumer, DeadLetterTopic, Event, KafkaError, LetterId};
-use crate::record::{Offset, Record, TopicPartition};
+use crate::record::{Record, TopicPartition};
 use crate::sink::Write;
 use crate::telemetry::{LagShare, Metrics, Share, WorkerTurns};
 use crate::watermark::{BatchId, Watermark};
@@ -44,6 +44,7 @@ use partitions::Partitions;
 use place::LookUp;
 use told::Told;
 
+pub use outcome::{Failure, Outcome};
 pub use place::LostPlace;
 pub use transform::{EachPoint, Transform};
 
@@ -78,27 +79,6 @@ pub struct Settings {
     pub offsets: config::Offsets,
 }
 
-/// How a worker has ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Outcome {
-    /// As asked.
-    Stopped,
-    Failed(Failure),
-}
-
-/// Why a worker can't go on.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Failure {
-    /// A record was rejected, and no dead-letter topic is named.
-    Record { partition: TopicPartition, offset: Offset, reject: Reject },
-    /// The place to read on from is gone, and the configuration says to stop then.
-    OutOfRange(LostPlace),
-    /// The group has no place in a partition, and the configuration says to stop then.
-    NoStart { partition: TopicPartition },
-    /// Kafka has ended this client for good.
-    Kafka(String),
-}
-
 pub struct Worker<'c, C: Consumer, D, W> {
     settings: Settings,
     consumer: &'c C,
@@ -107,6 +87,8 @@ pub struct Worker<'c, C: Consumer, D, W> {
     metrics: Metrics,
     shares: Shares,
     stop: Arc<AtomicBool>,
+    /// Its owner wants nothing new to be read.
+    to_pause: Arc<AtomicBool>,
 
     partitions: Partitions,
     intake: Intake<C::Record<'c>>,
@@ -168,6 +150,7 @@ impl<'c, C: Consumer, D: DeadLetterTopic, W: Write> Worker<'c, C, D, W> {
             metrics,
             shares,
             stop,
+            to_pause: Arc::default(),
             watermark: Watermark::default(),
             letters: VecDeque::new(),
             letter_outage: None,
@@ -181,6 +164,11 @@ impl<'c, C: Consumer, D: DeadLetterTopic, W: Write> Worker<'c, C, D, W> {
         }
     }
 
+    /// While this is set, nothing new is read: see [`Self::stay_paused`].
+    pub fn paused_by(self, to_pause: Arc<AtomicBool>) -> Self {
+        Self { to_pause, ..self }
+    }
+
     /// The loop. What has come back is taken in before anything new is.
     pub fn run(mut self) -> Outcome {
         while !self.stop.load(Ordering::Acquire) && self.failure.is_none() {
@@ -191,7 +179,9 @@ impl<'c, C: Consumer, D: DeadLetterTopic, W: Write> Worker<'c, C, D, W> {
             // Before the next poll, which would add a record to a batch that is full.
             self.submit_if_due();
             self.send_letters();
-            if self.is_blocked() {
+            if self.to_pause.load(Ordering::Acquire) {
+                self.stay_paused();
+            } else if self.is_blocked() {
                 self.wait_for_room();
             } else if self.held.is_empty() {
                 self.poll();
@@ -496,28 +486,6 @@ impl<'c, C: Consumer, D: DeadLetterTopic, W: Write> Worker<'c, C, D, W> {
     fn report(&self, result: Result<(), KafkaError>, doing: &str) {
         if let Err(error) = result {
             warn!(connector = self.settings.connector, reason = error.reason, "Kafka: {doing}");
-        }
-    }
-}
-
-impl fmt::Display for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Record { partition, offset, reject } => write!(
-                f,
-                "the record at {partition} offset {offset} was rejected: {}; name a dead_letter topic \
-                 to set such records aside and go on",
-                reject.reason
-            ),
-            Self::OutOfRange(lost) => {
-                write!(f, "{lost}; set `offset_out_of_range` to `earliest` or `latest` to go on")
-            }
-            Self::NoStart { partition } => write!(
-                f,
-                "the group has committed no offset in {partition}, and `auto.offset.reset` is \
-                 `error`; set it to `earliest` or `latest` to begin"
-            ),
-            Self::Kafka(reason) => write!(f, "Kafka: {reason}"),
         }
     }
 }

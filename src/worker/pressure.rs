@@ -1,4 +1,5 @@
-//! Backpressure: what a worker does while a full batch has no room in flight.
+//! Backpressure: what a worker does while a full batch has no room in flight, or its owner wants it
+//! to pause.
 
 use std::time::Duration;
 
@@ -43,13 +44,31 @@ impl<C: Consumer, D: DeadLetterTopic, W: Write> Worker<'_, C, D, W> {
             }
             return;
         }
+        self.pause();
+        self.shares.paused.set(1);
+        if let Some(event) = self.consumer.poll(turn) {
+            self.take_event(event);
+        }
+    }
+
+    /// As its owner asks: nothing new is read, what is open is written and committed, and this member
+    /// stays in its group with its partitions.
+    pub(super) fn stay_paused(&mut self) {
+        if !self.intake.is_empty() && self.has_room() {
+            self.submit();
+        }
+        self.pause();
+        // That gauge tells of the database, not of this.
+        self.shares.paused.set(0);
+        if let Some(event) = self.consumer.poll(TURN) {
+            self.take_event(event);
+        }
+    }
+
+    fn pause(&mut self) {
         if !self.paused {
             self.report(self.consumer.pause(&self.partitions.names()), "pausing");
             self.paused = true;
-            self.shares.paused.set(1);
-        }
-        if let Some(event) = self.consumer.poll(turn) {
-            self.take_event(event);
         }
     }
 

@@ -255,6 +255,25 @@ fn a_revoked_partition_is_drained_and_committed_before_it_is_let_go() {
     assert_eq!(scenario.run().ledger.committed[&0], 7);
 }
 
+#[test]
+fn a_held_worker_commits_what_it_has_reads_nothing_and_stays_in_its_group_until_it_goes_on() {
+    let mut scenario = Scenario::of(good(25));
+    let later = (25..40).map(|offset| FakeRecord::good(0, offset));
+    scenario.events.extend(later.map(|record| (seconds(10), Event::Record(record))));
+    scenario.held = seconds(5)..seconds(600);
+    scenario.stop_at = seconds(300);
+    let report = scenario.run();
+    assert_eq!(report.ledger.committed.get(&0), Some(&25));
+    assert_eq!((report.left, report.pauses), (15, 1));
+    assert!(report.longest_gap < seconds(1), "{:?} without a poll", report.longest_gap);
+
+    let mut scenario = Scenario::of(good(25));
+    scenario.held = seconds(0)..seconds(60);
+    scenario.stop_at = seconds(120);
+    let report = scenario.run();
+    assert_eq!(report.ledger.committed.get(&0), Some(&25));
+}
+
 /// Found by `make chaos`: a partition that was let go during an outage was never read again by this worker.
 #[test]
 fn a_partition_that_was_let_go_while_paused_is_read_when_it_comes_back() {

@@ -193,6 +193,8 @@ pub(super) struct FakeKafka {
     pub longest_gap: Cell<Duration>,
     stop_at: Duration,
     stop: Arc<AtomicBool>,
+    held: Range<Duration>,
+    hold: Arc<AtomicBool>,
     /// Records that need neither a point nor a letter.
     excluded: BTreeSet<Place>,
     /// The next offset of each partition: nothing beyond may be committed.
@@ -211,6 +213,7 @@ impl Consumer for FakeKafka {
         if self.start.elapsed() >= self.stop_at {
             self.stop.store(true, Ordering::Release);
         }
+        self.hold.store(self.held.contains(&self.start.elapsed()), Ordering::Release);
         if let Some(event) = self.next_due() {
             return Some(event);
         }
@@ -319,6 +322,8 @@ pub(super) struct Scenario {
     pub events: Vec<(Duration, Event<FakeRecord>)>,
     pub reply: Box<Reply>,
     pub stop_at: Duration,
+    /// While the owner wants the worker to hold.
+    pub held: Range<Duration>,
     pub dead_letters: bool,
     pub letter_failures: usize,
     pub ordered: bool,
@@ -345,6 +350,7 @@ impl Scenario {
             events,
             reply: Box::new(|_, _| (Duration::from_millis(10), Ok(()))),
             stop_at: Duration::from_secs(10),
+            held: Duration::ZERO..Duration::ZERO,
             dead_letters: true,
             letter_failures: 0,
             ordered: false,
@@ -372,6 +378,7 @@ impl Scenario {
         let stored = self.stored_before.iter().map(|place| (*place, 1)).collect();
         let ledger = Arc::new(Mutex::new(Ledger { stored, ..Ledger::default() }));
         let stop = Arc::new(AtomicBool::new(false));
+        let hold = Arc::new(AtomicBool::new(self.held.start.is_zero() && !self.held.is_empty()));
         let excluded = self.events.iter().filter_map(|(_, event)| match event {
             Event::Record(r) if r.value.as_ref().is_none_or(Vec::is_empty) => {
                 Some((r.partition, r.offset))
@@ -395,6 +402,8 @@ impl Scenario {
             longest_gap: Cell::default(),
             stop_at: self.stop_at,
             stop: Arc::clone(&stop),
+            held: self.held,
+            hold: Arc::clone(&hold),
         };
         let metrics = Metrics::default();
         let sink = FakeSink { ledger: Arc::clone(&ledger), start, reply: Mutex::new(self.reply) };
@@ -421,7 +430,8 @@ impl Scenario {
             dead_letters,
             metrics.clone(),
             stop,
-        );
+        )
+        .paused_by(hold);
         let outcome = worker.run();
         let ledger = std::mem::take(&mut *ledger.lock().unwrap());
         Report {
