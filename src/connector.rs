@@ -22,10 +22,9 @@ use crate::worker::{Failure, Outcome, Settings, Transform, Worker};
 /// A connector whose workers run.
 #[derive(Debug)]
 pub struct Running {
-    name: String,
-    metrics: Metrics,
+    view: View,
     stop: Arc<AtomicBool>,
-    state: Arc<Mutex<State>>,
+    hold: Arc<AtomicBool>,
     workers: Vec<JoinHandle<()>>,
 }
 
@@ -33,12 +32,16 @@ pub struct Running {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum State {
     Running,
+    /// As asked: its workers stay in the group with their partitions, and read nothing.
+    Paused,
     /// A worker can't go on; the others have stopped, too.
     Failed(Failure),
+    /// As asked: it has no workers, and its group has no members of this process.
     Stopped,
 }
 
-/// A running connector, as it is shown: cheap to clone, and no hold on its workers.
+/// A connector, as it is shown: cheap to clone, and no hold on its workers. It outlives them, so that
+/// what a connector has counted goes on after a restart.
 #[derive(Debug, Clone)]
 pub struct View {
     name: String,
@@ -47,10 +50,20 @@ pub struct View {
 }
 
 impl View {
-    /// One that runs, for tests of those who show it.
-    #[cfg(test)]
     pub(crate) fn of(name: &str, metrics: Metrics) -> Self {
         Self { name: name.into(), metrics, state: Arc::new(Mutex::new(State::Running)) }
+    }
+
+    pub(crate) fn set(&self, state: State) {
+        *self.state.lock().unwrap_or_else(PoisonError::into_inner) = state;
+    }
+
+    /// The first failure is the one that is shown: later ones may follow from it.
+    pub(crate) fn fail(&self, failure: Failure) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if !matches!(*state, State::Failed(_)) {
+            *state = State::Failed(failure);
+        }
     }
 
     pub fn name(&self) -> &str {
@@ -64,12 +77,13 @@ impl View {
 
 impl State {
     /// Every name that a state has.
-    pub const NAMES: [&str; 3] = ["running", "failed", "stopped"];
+    pub const NAMES: [&str; 4] = ["running", "paused", "failed", "stopped"];
 
     /// The word in metrics and replies.
     pub fn name(&self) -> &'static str {
         match self {
             Self::Running => "running",
+            Self::Paused => "paused",
             Self::Failed(_) => "failed",
             Self::Stopped => "stopped",
         }
@@ -89,16 +103,22 @@ pub enum StartError {
 
 /// Starts a connector's workers, each on a thread of its own.
 pub fn start(config: &config::Connector, runtime: &Arc<Runtime>) -> Result<Running, StartError> {
+    start_in(View::of(&config.name, Metrics::default()), config, State::Running, runtime)
+}
+
+/// The same in a view that there is; `state` is running or paused.
+pub(crate) fn start_in(
+    view: View,
+    config: &config::Connector,
+    state: State,
+    runtime: &Arc<Runtime>,
+) -> Result<Running, StartError> {
     let sink = Arc::new(sink(config)?);
     let (prepared, routing) = (Arc::clone(&sink), config.routing.clone());
     runtime.spawn(async move { prepared.prepare(routing.as_ref()).await });
-    let mut running = Running {
-        name: config.name.clone(),
-        metrics: Metrics::default(),
-        stop: Arc::default(),
-        state: Arc::new(Mutex::new(State::Running)),
-        workers: Vec::new(),
-    };
+    let hold = Arc::new(AtomicBool::new(state == State::Paused));
+    view.set(state);
+    let mut running = Running { view, stop: Arc::default(), hold, workers: Vec::new() };
     for number in 0..config.workers.get() {
         // Dropping `running` on an error stops the workers that run already.
         let worker = running.spawn(number, config, &sink, runtime)?;
@@ -107,25 +127,35 @@ pub fn start(config: &config::Connector, runtime: &Arc<Runtime>) -> Result<Runni
     Ok(running)
 }
 
+/// Whether all that can be made without a broker can be made: an error that must not come after the
+/// connector's former self has ended.
+pub(crate) fn try_out(config: &config::Connector) -> Result<(), StartError> {
+    sink(config).map(drop)
+}
+
 impl Running {
     pub fn name(&self) -> &str {
-        &self.name
+        self.view.name()
     }
 
     pub fn metrics(&self) -> &Metrics {
-        &self.metrics
+        &self.view.metrics
     }
 
     pub fn state(&self) -> State {
-        self.view().state()
+        self.view.state()
     }
 
     /// For whoever shows it.
     pub fn view(&self) -> View {
-        View {
-            name: self.name.clone(),
-            metrics: self.metrics.clone(),
-            state: Arc::clone(&self.state),
+        self.view.clone()
+    }
+
+    /// Asks the workers to read nothing more, or to go on; returns at once.
+    pub(crate) fn hold(&self, hold: bool) {
+        self.hold.store(hold, Ordering::Release);
+        if matches!(self.state(), State::Running | State::Paused) {
+            self.view.set(if hold { State::Paused } else { State::Running });
         }
     }
 
@@ -137,8 +167,10 @@ impl Running {
     /// Waits until every worker has ended.
     pub fn join(mut self) -> State {
         self.join_workers();
-        let state = self.state();
-        if state == State::Running { State::Stopped } else { state }
+        match self.state() {
+            State::Running | State::Paused => State::Stopped,
+            ended => ended,
+        }
     }
 
     /// Whether every worker has ended, by a stop or a failure.
@@ -151,7 +183,7 @@ impl Running {
             if worker.join().is_err() {
                 self.stop.store(true, Ordering::Release);
                 let failure = Failure::Kafka("a worker has ended by a defect of Tidegate".into());
-                fail(&self.state, failure);
+                self.view.fail(failure);
             }
         }
     }
@@ -167,13 +199,13 @@ impl Running {
         let consumer = KafkaConsumer::new(&config.kafka, &config.group, &config.topics, number)
             .map_err(kafka)?;
         let Parts { settings, transform, deliveries, dead_letters } =
-            parts(config, number, sink, runtime, &self.metrics)?;
+            parts(config, number, sink, runtime, self.metrics())?;
         // One of the workers is enough.
         if let Some(dead_letters) = dead_letters.as_ref().filter(|_| number == 0) {
             dead_letters.warn_if_unwritable(&config.name);
         }
-        let (metrics, stop) = (self.metrics.clone(), Arc::clone(&self.stop));
-        let (state, stop_all) = (Arc::clone(&self.state), Arc::clone(&self.stop));
+        let (view, hold) = (self.view(), Arc::clone(&self.hold));
+        let (stop, stop_all) = (Arc::clone(&self.stop), Arc::clone(&self.stop));
         std::thread::Builder::new()
             .name(format!("{}-{number}", config.name))
             .spawn(move || {
@@ -183,11 +215,11 @@ impl Running {
                     transform,
                     deliveries,
                     dead_letters,
-                    metrics,
+                    view.metrics.clone(),
                     stop,
                 );
-                if let Outcome::Failed(failure) = worker.run() {
-                    fail(&state, failure);
+                if let Outcome::Failed(failure) = worker.paused_by(hold).run() {
+                    view.fail(failure);
                     stop_all.store(true, Ordering::Release);
                 }
             })
@@ -307,19 +339,11 @@ fn sink(config: &config::Connector) -> Result<Sink, StartError> {
         .map_err(|error| StartError::Sink { connector: config.name.clone(), error })
 }
 
-/// The first failure is the one that is shown: later ones may follow from it.
-fn fail(state: &Mutex<State>, failure: Failure) {
-    let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
-    if *state == State::Running {
-        *state = State::Failed(failure);
-    }
-}
-
 impl fmt::Display for State {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Failed(failure) => write!(f, "failed: {failure}"),
-            Self::Running | Self::Stopped => f.write_str(self.name()),
+            Self::Running | Self::Paused | Self::Stopped => f.write_str(self.name()),
         }
     }
 }

@@ -15,6 +15,8 @@
 
 pub mod config;
 pub mod connector;
+pub mod connectors;
+pub mod reload;
 pub mod worker;
 
 pub mod kafka;

@@ -3,7 +3,9 @@
 //! [`Metrics`] is what the stages count in; `exposition` shows it at `/metrics`.
 
 pub mod exposition;
+mod logs;
 mod process;
+mod rejects;
 mod shares;
 #[cfg(test)]
 mod tests;
@@ -14,11 +16,11 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
-use tracing_subscriber::EnvFilter;
 
+pub use logs::{Level, Levels, Logger, log_to_stderr};
+pub(crate) use rejects::Rejects;
 pub(crate) use shares::{LagShare, Lags, Share, Turns, WorkerTurns};
 
-use crate::config::raw::LogFormat;
 use crate::dead_letter::Stage;
 use crate::point::Timestamp;
 use crate::sink::SinkError;
@@ -35,6 +37,8 @@ pub struct Metrics {
     pub decode_retries: Counter,
     /// Records that could not become points, or that the database refused, by stage.
     pub records_rejected: ByStage,
+    /// The last of them.
+    pub(crate) rejects: Rejects,
     /// Rejected records confirmed in the dead-letter topic.
     pub dead_letters: Counter,
     /// Records (offsets, so at most as many records) that were never read: deleted in Kafka before,
@@ -87,6 +91,24 @@ pub struct Metrics {
     pub rebalances: Counter,
     /// When each worker has gone through its loop last.
     pub(crate) turns: Turns,
+}
+
+/// How reloads of the configuration have ended.
+#[derive(Debug, Clone, Default)]
+pub struct Reloads {
+    /// Those that were taken in, changes or not.
+    pub succeeded: Counter,
+    /// Those that changed nothing, because something was wrong.
+    pub failed: Counter,
+    /// Whether the last one failed.
+    pub(crate) last_failed: Gauge,
+}
+
+impl Reloads {
+    pub(crate) fn ended(&self, well: bool) {
+        if well { &self.succeeded } else { &self.failed }.inc();
+        self.last_failed.set(i64::from(!well));
+    }
 }
 
 /// A counter for each stage at which a record can be rejected.
@@ -195,20 +217,15 @@ impl Metrics {
     }
 }
 
+/// The time since a moment in milliseconds since the epoch; none for 0, which is "not yet". A moment in
+/// the future is now.
+pub(crate) fn age(millis: i64) -> Option<Duration> {
+    let moment = Duration::from_millis(u64::try_from(millis).unwrap_or(0));
+    (millis != 0).then(|| since_epoch().saturating_sub(moment))
+}
+
 /// The time since the epoch, for ages that are shown and for nothing else.
 #[expect(clippy::disallowed_methods, reason = "an age is shown; no point takes its time from here")]
 fn since_epoch() -> Duration {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
-}
-
-/// Sends log lines to standard error. `TIDEGATE_LOG` (such as `debug` or `tidegate=debug`) chooses
-/// how much; in normal operation there is nothing to say.
-pub fn log_to_stderr(format: LogFormat) {
-    let filter = EnvFilter::try_from_env("TIDEGATE_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    // An error means that a subscriber is set already, as in tests: it stays.
-    let _ = match format {
-        LogFormat::Text => lines.with_target(false).try_init(),
-        LogFormat::Json => lines.json().try_init(),
-    };
 }

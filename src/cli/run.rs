@@ -9,56 +9,81 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tracing::{error, info, warn};
+use tracing::{error, info};
 
 use super::{BAD_CONFIGURATION, FAILED, STOPPED_AT_ONCE};
-use crate::config::{self, Configuration, Environment};
-use crate::connector::{self, Running, State};
-use crate::{server, telemetry};
+use crate::config::Configuration;
+use crate::connectors::Connectors;
+use crate::reload::{Files, Mark, Reload};
+use crate::server::{self, Served};
+use crate::telemetry::{self, Levels};
 
 /// How often the connectors' ends are looked for.
 const WATCH: Duration = Duration::from_millis(100);
+/// How often files are looked at. One that has changed must stay so for a look more: it may be only
+/// half written.
+const LOOK_AT_FILES: Duration = Duration::from_millis(700);
 
 pub(super) fn run(process: Option<&Path>, paths: &[PathBuf]) -> ExitCode {
-    let configuration = match config::load(process, paths, &Environment::process()) {
+    let files = Files { process: process.map(Path::to_owned), paths: paths.to_owned() };
+    // Before they are read: what changes meanwhile must be seen.
+    let mark = files.mark();
+    let configuration = match files.load() {
         Ok(configuration) => configuration,
         Err(errors) => {
             eprintln!("{errors}");
             return ExitCode::from(BAD_CONFIGURATION);
         }
     };
-    telemetry::log_to_stderr(configuration.process.log);
-    let runtime =
-        match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
-            Ok(runtime) => Arc::new(runtime),
-            Err(error) => {
-                error!(%error, "can't start");
-                return ExitCode::from(FAILED);
-            }
-        };
-    // Before the connectors: an address that is taken must be found before anything is consumed.
-    let listener = match configuration.process.listen.map(|address| listen(address, &runtime)) {
-        None => None,
-        Some(Ok(listener)) => Some(listener),
-        Some(Err(error)) => {
-            error!(%error, "can't start");
-            return ExitCode::from(FAILED);
-        }
-    };
-    match start_all(&configuration, &runtime) {
-        Ok(connectors) => {
-            if let Some(listener) = listener {
-                let views = connectors.iter().map(Running::view).collect();
-                runtime.spawn(server::serve(listener, views));
-            }
-            runtime.block_on(until_stopped(&connectors));
-            end(connectors)
+    let levels = telemetry::log_to_stderr(configuration.process.log);
+    let is_served = configuration.process.listen.is_some();
+    match start(files, mark, configuration, levels) {
+        Ok((runtime, connectors)) => {
+            runtime.block_on(until_stopped(&connectors, is_served));
+            if connectors.end() { ExitCode::from(FAILED) } else { ExitCode::SUCCESS }
         }
         Err(error) => {
-            error!(%error, "can't start");
+            error!(error, "can't start");
             ExitCode::from(FAILED)
         }
     }
+}
+
+/// Starts everything, or nothing.
+fn start(
+    files: Files,
+    mark: Mark,
+    configuration: Configuration,
+    levels: Levels,
+) -> Result<(Arc<Runtime>, Connectors), String> {
+    let Configuration { process, connectors } = configuration;
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let runtime = Arc::new(runtime.map_err(|error| error.to_string())?);
+    // Before the connectors: an address that is taken must be found before anything is consumed.
+    let listener = process.listen.map(|address| listen(address, &runtime)).transpose()?;
+    let connectors = Connectors::start(connectors, &runtime).map_err(|error| error.to_string())?;
+    let (watch, listen) = (process.watch, process.listen);
+    let (token_file, folder) = (process.token_file.clone(), process.connectors.clone());
+    let reload = Reload::new(files, connectors.clone(), process);
+    runtime.spawn(reload_on_hangup(reload.clone()));
+    if watch {
+        runtime.spawn(reload_on_change(reload.clone(), mark));
+    }
+    if let Some((listener, listen)) = listener.zip(listen) {
+        let served = Served {
+            connectors: connectors.clone(),
+            reload,
+            listen,
+            token_file,
+            folder,
+            levels,
+            cluster: Arc::default(),
+            runtime: runtime.handle().clone(),
+        };
+        runtime.spawn(server::serve(listener, served));
+    }
+    Ok((runtime, connectors))
 }
 
 fn listen(address: SocketAddr, runtime: &Runtime) -> Result<TcpListener, String> {
@@ -67,27 +92,45 @@ fn listen(address: SocketAddr, runtime: &Runtime) -> Result<TcpListener, String>
     })
 }
 
-fn start_all(
-    configuration: &Configuration,
-    runtime: &Arc<Runtime>,
-) -> Result<Vec<Running>, connector::StartError> {
-    for connector in &configuration.connectors {
-        for advice in connector.advice() {
-            warn!(connector = connector.name, "{advice}");
-        }
+async fn reload_on_hangup(reload: Reload) {
+    let Ok(mut hangup) = signal(SignalKind::hangup()) else { return };
+    while hangup.recv().await.is_some() {
+        reload_now(&reload, "SIGHUP").await;
     }
-    configuration.connectors.iter().map(|config| connector::start(config, runtime)).collect()
 }
 
-/// Waits for the first signal, or until every connector has ended by itself. A second signal ends
-/// the process at once: what is not committed is read again at the next start.
-async fn until_stopped(connectors: &[Running]) {
+async fn reload_on_change(reload: Reload, mut taken_in: Mark) {
+    let look = || {
+        let reload = reload.clone();
+        tokio::task::spawn_blocking(move || reload.files().mark())
+    };
+    let mut last = taken_in.clone();
+    loop {
+        tokio::time::sleep(LOOK_AT_FILES).await;
+        let Ok(now) = look().await else { return };
+        if now != taken_in && now == last {
+            taken_in = now.clone();
+            reload_now(&reload, "a file has changed").await;
+        }
+        last = now;
+    }
+}
+
+/// What becomes of it is in the log, the metrics and the replies.
+async fn reload_now(reload: &Reload, why: &'static str) {
+    let reload = reload.clone();
+    let _ = tokio::task::spawn_blocking(move || reload.now(why)).await;
+}
+
+/// Waits for the first signal, or until every connector has failed and nobody could start one again.
+/// A second signal ends the process at once: what is not committed is read again at the next start.
+async fn until_stopped(connectors: &Connectors, is_served: bool) {
     let signals = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()));
     let (Ok(mut terminate), Ok(mut interrupt)) = signals else {
         error!("signals can't be caught");
         return;
     };
-    while !connectors.iter().all(Running::has_ended) {
+    while is_served || !connectors.have_all_failed() {
         tokio::select! {
             () = either(&mut terminate, &mut interrupt) => {
                 info!("stopping: delivering what is open; a second signal stops at once");
@@ -107,18 +150,4 @@ async fn either(terminate: &mut Signal, interrupt: &mut Signal) {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
     }
-}
-
-/// Stops all at once, so that they drain side by side, and says how each has ended.
-fn end(connectors: Vec<Running>) -> ExitCode {
-    for connector in &connectors {
-        connector.stop();
-    }
-    let mut code = ExitCode::SUCCESS;
-    for connector in connectors {
-        if let State::Failed(_) = connector.join() {
-            code = ExitCode::from(FAILED);
-        }
-    }
-    code
 }

@@ -13,7 +13,7 @@ use super::expand::{Environment, expand};
 use super::schema::{self, FileKind};
 use super::source::{Source, Span};
 use super::tree::{self, MAX_BYTES, Node, Value};
-use super::{Configuration, Connector, Process, Tests, raw, secrets};
+use super::{Configuration, Connector, Process, Tests, flat, raw, secrets};
 
 /// Reads the process's file, if there is one, and every connector file that the paths name or, for
 /// folders, hold: `*.yaml` and `*.yml`, but not those that begin with a dot, `*.test.yaml` and
@@ -25,7 +25,7 @@ pub fn load(
 ) -> Result<Configuration, Errors> {
     let mut errors = Errors::default();
     let process = match process_file.map(|file| process(file, read(file)?, environment)) {
-        None => Some(Process::default()),
+        None => Some(Process { watch: true, ..Process::default() }),
         Some(Ok(process)) => Some(process),
         Some(Err(wrong)) => {
             errors.extend(wrong);
@@ -33,9 +33,15 @@ pub fn load(
         }
     };
     let mut connectors = Vec::new();
-    for file in connector_files(paths, &mut errors) {
-        let loaded =
-            read(&file).and_then(|text| connector(&file, text, process.as_ref(), environment));
+    let mut files = connector_files(paths, &mut errors);
+    if let Some(folder) = process.as_ref().and_then(|process| process.connectors.as_deref()) {
+        files.extend(of_requests(folder, &mut errors));
+    }
+    for file in files {
+        let loaded = read(&file).and_then(|text| {
+            let text = if is_flat(&file) { flat::nested_file(&file, &text)? } else { text };
+            connector(&file, text, process.as_ref(), environment)
+        });
         match loaded {
             Ok(Some(loaded)) => connectors.push(loaded),
             Ok(None) => {}
@@ -219,13 +225,38 @@ fn connector_files(paths: &[PathBuf], errors: &mut Errors) -> Vec<PathBuf> {
     files
 }
 
+/// The files that connectors made by requests are kept in.
+fn of_requests(folder: &Path, errors: &mut Errors) -> Vec<PathBuf> {
+    files_in(folder, |name| is_flat(Path::new(name))).unwrap_or_else(|error| {
+        let message = format!("can't be read (`server.connectors` in tidegate.yaml): {error}");
+        errors.push(Error::of_file(folder, message));
+        Vec::new()
+    })
+}
+
+fn is_flat(file: &Path) -> bool {
+    file.extension().is_some_and(|extension| extension == "json")
+}
+
+/// Every file that a configuration comes from now: for whoever wants to see that one has changed.
+/// What can't be read is left out.
+pub fn sources(process_file: Option<&Path>, paths: &[PathBuf]) -> Vec<PathBuf> {
+    let mut files: Vec<_> = process_file.map(Path::to_owned).into_iter().collect();
+    files.extend(connector_files(paths, &mut Errors::default()));
+    files
+}
+
 fn in_folder(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
+    files_in(folder, is_connector)
+}
+
+fn files_in(folder: &Path, is_wanted: impl Fn(&str) -> bool) -> std::io::Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
         // `is_file` follows links: Kubernetes mounts a ConfigMap's files as such.
-        if is_connector(name) && path.is_file() {
+        if is_wanted(name) && path.is_file() {
             files.push(path);
         }
     }

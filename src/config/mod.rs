@@ -14,6 +14,7 @@ mod check;
 mod decode;
 mod error;
 mod expand;
+pub mod flat;
 mod load;
 mod plain;
 pub mod raw;
@@ -36,7 +37,7 @@ use std::time::Duration;
 pub use decode::{Decode, Documents, Points};
 pub use error::{Error, Errors};
 pub use expand::Environment;
-pub use load::{load, load_process, load_tests, load_text};
+pub use load::{load, load_process, load_tests, load_text, sources};
 pub use schema::FileKind;
 pub(crate) use secrets::is_secret;
 pub use testing::{Case, Expected, ExpectedPoint, Tests};
@@ -87,8 +88,14 @@ impl fmt::Display for Secret {
 pub struct Process {
     /// How log lines are written.
     pub log: raw::LogFormat,
-    /// Where metrics and health are served, if at all.
+    /// Where it is shown and steered over HTTP, if at all.
     pub listen: Option<SocketAddr>,
+    /// An absolute path to the text that a request must show.
+    pub token_file: Option<PathBuf>,
+    /// An absolute path to the folder of the connectors that are made by requests.
+    pub connectors: Option<PathBuf>,
+    /// Whether changed files are taken in by themselves.
+    pub watch: bool,
     /// librdkafka properties for every connector. May hold secrets.
     pub kafka: BTreeMap<String, Secret>,
 }
@@ -126,6 +133,18 @@ pub struct Connector {
     pub batch: BatchLimits,
     /// How writes are attempted and repeated.
     pub delivery: Delivery,
+    /// The file's text, as it was written.
+    pub written: Secret,
+    /// All that the file and `tidegate.yaml` say, filled in. May hold secrets.
+    pub effective: Secret,
+}
+
+impl Connector {
+    /// Whether both would do the same: a comment, or the order of keys, makes no difference, and a
+    /// variable with another value does.
+    pub fn is_same(&self, other: &Self) -> bool {
+        self.name == other.name && self.effective == other.effective
+    }
 }
 
 /// What a connector subscribes to.

@@ -21,7 +21,7 @@ pub use sink::*;
 pub use test::*;
 
 /// `tidegate.yaml`: what all connectors of a process share.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ProcessFile {
     /// Properties of librdkafka, by their own names, for every connector: `bootstrap.servers`,
@@ -31,10 +31,24 @@ pub struct ProcessFile {
     pub log: LogFormat,
     /// What the process serves over HTTP.
     pub server: Server,
+    /// Take in changed, new and removed connector files, and a changed `tidegate.yaml`, within two
+    /// seconds. `false`: only after SIGHUP, `POST /reload` or a restart.
+    pub watch: bool,
 }
 
-/// Metrics (`/metrics`) and health (`/health/live`, `/health/ready`) over HTTP, without encryption
-/// and without a login.
+impl Default for ProcessFile {
+    fn default() -> Self {
+        Self {
+            kafka: BTreeMap::new(),
+            log: LogFormat::default(),
+            server: Server::default(),
+            watch: true,
+        }
+    }
+}
+
+/// Metrics, health, the status page and the REST interface over HTTP, without encryption. A change
+/// takes effect at the next start.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Server {
@@ -42,6 +56,15 @@ pub struct Server {
     /// `0.0.0.0:8083` for every network. Unset: nothing listens.
     #[schemars(extend("type" = ["string", "integer"]))]
     pub listen: Option<String>,
+    /// A file with the token that a request must show, as `Authorization: Bearer …` or as the
+    /// password of a Basic login; read again for each request. Unset: anybody who reaches the address
+    /// may read (secrets are masked), and only an address of this machine takes changes. Health and
+    /// metrics need no token.
+    pub token_file: Option<String>,
+    /// The folder, which must be there, for connectors that are made over REST: each is a file
+    /// `NAME.json` in it. Unset: connectors are made and changed by their files alone, and over REST
+    /// they can be paused, stopped, restarted and so on.
+    pub connectors: Option<String>,
 }
 
 /// How log lines are written.

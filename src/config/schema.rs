@@ -52,7 +52,7 @@ pub(super) fn check(schema: &Json, root: &mut Node, findings: &mut Findings) {
 }
 
 /// One form that a value may take.
-enum Shape<'s> {
+pub(super) enum Shape<'s> {
     Null,
     Boolean,
     Text,
@@ -248,7 +248,7 @@ fn is_anything(schema: &Json) -> bool {
 }
 
 /// The forms that a schema allows, with references and unions resolved.
-fn shapes<'s>(root: &'s Json, schema: &'s Json) -> Vec<Shape<'s>> {
+pub(super) fn shapes<'s>(root: &'s Json, schema: &'s Json) -> Vec<Shape<'s>> {
     if let Some(reference) = schema.get("$ref").and_then(Json::as_str) {
         let target = reference.strip_prefix('#').and_then(|pointer| root.pointer(pointer));
         return target.map(|target| shapes(root, target)).unwrap_or_default();

@@ -48,7 +48,9 @@ pub(super) fn of_entry(
 ) -> Option<Range<usize>> {
     // The names below these two are the user's own, and their values are paths.
     let own_names = matches!(path, [point, names] if point == "point" && matches!(names.as_str(), "tags" | "fields"));
-    let secret = !own_names && is_secret(key) && !is_reference(value);
+    let secret = !own_names
+        && is_secret(key)
+        && !value.scalar().is_some_and(|scalar| is_reference(&scalar.text));
     secret.then(|| {
         let start = value_start(key_span.end, value.span.end, text);
         // A block's span ends before the next key, that is, behind its indentation.
@@ -58,8 +60,8 @@ pub(super) fn of_entry(
 }
 
 /// A value that only names where the secret is.
-fn is_reference(node: &Node) -> bool {
-    let inner = node.scalar().and_then(|scalar| scalar.text.strip_prefix("${")?.strip_suffix('}'));
+pub(super) fn is_reference(text: &str) -> bool {
+    let inner = text.strip_prefix("${").and_then(|text| text.strip_suffix('}'));
     inner.is_some_and(|inner| !inner.contains(['}', '$']) && !inner.contains(":-"))
 }
 

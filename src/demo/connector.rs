@@ -46,7 +46,7 @@ impl Connector {
         let running = self.running.lock().ok()?;
         match running.as_ref()?.state() {
             State::Failed(why) => Some(why.to_string()),
-            State::Running | State::Stopped => None,
+            State::Running | State::Paused | State::Stopped => None,
         }
     }
 
@@ -59,7 +59,7 @@ impl Connector {
         running.stop();
         match running.join() {
             State::Failed(why) => Err(why.to_string()),
-            State::Running | State::Stopped => Ok(()),
+            State::Running | State::Paused | State::Stopped => Ok(()),
         }
     }
 }

@@ -1,12 +1,17 @@
-//! What a group has committed, seen from outside.
+//! What a group has committed, seen and set from outside.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use rdkafka::admin::{AdminClient, AdminOptions};
+use rdkafka::client::DefaultClientContext;
 use rdkafka::config::ClientConfig;
-use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
 use rdkafka::topic_partition_list::{Offset as LibraryOffset, TopicPartitionList};
+use rdkafka::types::RDKafkaErrorCode;
 
-use super::{KafkaError, Properties};
+use super::{KafkaError, Properties, range};
+use crate::config::Topics;
 use crate::record::{NextOffset, Offset, TopicPartition};
 use crate::watermark::Covers;
 
@@ -22,6 +27,66 @@ pub fn committed<'p>(
     partitions: impl IntoIterator<Item = &'p TopicPartition>,
     within: Duration,
 ) -> Result<Covers, KafkaError> {
+    look_up(&outsider(properties, group)?, partitions, within)
+}
+
+/// The same of all partitions of these topics.
+pub fn place(
+    properties: &Properties,
+    group: &str,
+    topics: &Topics,
+    within: Duration,
+) -> Result<Covers, KafkaError> {
+    let consumer = outsider(properties, group)?;
+    let topics = range::existing(&consumer, topics, within)?;
+    let partitions: Vec<_> = topics
+        .iter()
+        .flat_map(|(topic, numbers)| {
+            let topic: Arc<str> = topic.as_str().into();
+            numbers
+                .iter()
+                .map(move |number| TopicPartition { topic: Arc::clone(&topic), partition: *number })
+        })
+        .collect();
+    look_up(&consumer, &partitions, within)
+}
+
+/// Sets a group's place in these partitions. The broker refuses it while the group has members.
+pub fn set_place(properties: &Properties, group: &str, to: &Covers) -> Result<(), KafkaError> {
+    let mut list = TopicPartitionList::new();
+    for (partition, next) in to {
+        let offset = LibraryOffset::Offset(next.get());
+        list.add_partition_offset(&partition.topic, partition.partition, offset)?;
+    }
+    Ok(outsider(properties, group)?.commit(&list, CommitMode::Sync)?)
+}
+
+/// Forgets a group, with its place in every partition. The broker refuses it while the group has
+/// members. One that is not there is forgotten already.
+pub async fn forget(
+    properties: &Properties,
+    group: &str,
+    within: Duration,
+) -> Result<(), KafkaError> {
+    let admin: AdminClient<DefaultClientContext> = client(properties).create()?;
+    let options = AdminOptions::new().request_timeout(Some(within));
+    for result in admin.delete_groups(&[group], &options).await? {
+        match result {
+            Ok(_) | Err((_, RDKafkaErrorCode::GroupIdNotFound)) => {}
+            Err((_, code)) => {
+                return Err(KafkaError { reason: code.to_string(), fatal: false });
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The cluster's own name, if a broker tells it in time.
+pub fn cluster(properties: &Properties, within: Duration) -> Option<String> {
+    outsider(properties, "tidegate-reader").ok()?.client().fetch_cluster_id(within)
+}
+
+fn client(properties: &Properties) -> ClientConfig {
     let mut config = ClientConfig::new();
     config.set("client.id", "tidegate");
     for (key, value) in properties {
@@ -29,7 +94,20 @@ pub fn committed<'p>(
             config.set(key, value.expose());
         }
     }
-    let consumer: BaseConsumer = config.set("group.id", group).create()?;
+    config
+}
+
+/// A client that names a group and joins nothing.
+fn outsider(properties: &Properties, group: &str) -> Result<BaseConsumer, KafkaError> {
+    let config = &mut client(properties);
+    Ok(config.set("group.id", group).set("enable.auto.commit", "false").create()?)
+}
+
+fn look_up<'p>(
+    consumer: &BaseConsumer,
+    partitions: impl IntoIterator<Item = &'p TopicPartition>,
+    within: Duration,
+) -> Result<Covers, KafkaError> {
     let mut list = TopicPartitionList::new();
     for partition in partitions {
         list.add_partition(&partition.topic, partition.partition);

@@ -22,7 +22,7 @@ use rdkafka::config::RDKafkaLogLevel;
 use tracing::{debug, warn};
 
 pub use consumer::KafkaConsumer;
-pub use group::committed;
+pub use group::{cluster, committed, forget, place, set_place};
 pub use producer::DeadLetterProducer;
 #[cfg(any(test, fuzzing))]
 pub(crate) use statistics::ends;

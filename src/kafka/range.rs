@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use rdkafka::TopicPartitionList;
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
-use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
 use rdkafka::error::KafkaError as LibraryError;
 use rdkafka::message::BorrowedMessage;
 use rdkafka::metadata::{MetadataPartition, MetadataTopic};
@@ -197,8 +197,8 @@ fn consumer(properties: &Properties) -> Result<BaseConsumer<Context>, KafkaError
 }
 
 /// The topics and the numbers of their partitions, in order.
-fn existing(
-    consumer: &BaseConsumer<Context>,
+pub(super) fn existing<C: ConsumerContext>(
+    consumer: &BaseConsumer<C>,
     topics: &Topics,
     within: Duration,
 ) -> Result<Vec<(String, Vec<i32>)>, KafkaError> {

@@ -6,7 +6,6 @@
 
 use std::collections::BTreeSet;
 use std::fmt::{self, Write as _};
-use std::time::Duration;
 
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{
@@ -18,7 +17,7 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
 
 use super::process::Process;
-use super::{WriteResult, since_epoch};
+use super::{Reloads, WriteResult, age};
 use crate::connector::{State, View};
 use crate::dead_letter::Stage;
 
@@ -52,6 +51,13 @@ impl Format {
 
 const BUILD_INFO: &str = "tidegate_build_info";
 const BUILD_HELP: &str = "1, with the version of the program";
+
+const RELOADS: (&str, &str) =
+    ("tidegate_config_reloads", "Reloads of the configuration, by how they ended");
+const RELOADED: (&str, &str) = (
+    "tidegate_config_last_reload_successful",
+    "1 if the last reload was taken in, 0 if a file was broken and all runs on as before",
+);
 
 /// A metric that every connector has.
 struct Metric {
@@ -255,20 +261,16 @@ const METRICS: &[Metric] = &[
     ),
 ];
 
-/// Seconds since a moment in milliseconds since the epoch; nothing for 0, which is "not yet".
+/// Seconds since a moment; nothing before it.
 fn since(millis: i64, to: &mut Samples<'_, '_>) -> fmt::Result {
-    if millis == 0 {
-        return Ok(());
-    }
-    // A point of the future is fresh.
-    let moment = Duration::from_millis(u64::try_from(millis).unwrap_or(0));
-    to.gauge(since_epoch().saturating_sub(moment).as_secs_f64())
+    age(millis).map_or(Ok(()), |age| to.gauge(age.as_secs_f64()))
 }
 
 /// The page of `/metrics`.
-pub fn page(format: Format, connectors: Vec<View>) -> String {
+pub fn page(format: Format, connectors: Vec<View>, reloads: &Reloads) -> String {
+    let (process, reloads) = (Process::now(), reloads.clone());
     let mut registry = Registry::default();
-    registry.register_collector(Box::new(Scrape { connectors, process: Process::now() }));
+    registry.register_collector(Box::new(Scrape { connectors, process, reloads }));
     let mut page = String::new();
     // Writing to a string does not fail.
     let _ = text::encode(&mut page, &registry);
@@ -282,6 +284,7 @@ pub fn page(format: Format, connectors: Vec<View>) -> String {
 struct Scrape {
     connectors: Vec<View>,
     process: Process,
+    reloads: Reloads,
 }
 
 impl Collector for Scrape {
@@ -302,6 +305,16 @@ impl Collector for Scrape {
                 _ => ConstGauge::new(value).encode(metric)?,
             }
         }
+        let (name, help) = RELOADS;
+        let mut reloads = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
+        for (result, count) in
+            [("success", &self.reloads.succeeded), ("failure", &self.reloads.failed)]
+        {
+            count.encode(reloads.encode_family(&[("result", result)])?)?;
+        }
+        let (name, help) = RELOADED;
+        let good = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+        ConstGauge::new(1 - self.reloads.last_failed.get()).encode(good)?;
         let mut build =
             encoder.encode_descriptor(BUILD_INFO, BUILD_HELP, None, MetricType::Gauge)?;
         ConstGauge::new(1_i64)
@@ -351,6 +364,8 @@ pub fn reference_page() -> String {
     for (name, help, kind, _) in Process::now().figures() {
         row(&mut page, name, kind, "", help);
     }
+    row(&mut page, RELOADS.0, MetricType::Counter, "`result`", RELOADS.1);
+    row(&mut page, RELOADED.0, MetricType::Gauge, "", RELOADED.1);
     row(&mut page, BUILD_INFO, MetricType::Gauge, "`version`", BUILD_HELP);
     page
 }

@@ -1,7 +1,7 @@
 use std::collections::BTreeSet;
 
 use super::exposition::{self, Format};
-use super::{LagShare, Lags, Metrics, Share, Turns, WorkerTurns, WriteResult};
+use super::{LagShare, Lags, Metrics, Reloads, Share, Turns, WorkerTurns, WriteResult};
 use crate::connector::View;
 use crate::dead_letter::Stage;
 use crate::record::TopicPartition;
@@ -22,14 +22,14 @@ fn views() -> Vec<View> {
 
 #[test]
 fn both_formats_name_a_counter_by_their_own_rules() {
-    let prometheus = exposition::page(Format::Prometheus, views());
+    let prometheus = exposition::page(Format::Prometheus, views(), &Reloads::default());
     assert!(
         prometheus.contains("# TYPE tidegate_records_consumed_total counter\n"),
         "{prometheus}"
     );
     assert!(prometheus.contains("\ntidegate_records_consumed_total{connector=\"sensors\"} 7\n"));
     assert!(!prometheus.contains("# EOF"));
-    let open = exposition::page(Format::OpenMetrics, views());
+    let open = exposition::page(Format::OpenMetrics, views(), &Reloads::default());
     assert!(open.contains("# TYPE tidegate_records_consumed counter\n"), "{open}");
     assert!(open.contains("\ntidegate_records_consumed_total{connector=\"sensors\"} 7\n"));
     assert!(open.ends_with("# EOF\n"));
@@ -38,7 +38,7 @@ fn both_formats_name_a_counter_by_their_own_rules() {
 /// Two connectors are two series of one family: a repeated description is an error to a scraper.
 #[test]
 fn a_metric_is_described_once_however_many_connectors_there_are() {
-    let page = exposition::page(Format::Prometheus, views());
+    let page = exposition::page(Format::Prometheus, views(), &Reloads::default());
     let types: Vec<_> = page.lines().filter(|line| line.starts_with("# TYPE")).collect();
     assert_eq!(types.iter().collect::<BTreeSet<_>>().len(), types.len(), "{page}");
     assert!(page.contains("tidegate_records_consumed_total{connector=\"payments\"} 0"), "{page}");
@@ -48,8 +48,11 @@ fn a_metric_is_described_once_however_many_connectors_there_are() {
 fn labelled_metrics_say_which_stage_which_result_and_which_partition() {
     let lags = views();
     // The share that set it is gone, and its partitions with it.
-    assert!(!exposition::page(Format::Prometheus, lags).contains("partition=\"3\""));
-    let page = exposition::page(Format::Prometheus, views());
+    assert!(
+        !exposition::page(Format::Prometheus, lags, &Reloads::default())
+            .contains("partition=\"3\"")
+    );
+    let page = exposition::page(Format::Prometheus, views(), &Reloads::default());
     let rejected = "tidegate_records_rejected_total{connector=\"sensors\",stage=\"write\"} 2";
     assert!(page.contains(rejected), "{page}");
     let writes = "tidegate_writes_total{connector=\"sensors\",result=\"unavailable\"} 1";
@@ -63,7 +66,8 @@ fn labelled_metrics_say_which_stage_which_result_and_which_partition() {
 fn ages_are_absent_before_there_is_anything_to_be_old() {
     let metrics = Metrics::default();
     let page = |metrics: &Metrics| {
-        exposition::page(Format::Prometheus, vec![View::of("sensors", metrics.clone())])
+        let views = vec![View::of("sensors", metrics.clone())];
+        exposition::page(Format::Prometheus, views, &Reloads::default())
     };
     assert!(!page(&metrics).contains("tidegate_commit_age_seconds{"));
     metrics.committed();

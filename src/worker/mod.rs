@@ -234,6 +234,7 @@ impl<'c, C: Consumer, D: DeadLetterTopic, W: Write> Worker<'c, C, D, W> {
             }
             Taken::Rejected(record, reject) => {
                 self.metrics.records_rejected.at(reject.stage).inc();
+                self.metrics.rejects.add(self.partitions.name(partition), offset, &reject);
                 if self.dead_letters.is_none() {
                     let partition = self.partitions.name(partition).clone();
                     self.failure = Some(Failure::Record { partition, offset, reject });
@@ -409,6 +410,7 @@ impl<'c, C: Consumer, D: DeadLetterTopic, W: Write> Worker<'c, C, D, W> {
             };
             self.metrics.records_rejected.at(Stage::Write).inc();
             let reject = Reject::new(Stage::Write, refused.reason);
+            self.metrics.rejects.add(&partition, offset, &reject);
             if self.dead_letters.is_some() {
                 self.letters.push_back(Letter::new(id, refused.record, reject));
             } else {

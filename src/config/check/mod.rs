@@ -13,9 +13,10 @@ mod template;
 mod testing;
 mod units;
 
+use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::num::NonZeroUsize;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub(super) use testing::tests;
@@ -25,7 +26,7 @@ use super::expand::Expansion;
 use super::plain::Type;
 use super::source::{Source, Span};
 use super::tree::{Node, Scalar, Value};
-use super::{BatchLimits, Connector, Delivery, Offsets, Process, Sink, raw};
+use super::{BatchLimits, Connector, Delivery, Offsets, Process, Secret, Sink, raw};
 
 /// A file that fits its schema, and what is wrong with it all the same.
 pub(super) struct Checker<'a> {
@@ -171,6 +172,8 @@ pub(super) fn connector(
         return None;
     }
     Some(Connector {
+        written: Secret::new(&*checker.source.text),
+        effective: effective(checker, &kafka),
         name: name?,
         file,
         topics: topics?,
@@ -188,9 +191,33 @@ pub(super) fn connector(
     })
 }
 
+/// The whole file as it is taken, with the properties that `tidegate.yaml` adds.
+fn effective(checker: &Checker<'_>, kafka: &BTreeMap<String, Secret>) -> Secret {
+    let mut text = checker.root.to_json().to_string();
+    for (key, value) in kafka {
+        text.extend(["\n", key, "=", value.expose()]);
+    }
+    Secret::new(text)
+}
+
 /// Checks `tidegate.yaml`.
 pub(super) fn process(raw: &raw::ProcessFile, checker: &mut Checker<'_>) -> Process {
-    Process { log: raw.log, listen: listen(raw, checker), kafka: kafka::own_properties(checker) }
+    Process {
+        log: raw.log,
+        listen: listen(raw, checker),
+        token_file: absolute(&["server", "token_file"], raw.server.token_file.as_deref(), checker),
+        connectors: absolute(&["server", "connectors"], raw.server.connectors.as_deref(), checker),
+        watch: raw.watch,
+        kafka: kafka::own_properties(checker),
+    }
+}
+
+fn absolute(at: At<'_>, path: Option<&str>, checker: &mut Checker<'_>) -> Option<PathBuf> {
+    let path = PathBuf::from(path?);
+    if !path.is_absolute() {
+        checker.wrong(at, "must be an absolute path, such as `/run/secrets/tidegate`");
+    }
+    Some(path)
 }
 
 fn listen(raw: &raw::ProcessFile, checker: &mut Checker<'_>) -> Option<SocketAddr> {
