@@ -115,7 +115,7 @@ impl Connectors {
     pub fn apply(
         &self,
         configs: Vec<config::Connector>,
-        first: Option<(&str, Order)>,
+        first: Option<(&str, &Order)>,
     ) -> Result<Changes, StartError> {
         let mut all = self.lock();
         let is_same = |config: &config::Connector| {
@@ -145,7 +145,7 @@ impl Connectors {
             } else {
                 let view = View::of(&name, Metrics::default());
                 let (name, new) = self.own(view, config, None)?;
-                let order = first.as_ref().filter(|(to, _)| *to == name);
+                let order = first.filter(|(to, _)| *to == name);
                 let _ = new.orders.send(order.map_or(Order::Resume, |(_, order)| order.clone()));
                 all.insert(name.clone(), new);
                 changes.added.push(name);

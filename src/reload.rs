@@ -94,7 +94,7 @@ impl Reload {
     }
 
     /// The same, and a connector that is new then gets this order first.
-    pub fn with(&self, why: &str, first: Option<(&str, Order)>) -> Result<Changes, ReloadError> {
+    pub fn with(&self, why: &str, first: Option<(&str, &Order)>) -> Result<Changes, ReloadError> {
         let mut process = self.process.lock().unwrap_or_else(PoisonError::into_inner);
         let changes = self.files.load().map_err(ReloadError::from).and_then(|loaded| {
             tell_what_waits(&self.started, &loaded.process);

@@ -9,6 +9,7 @@ mod init;
 mod paint;
 mod preview;
 mod run;
+mod steer;
 mod test;
 mod time;
 mod validate;
@@ -61,6 +62,20 @@ enum Command {
     Check(check::CheckArguments),
     /// Look at a connector's dead letters, and send them through it again.
     Dlq(dlq::DlqArguments),
+    /// Show the state of a running process's connectors.
+    Status(steer::StatusArguments),
+    /// Let connectors of a running process read nothing more; they stay in their groups.
+    Pause(steer::SteerArguments),
+    /// Let connectors of a running process go on after a pause or a stop.
+    Resume(steer::SteerArguments),
+    /// End the workers of connectors of a running process; they leave their groups.
+    Stop(steer::SteerArguments),
+    /// Restart connectors of a running process, also those that have failed.
+    Restart(steer::SteerArguments),
+    /// Show what connectors of a running process have committed.
+    Offsets(steer::SteerArguments),
+    /// Let a running process take in its changed files.
+    Reload(steer::ServerArguments),
     /// Show the main job at work on embedded defaults: no broker, no database, nothing to install.
     Demo(demo::DemoArguments),
     /// Print the JSON Schema of a connector file, of tidegate.yaml, or of a test file.
@@ -118,6 +133,13 @@ pub fn run(arguments: Arguments) -> ExitCode {
         }
         Command::Check(arguments) => check::run(arguments),
         Command::Dlq(arguments) => dlq::run(arguments),
+        Command::Status(arguments) => steer::status(&arguments),
+        Command::Pause(arguments) => steer::pause(&arguments),
+        Command::Resume(arguments) => steer::resume(&arguments),
+        Command::Stop(arguments) => steer::stop(&arguments),
+        Command::Restart(arguments) => steer::restart(&arguments),
+        Command::Offsets(arguments) => steer::offsets(&arguments),
+        Command::Reload(arguments) => steer::reload(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Schema { process, test, reference, metrics } => {
             let kind = match (process, test) {

@@ -18,7 +18,7 @@ use tokio::time::{Instant, Sleep, sleep};
 /// Connections at one time. More wait to be accepted.
 const MOST: usize = 256;
 /// How long nothing may go over a connection.
-const IDLE: Duration = Duration::from_secs(60);
+const IDLE: Duration = Duration::from_mins(1);
 
 pub(super) struct Limited {
     listener: TcpListener,

@@ -109,6 +109,7 @@ pub(super) struct Reply {
     location: Option<String>,
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "what a call ends in")]
 impl Reply {
     pub(super) fn ok(body: impl Into<Value>) -> Answer {
         Self::with(200, body)
@@ -174,13 +175,12 @@ impl IntoResponse for Reply {
 
 /// A router of these rows.
 pub(super) fn router(routes: &'static [&'static [Route]]) -> Router<Served> {
-    let mut router = Router::new();
+    let mut all = Router::new();
     for route in routes.iter().copied().flatten() {
         let handler = move |State(served), params, request| take(route, served, params, request);
-        router = router.route(route.path, on(route.verb.filter(), handler));
+        all = all.route(route.path, on(route.verb.filter(), handler));
     }
-    router
-        .method_not_allowed_fallback(async || Refusal::new(405, "HTTP 405 Method Not Allowed"))
+    all.method_not_allowed_fallback(async || Refusal::new(405, "HTTP 405 Method Not Allowed"))
         .fallback(async || Refusal::new(404, "HTTP 404 Not Found"))
 }
 

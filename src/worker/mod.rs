@@ -31,7 +31,7 @@ use crate::dead_letter::{Reject, Stage};
 use crate::deliver::{Delivered, Deliveries, Settled};
 use crate::encode::Noticed;
 use crate::kafka::{Consumer, DeadLetterTopic, Event, KafkaError, LetterId};
-use crate::record::{Record, TopicPartition};
+use crate::record::{Offset, Record, TopicPartition};
 use crate::sink::Write;
 use crate::telemetry::{LagShare, Metrics, Share, WorkerTurns};
 use crate::watermark::{BatchId, Watermark};

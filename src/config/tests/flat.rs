@@ -32,7 +32,8 @@ fn a_flat_map_is_the_file_that_it_stands_for() {
     let process = Process::default();
     let connector = load_text("x.json", &text, &process, &Environment::process()).unwrap();
     assert_eq!((connector.name.as_str(), connector.workers.get()), ("sensors", 2));
-    let fields: Vec<_> = connector.mapping.fields.iter().map(|f| f.name.to_string()).collect();
+    let fields: Vec<_> =
+        connector.mapping.points[0].fields.iter().map(|f| f.name.clone()).collect();
     assert_eq!(fields, ["a.b", "cycles"]);
     assert!(text.contains("\"bucket\": \"0123\""), "{text}");
 }

@@ -59,7 +59,7 @@ pub(super) fn create(call: &Call) -> Answer {
         Some(Initial::Stopped) => Some(Order::Stop),
         Some(Initial::Running) | None => None,
     };
-    store(call, &name, config, first)
+    store(call, &name, config, first.as_ref())
 }
 
 pub(super) fn put(call: &Call) -> Answer {
@@ -106,7 +106,7 @@ pub(super) fn delete(call: &Call) -> Answer {
 }
 
 /// Writes a connector's file and takes it in; on an error all is as before.
-fn store(call: &Call, name: &str, mut config: Flat, first: Option<Order>) -> Answer {
+fn store(call: &Call, name: &str, mut config: Flat, first: Option<&Order>) -> Answer {
     if config.get("name").is_some_and(|own| own != name) {
         let own = &config["name"];
         return Err(Refusal::bad(format!(
@@ -139,7 +139,7 @@ fn store(call: &Call, name: &str, mut config: Flat, first: Option<Order>) -> Ans
     if is_new { Reply::created(format!("/connectors/{name}"), info) } else { Reply::ok(info) }
 }
 
-fn reload(call: &Call, first: Option<(&str, Order)>) -> Result<(), Refusal> {
+fn reload(call: &Call, first: Option<(&str, &Order)>) -> Result<(), Refusal> {
     let done = call.served.reload.with("REST", first);
     done.map(drop).map_err(|error| Refusal::new(409, error.to_string()))
 }
