@@ -79,6 +79,18 @@ pub fn http_get(url: &str, path: &str) -> (u16, String) {
     http::request(url, "GET", path, &[], "").unwrap_or_else(|error| panic!("{url}{path}: {error}"))
 }
 
+/// A request with a method, headers and a body: its status and its body.
+pub fn http_request(
+    url: &str,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &str,
+) -> (u16, String) {
+    http::request(url, method, path, headers, body)
+        .unwrap_or_else(|error| panic!("{method} {url}{path}: {error}"))
+}
+
 /// Prometheus's own tool, of the Prometheus that the tests run.
 pub fn promtool() -> PathBuf {
     let installer = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/stack/install.sh");

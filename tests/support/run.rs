@@ -81,6 +81,11 @@ impl Tidegate {
         Self { child, folder }
     }
 
+    /// Where it runs; its connectors' files are in `connectors` there.
+    pub fn folder(&self) -> &std::path::Path {
+        self.folder.path()
+    }
+
     /// All that it has written to standard error.
     pub fn log(&self) -> String {
         fs::read_to_string(log_file(&self.folder)).unwrap()

@@ -51,6 +51,7 @@ enum Initial {
 
 pub(super) fn create(call: &Call) -> Answer {
     let New { name, config, initial_state } = call.body()?;
+    no_path(&name)?;
     if call.served.connectors.get(&name).is_some() {
         return Err(Refusal::new(409, format!("Connector {name} already exists")));
     }
@@ -64,6 +65,7 @@ pub(super) fn create(call: &Call) -> Answer {
 
 pub(super) fn put(call: &Call) -> Answer {
     let (name, mut config) = (call.at("name").to_owned(), call.body::<Flat>()?);
+    no_path(&name)?;
     // Who sends back what was shown keeps the secrets that were not.
     let before = call.served.folder.as_deref().and_then(|folder| folder::read(folder, &name));
     for (key, text) in &mut config {
@@ -103,6 +105,14 @@ pub(super) fn delete(call: &Call) -> Answer {
     folder::write(folder, name, None).map_err(|error| cannot_write(&error))?;
     reload(call, None)?;
     Reply::empty(204)
+}
+
+/// A name becomes a file's. (What else a name must be is checked with the rest.)
+fn no_path(name: &str) -> Result<(), Refusal> {
+    if name.is_empty() || name.starts_with('.') || name.contains(['/', '\\', '\0']) {
+        return Err(Refusal::bad("a connector's name has no `/`, and does not begin with a dot"));
+    }
+    Ok(())
 }
 
 /// Writes a connector's file and takes it in; on an error all is as before.
