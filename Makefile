@@ -49,9 +49,9 @@ simulate: build-deps ## Workers in virtual time under random faults: SCHEDULES=1
 fuzz: build-deps ## Random bytes into every parser, for SECONDS=60 in all (builds for some minutes first)
 	@fuzz/run.sh $(or $(SECONDS),60) $(TARGETS)
 
-conformance: ## The same suite over every database (builds the servers once, about 25 minutes)
+conformance: ## The same suite over every database (builds the servers once, about 35 minutes)
 	@$(INSTALL) build-deps cargo-nextest matrix
-	@TIDEGATE_STACK="kafka victoria-metrics prometheus influxdb1 influxdb2 mimir questdb" $(call with,cargo-nextest) \
+	@TIDEGATE_STACK="kafka victoria-metrics prometheus influxdb1 influxdb2 mimir cortex questdb" $(call with,cargo-nextest) \
 		tests/stack/run.sh cargo nextest run --locked --profile ci -E 'binary(/^(conformance_|audit$$)/)'
 
 conformance-table: ## docs/sinks.md's tables anew, from the report of the last `make conformance`

@@ -57,6 +57,8 @@ pub struct Metrics {
     pub series_in_several_partitions: Counter,
     /// String fields left out, for a database that holds numbers only.
     pub strings_dropped: Counter,
+    /// Metrics of a Prometheus that more than one measurement and field became.
+    pub shared_metrics: Counter,
     /// Bytes of encoded points acknowledged, before compression.
     pub bytes_written: Counter,
     /// Batches done: their points durable and their rejected records confirmed.

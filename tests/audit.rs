@@ -2,19 +2,21 @@
 //! the databases. A topic is delivered, then something is taken out of the database.
 #![allow(clippy::expect_used, clippy::panic, reason = "a test that has no server can only panic")]
 
+#[path = "support/pipeline.rs"]
+mod pipeline;
 #[path = "support/run.rs"]
 mod run;
 mod stack;
 
 use std::collections::BTreeSet;
-use std::fs;
-use std::process::{Command, Output};
+use std::process::Output;
 
-use run::{Group, Message, Tidegate, Topic, unique};
+use pipeline::{Pipeline, command};
+use run::Message;
 use serde_json::Value as Json;
 use stack::{
-    InfluxDb1, InfluxDb2, Kafka, Prometheus, shared_influxdb1, shared_influxdb2, shared_kafka,
-    shared_victoria_metrics,
+    InfluxDb1, InfluxDb2, InfluxDb3, Kafka, Prometheus, shared_influxdb1, shared_influxdb2,
+    shared_kafka, shared_victoria_metrics,
 };
 
 const PARTITIONS: i32 = 2;
@@ -25,12 +27,9 @@ const START: i64 = 1_700_000_000_000;
 /// Every reading has this many fields that a database without texts can hold.
 const NUMBERS: i64 = 2;
 
-/// A topic that one connector delivers.
-struct Pipeline<'k> {
-    topic: Topic<'k>,
-    dead: Topic<'k>,
-    group: Group,
-    connector: String,
+/// A topic of readings that one connector delivers.
+struct Readings<'k> {
+    pipeline: Pipeline<'k>,
     /// The end of each partition.
     ends: [i64; PARTITIONS as usize],
 }
@@ -38,34 +37,31 @@ struct Pipeline<'k> {
 /// A reading's place in the topic.
 type Place = (i64, i64);
 
-impl<'k> Pipeline<'k> {
+impl<'k> Readings<'k> {
     fn new(kafka: &'k Kafka, sink: &str, fields: &str) -> Self {
-        let topic = Topic::create(kafka, unique("audit"), PARTITIONS);
-        let dead = Topic::create(kafka, format!("{}.dead", topic.name), 1);
-        let (name, bootstrap) = (&topic.name, kafka.bootstrap());
         let connector = format!(
             "
-name: {name}
-topics: [{name}]
-kafka: {{ bootstrap.servers: '{bootstrap}' }}
 point:
-  measurement: {name}
+  measurement: NAME
   tags: {{ series: s, 'odd, name': odd }}
   fields: {{ v: {{ path: v, required: true }}, n: {{ path: n, type: integer }}{fields} }}
   timestamp: {{ path: at, unit: ms }}
 sink: {{ {sink} }}
-dead_letter: {{ topic: {name}.dead }}
 batch: {{ linger: 50ms }}
 "
         );
-        let group = Group::new(kafka, &format!("tidegate-{name}"));
-        Self { topic, dead, group, connector, ends: [0; 2] }
+        let pipeline = Pipeline::new(kafka, "audit", PARTITIONS, &connector);
+        Self { pipeline, ends: [0; PARTITIONS as usize] }
+    }
+
+    fn name(&self) -> String {
+        self.pipeline.topic.name.clone()
     }
 
     /// Produces readings; says where each stands.
     fn produce(&mut self, numbers: std::ops::Range<i64>) -> Vec<Place> {
         let places = numbers.clone().map(|number| self.next_place(number % SERIES % 2)).collect();
-        self.topic.produce(numbers.map(reading));
+        self.pipeline.topic.produce(numbers.map(reading));
         places
     }
 
@@ -83,19 +79,17 @@ batch: {{ linger: 50ms }}
             Message::new(r#"{"s":"s0","v":null,"at":1700000000000}"#),
             Message::tombstone().key("s0"),
         ] {
-            self.topic.produce([odd_one.at(START).in_partition(0)]);
+            self.pipeline.topic.produce([odd_one.at(START).in_partition(0)]);
             self.next_place(0);
         }
         places.extend(self.produce(READINGS / 2..READINGS));
-        let mut tidegate = Tidegate::run(&self.connector, &[]);
-        tidegate.until_committed(&self.group, &self.topic);
-        tidegate.stop();
-        assert_eq!(self.dead.ends(), [2], "dead letters");
+        self.pipeline.deliver();
+        assert_eq!(self.pipeline.dead.ends(), [2], "dead letters");
         places
     }
 
     fn audit(&self, arguments: &[&str]) -> (i32, Json) {
-        let output = audit(&self.connector, arguments);
+        let output = audit(&self.pipeline.connector, arguments);
         let report = serde_json::from_slice(&output.stdout).unwrap_or_else(|error| {
             panic!("{error}: {output:?}");
         });
@@ -151,17 +145,7 @@ fn named(findings: &Json) -> BTreeSet<(Place, String)> {
 }
 
 fn audit(connector: &str, arguments: &[&str]) -> Output {
-    let folder = tempfile::tempdir().expect("a folder");
-    let file = folder.path().join("connector.yaml");
-    fs::write(&file, connector).expect("the connector's file");
-    Command::new(env!("CARGO_BIN_EXE_tidegate"))
-        .args(["audit", "--output", "json"])
-        .args(arguments)
-        .arg(&file)
-        .current_dir(folder.path())
-        .env_remove("TIDEGATE_CONFIG")
-        .output()
-        .expect("the binary that this test was built with")
+    command(connector, &[&["audit", "--output", "json"], arguments].concat())
 }
 
 /// Reading number n, of a series that stays in one partition.
@@ -193,21 +177,21 @@ fn values<'f>(
 /// `tag` is what the tag with the odd name has become, as line protocol spells it.
 fn victoria_metrics(sink: &str, tag: &str) {
     let (kafka, database) = (shared_kafka(), shared_victoria_metrics());
-    let mut pipeline = Pipeline::new(&kafka, &sink.replace("URL", database.url()), "");
-    let mut places = pipeline.deliver();
-    pipeline.assert_complete(NUMBERS);
+    let mut readings = Readings::new(&kafka, &sink.replace("URL", database.url()), "");
+    let mut places = readings.deliver();
+    readings.assert_complete(NUMBERS);
 
     // A lost series, a changed value (the greater of two is kept), and records that nobody has delivered.
-    let name = pipeline.topic.name.clone();
+    let name = readings.name();
     database.delete(&format!(r#"{name}_n{{series="s3"}}"#));
     let changed =
         format!(r#"{name},{tag}=a\,\ b\="c"\ ${{d}},series=s1 v=999999 {}"#, START + 9000);
     database.write_lines(&changed);
     database.flush();
-    places.extend(pipeline.produce(READINGS..READINGS + 10));
+    places.extend(readings.produce(READINGS..READINGS + 10));
     let mut missing = values(&places, &["n"], |number| number % SERIES == 3 && number < READINGS);
     missing.extend(values(&places, &["n", "v"], |number| number >= READINGS));
-    let report = pipeline.assert_lacks(&missing, &[(places[9], "v")]);
+    let report = readings.assert_lacks(&missing, &[(places[9], "v")]);
     assert_eq!(report["different"][0]["expected"], "9.25");
     assert_eq!(report["different"][0]["found"], "999999");
     assert_eq!(report["database"], "VictoriaMetrics");
@@ -215,10 +199,10 @@ fn victoria_metrics(sink: &str, tag: &str) {
 
     // Time bounds records by their own timestamps: before those that lack something, all is there.
     let (code, report) =
-        pipeline.audit(&["--from", "2023-11-14T22:13:20Z", "--to", "2023-11-14T22:13:23Z"]);
+        readings.audit(&["--from", "2023-11-14T22:13:20Z", "--to", "2023-11-14T22:13:23Z"]);
     assert_eq!((code, &report["totals"]["expected"]), (0, &(3 * NUMBERS).into()), "{report:#}");
     let (code, report) =
-        pipeline.audit(&["--from", "2023-11-14T22:13:23Z", "--to", "2023-11-14T22:13:24Z"]);
+        readings.audit(&["--from", "2023-11-14T22:13:23Z", "--to", "2023-11-14T22:13:24Z"]);
     assert_eq!((code, &report["totals"]["missing"]), (1, &1.into()), "{report:#}");
 }
 
@@ -241,17 +225,17 @@ fn what_victoria_metrics_lacks_by_remote_write_is_named() {
 fn what_prometheus_lacks_is_named() {
     let (kafka, database) = (shared_kafka(), Prometheus::start());
     let sink = format!("prometheus: {{ url: '{}' }}", database.write_url());
-    let mut pipeline = Pipeline::new(&kafka, &sink, "");
-    let places = pipeline.deliver();
-    pipeline.assert_complete(NUMBERS);
+    let mut readings = Readings::new(&kafka, &sink, "");
+    let places = readings.deliver();
+    readings.assert_complete(NUMBERS);
 
-    let name = pipeline.topic.name.clone();
+    let name = readings.name();
     let seconds = |number: f64| 1_700_000_000.0 + number;
     database.delete(&format!(r#"{name}_v{{series="s5"}}"#), seconds(100.0), seconds(200.0));
     let missing =
         values(&places, &["v"], |number| number % SERIES == 5 && (100..=200).contains(&number));
     assert!(!missing.is_empty());
-    let report = pipeline.assert_lacks(&missing, &[]);
+    let report = readings.assert_lacks(&missing, &[]);
     assert_eq!(report["database"], "Prometheus");
 }
 
@@ -259,11 +243,13 @@ fn what_prometheus_lacks_is_named() {
 fn what_the_database_has_refused_is_explained_by_its_dead_letter() {
     let (kafka, database) = (shared_kafka(), Prometheus::start());
     let sink = format!("prometheus: {{ url: '{}' }}", database.write_url());
-    let mut pipeline = Pipeline::new(&kafka, &sink, "");
+    let mut readings = Readings::new(&kafka, &sink, "");
     // Behind the first 2 × max_points a batch is no repeat, and a refused sample gets a letter.
-    pipeline.connector = pipeline.connector.replace("batch: { ", "batch: { max_points: 10, ");
-    pipeline.produce(0..100);
-    let mut tidegate = Tidegate::run(&pipeline.connector, &[]);
+    let connector = &mut readings.pipeline.connector;
+    *connector = connector.replace("batch: { ", "batch: { max_points: 10, ");
+    readings.produce(0..100);
+    let pipeline = &readings.pipeline;
+    let mut tidegate = pipeline.run();
     tidegate.until_committed(&pipeline.group, &pipeline.topic);
     // Older than what is stored: Prometheus refuses it without a window for such samples.
     let late = format!(r#"{{"s":"s0","odd":"x","v":1,"n":1,"at":{}}}"#, START - 100_000_000);
@@ -271,7 +257,7 @@ fn what_the_database_has_refused_is_explained_by_its_dead_letter() {
     tidegate.until_committed(&pipeline.group, &pipeline.topic);
     tidegate.stop();
     assert_eq!(pipeline.dead.ends(), [1], "dead letters");
-    let (code, report) = pipeline.audit(&[]);
+    let (code, report) = readings.audit(&[]);
     let totals = &report["totals"];
     assert_eq!((code, &totals["dead_lettered"]), (0, &NUMBERS.into()), "{report:#}");
     assert_eq!(totals["missing"], 0, "{report:#}");
@@ -294,11 +280,11 @@ fn what_influxdb2_lacks_is_named() {
         InfluxDb2::TOKEN
     );
     let fields = ", ok: { path: ok, type: boolean }, note: { path: note, type: string }";
-    let mut pipeline = Pipeline::new(&kafka, &sink, fields);
-    let places = pipeline.deliver();
-    pipeline.assert_complete(4);
+    let mut readings = Readings::new(&kafka, &sink, fields);
+    let places = readings.deliver();
+    readings.assert_complete(4);
 
-    let name = pipeline.topic.name.clone();
+    let name = readings.name();
     let predicate = format!(r#"_measurement="{name}" AND "series"="s2""#);
     // START is 22:13:20.
     database.delete("2023-11-14T22:14:00Z", "2023-11-14T22:15:00Z", &predicate);
@@ -310,7 +296,7 @@ fn what_influxdb2_lacks_is_named() {
         number % SERIES == 2 && (40..100).contains(&number)
     });
     assert!(!missing.is_empty());
-    let report = pipeline.assert_lacks(&missing, &[(places[9], "n"), (places[9], "note")]);
+    let report = readings.assert_lacks(&missing, &[(places[9], "n"), (places[9], "note")]);
     assert_eq!(report["database"], "InfluxDB 2");
 }
 
@@ -331,11 +317,11 @@ fn what_influxdb1_lacks_is_named() {
         InfluxDb1::PASSWORD
     );
     let fields = ", ok: { path: ok, type: boolean }, note: { path: note, type: string }";
-    let mut pipeline = Pipeline::new(&kafka, &sink, fields);
-    let places = pipeline.deliver();
-    pipeline.assert_complete(4);
+    let mut readings = Readings::new(&kafka, &sink, fields);
+    let places = readings.deliver();
+    readings.assert_complete(4);
 
-    let name = pipeline.topic.name.clone();
+    let name = readings.name();
     // START is 22:13:20. A deletion is of all policies of the database.
     database.query(&format!(
         "DELETE FROM \"{name}\" WHERE \"series\" = 's2' \
@@ -351,9 +337,46 @@ fn what_influxdb1_lacks_is_named() {
         number % SERIES == 2 && (40..=100).contains(&number)
     });
     assert!(!missing.is_empty());
-    let report = pipeline.assert_lacks(&missing, &[(places[9], "v")]);
+    let report = readings.assert_lacks(&missing, &[(places[9], "v")]);
     assert_eq!(report["different"][0]["found"], "10.25");
     assert_eq!(report["database"], "InfluxDB 1");
+}
+
+#[test]
+fn what_influxdb3_lacks_is_named() {
+    if !stack::is_installed("datafusion") {
+        eprintln!("skipped: nothing stands for an InfluxDB 3; `make conformance` has it");
+        return;
+    }
+    let (kafka, database) = (shared_kafka(), InfluxDb3::start());
+    let sink = format!(
+        "influxdb: {{ version: 3, url: '{}', database: {}, token: {} }}",
+        database.url(),
+        InfluxDb3::DATABASE,
+        InfluxDb3::TOKEN
+    );
+    let fields = ", ok: { path: ok, type: boolean }, note: { path: note, type: string }, \
+                  u: { path: n, type: unsigned }";
+    let mut readings = Readings::new(&kafka, &sink, fields);
+    let places = readings.deliver();
+    readings.assert_complete(5);
+
+    let name = readings.name();
+    // START is 22:13:20.
+    let minute = "time >= '2023-11-14T22:14:00Z' AND time < '2023-11-14T22:15:00Z'";
+    database.forget(&name, &format!("series = 's2' AND {minute}"));
+    let one = "series = 's1' AND time = '2023-11-14T22:13:29Z'";
+    database.change(&name, one, "n", &7.into());
+    database.change(&name, one, "note", &Json::Null);
+    let mut missing = values(&places, &["n", "note", "ok", "u", "v"], |number| {
+        number % SERIES == 2 && (40..100).contains(&number)
+    });
+    assert!(!missing.is_empty());
+    missing.push((places[9], "note"));
+    let report = readings.assert_lacks(&missing, &[(places[9], "n")]);
+    let different = &report["different"][0];
+    assert_eq!((&different["expected"], &different["found"]), (&"9i".into(), &"7i".into()));
+    assert_eq!(report["database"], "InfluxDB 3");
 }
 
 // ------------------------------------------------------------------------------------- what goes wrong
@@ -362,11 +385,11 @@ fn what_influxdb1_lacks_is_named() {
 fn a_rejected_record_without_a_letter_is_a_loss() {
     let (kafka, database) = (shared_kafka(), shared_victoria_metrics());
     let sink = format!("influxdb: {{ url: '{}', org: none, bucket: none }}", database.url());
-    let mut pipeline = Pipeline::new(&kafka, &sink, "");
-    pipeline.deliver();
-    pipeline.topic.produce([Message::new("[1, 2").at(START).in_partition(1)]);
-    let (partition, offset) = pipeline.next_place(1);
-    let (code, report) = pipeline.audit(&[]);
+    let mut readings = Readings::new(&kafka, &sink, "");
+    readings.deliver();
+    readings.pipeline.topic.produce([Message::new("[1, 2").at(START).in_partition(1)]);
+    let (partition, offset) = readings.next_place(1);
+    let (code, report) = readings.audit(&[]);
     assert_eq!((code, &report["totals"]["rejected_without_letter"]), (1, &1.into()));
     let finding = &report["rejected_without_letter"][0];
     assert_eq!((&finding["partition"], &finding["offset"]), (&partition.into(), &offset.into()));
@@ -376,16 +399,17 @@ fn a_rejected_record_without_a_letter_is_a_loss() {
 fn what_can_not_be_read_is_no_loss() {
     let kafka = shared_kafka();
     let nobody = "influxdb: { url: 'http://127.0.0.1:1', org: none, bucket: none }";
-    let mut pipeline = Pipeline::new(&kafka, nobody, "");
-    pipeline.produce(0..10);
-    let output = audit(&pipeline.connector, &["--timeout", "2s"]);
+    let mut readings = Readings::new(&kafka, nobody, "");
+    readings.produce(0..10);
+    let output = audit(&readings.pipeline.connector, &["--timeout", "2s"]);
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(3), "{said}");
     assert!(said.contains("can't connect to 127.0.0.1:1"), "{said}");
 
     let database = shared_victoria_metrics();
     let bootstrap = kafka.bootstrap().to_owned();
-    let connector = pipeline
+    let connector = readings
+        .pipeline
         .connector
         .replace("http://127.0.0.1:1", database.url())
         .replace(&bootstrap, "127.0.0.1:1");

@@ -2,6 +2,8 @@
 //! `prometheus-api-client`, and promtool. The binary delivers a topic to each database, and every value is compared.
 #![allow(clippy::expect_used, clippy::panic, reason = "a test that has no server can only panic")]
 
+#[path = "support/pipeline.rs"]
+mod pipeline;
 #[path = "support/run.rs"]
 mod run;
 mod stack;
@@ -10,7 +12,8 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::process::Command;
 
-use run::{Group, Message, Tidegate, Topic, unique};
+use pipeline::Pipeline;
+use run::{Message, unique};
 use serde_json::Value as Json;
 use stack::{
     InfluxDb2, Kafka, Prometheus, shared_influxdb2, shared_kafka, shared_mimir,
@@ -42,16 +45,10 @@ fn reading(number: i64) -> Json {
 
 /// Delivers the readings, with `fields` beside the numbers, by a connector with this sink; the measurement.
 fn deliver(kafka: &Kafka, sink: &str, fields: &str) -> String {
-    let name = unique("clients");
-    let topic = Topic::create(kafka, &name, 1);
-    let bootstrap = kafka.bootstrap();
     let connector = format!(
         "
-name: {name}
-topics: [{name}]
-kafka: {{ bootstrap.servers: '{bootstrap}' }}
 point:
-  measurement: {name}
+  measurement: NAME
   tags: {{ device: device }}
   fields: {{ float: float, integer: {{ path: integer, type: integer }}, on: {{ path: on, type: boolean }}{fields} }}
   timestamp: {{ path: at, unit: ms }}
@@ -59,11 +56,11 @@ sink: {{ {sink} }}
 batch: {{ linger: 50ms }}
 "
     );
-    topic.produce((0..READINGS).map(|number| Message::new(reading(number).to_string())));
-    let mut tidegate = Tidegate::run(&connector, &[]);
-    tidegate.until_committed(&Group::new(kafka, &format!("tidegate-{name}")), &topic);
-    tidegate.stop();
-    name
+    let pipeline = Pipeline::new(kafka, "clients", 1, &connector);
+    let readings = (0..READINGS).map(|number| Message::new(reading(number).to_string()));
+    pipeline.topic.produce(readings);
+    pipeline.deliver();
+    pipeline.topic.name
 }
 
 /// What a client has printed: an array of JSON a line.

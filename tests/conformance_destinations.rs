@@ -2,106 +2,55 @@
 //! what InfluxDB takes. Everything here is real but the receivers of tenants: the binary, Kafka, and the databases.
 #![allow(clippy::expect_used, clippy::panic, reason = "a test that has no server can only panic")]
 
+#[path = "support/pipeline.rs"]
+mod pipeline;
 #[path = "support/run.rs"]
 mod run;
 mod stack;
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
-use std::process::{Command, Output};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
-use rdkafka::message::{Headers as _, Message as _};
-use run::{Group, Message, Tidegate, Topic, unique};
-use stack::{InfluxDb1, InfluxDb2, Kafka, shared_influxdb2, shared_kafka, shared_victoria_metrics};
+use pipeline::Pipeline;
+use run::{Message, Topic};
+use stack::{
+    InfluxDb1, InfluxDb2, Kafka, Prometheus, Series, shared_influxdb2, shared_kafka,
+    shared_victoria_metrics,
+};
 
 const START: i64 = 1_700_000_000_000;
 
-/// A topic of two partitions, its dead letters, and a connector whose records have `site` and `v`.
-struct Pipeline<'k> {
-    topic: Topic<'k>,
-    dead: Topic<'k>,
-    group: Group,
-    connector: String,
-}
-
-impl<'k> Pipeline<'k> {
-    /// `NAME` in the sink is the topic's name.
-    fn new(kafka: &'k Kafka, sink: &str) -> Self {
-        let topic = Topic::create(kafka, unique("destinations"), 2);
-        let dead = Topic::create(kafka, format!("{}.dead", topic.name), 1);
-        let (name, bootstrap) = (&topic.name, kafka.bootstrap());
-        let connector = format!(
-            "
-name: {name}
-topics: [{name}]
-kafka: {{ bootstrap.servers: '{bootstrap}' }}
+/// A connector whose records have `site` and `v`, of a topic of two partitions.
+fn pipeline<'k>(kafka: &'k Kafka, sink: &str) -> Pipeline<'k> {
+    let connector = format!(
+        "
 point:
-  measurement: {name}
+  measurement: NAME
   tags: {{ key: {{ record: key }} }}
   fields: {{ v: {{ path: v, required: true }} }}
   timestamp: {{ path: at, unit: ms }}
-sink: {{ {} }}
-dead_letter: {{ topic: {name}.dead }}
+sink: {{ {sink} }}
 batch: {{ max_points: 40, linger: 50ms }}
-",
-            sink.replace("NAME", name)
-        );
-        let group = Group::new(kafka, &format!("tidegate-{name}"));
-        Self { topic, dead, group, connector }
-    }
+"
+    );
+    Pipeline::new(kafka, "destinations", 2, &connector)
+}
 
-    /// One message for each site in turn, `rounds` times, each with a value of its own.
-    fn produce(&self, sites: &[&str], rounds: i64) {
-        let mut number = -1;
-        let messages = (0..rounds).flat_map(|_| sites).map(|site| {
-            number += 1;
-            let at = START + number * 1000;
-            let value = format!(r#"{{"site":"{site}","v":{number},"at":{at}}}"#);
-            let partition = i32::try_from(number % 2).expect("0 or 1");
-            let message = Message::new(value).key(*site).in_partition(partition);
-            message.header("tenant", Some(site.as_bytes()))
-        });
-        self.topic.produce(messages);
-    }
-
-    fn deliver(&self) {
-        let mut tidegate = Tidegate::run(&self.connector, &[]);
-        tidegate.until_committed(&self.group, &self.topic);
-        tidegate.stop();
-    }
-
-    /// Why each dead letter is one.
-    fn reasons(&self) -> Vec<String> {
-        let letters = self.dead.read();
-        let mut reasons: Vec<_> = letters
-            .iter()
-            .map(|letter| {
-                let headers = letter.headers().expect("headers");
-                let header = headers
-                    .iter()
-                    .find(|header| header.key == "__connect.errors.exception.message")
-                    .and_then(|header| header.value)
-                    .expect("a reason");
-                String::from_utf8_lossy(header).into_owned()
-            })
-            .collect();
-        reasons.sort();
-        reasons
-    }
-
-    /// Runs a command on the connector's file.
-    fn command(&self, arguments: &[&str]) -> Output {
-        let folder = tempfile::tempdir().expect("a folder");
-        let file = folder.path().join("connector.yaml");
-        fs::write(&file, &self.connector).expect("the connector's file");
-        let mut command = Command::new(env!("CARGO_BIN_EXE_tidegate"));
-        command.current_dir(folder.path()).args(arguments).arg(file);
-        command.output().expect("tidegate")
-    }
+/// One message for each site in turn, `rounds` times, each with a value of its own.
+fn produce(topic: &Topic<'_>, sites: &[&str], rounds: i64) {
+    let mut number = -1;
+    let messages = (0..rounds).flat_map(|_| sites).map(|site| {
+        number += 1;
+        let at = START + number * 1000;
+        let value = format!(r#"{{"site":"{site}","v":{number},"at":{at}}}"#);
+        let partition = i32::try_from(number % 2).expect("0 or 1");
+        let message = Message::new(value).key(*site).in_partition(partition);
+        message.header("tenant", Some(site.as_bytes()))
+    });
+    topic.produce(messages);
 }
 
 /// Keys and values of a measurement in a bucket.
@@ -113,7 +62,7 @@ fn in_bucket(influxdb: &InfluxDb2, bucket: &str, measurement: &str) -> Vec<(Stri
     rows.into_iter().map(|row| (row["key"].clone(), row["_value"].clone())).collect()
 }
 
-/// The values that [`Pipeline::produce`] gives the site at this place of so many.
+/// The values that [`produce`] gives the site at this place of so many.
 fn values(place: usize, sites: usize, rounds: usize) -> Vec<String> {
     let mut values: Vec<_> = (0..rounds).map(|round| (round * sites + place).to_string()).collect();
     values.sort();
@@ -123,7 +72,7 @@ fn values(place: usize, sites: usize, rounds: usize) -> Vec<String> {
 #[test]
 fn records_go_to_the_buckets_that_they_name_which_are_made_with_their_retention() {
     let (kafka, influxdb) = (shared_kafka(), shared_influxdb2());
-    let pipeline = Pipeline::new(
+    let pipeline = pipeline(
         &kafka,
         &format!(
             "influxdb: {{ url: '{}', org: {}, token: {}, bucket: 'NAME-{{{{ value.site }}}}', \
@@ -143,7 +92,7 @@ fn records_go_to_the_buckets_that_they_name_which_are_made_with_their_retention(
     assert!(check.status.success(), "{said}");
 
     let sites = ["north", "south", "east", "_system"];
-    pipeline.produce(&sites, 50);
+    produce(&pipeline.topic, &sites, 50);
     pipeline.deliver();
     for (place, site) in ["north", "south"].into_iter().enumerate() {
         let stored = in_bucket(&influxdb, &format!("{name}-{site}"), &name);
@@ -183,7 +132,7 @@ fn records_go_to_the_buckets_that_they_name_which_are_made_with_their_retention(
 #[test]
 fn a_bucket_that_is_missing_holds_its_connector_and_a_person_can_mend_it() {
     let (kafka, influxdb) = (shared_kafka(), shared_influxdb2());
-    let pipeline = Pipeline::new(
+    let pipeline = pipeline(
         &kafka,
         &format!(
             "influxdb: {{ url: '{}', org: {}, token: {}, bucket: '{{{{ value.site }}}}' }}",
@@ -193,8 +142,8 @@ fn a_bucket_that_is_missing_holds_its_connector_and_a_person_can_mend_it() {
         ),
     );
     let missing = format!("{}-later", pipeline.topic.name);
-    pipeline.produce(&[InfluxDb2::BUCKET, &missing], 30);
-    let mut tidegate = Tidegate::run(&pipeline.connector, &[]);
+    produce(&pipeline.topic, &[InfluxDb2::BUCKET, &missing], 30);
+    let mut tidegate = pipeline.run();
     tidegate.until_logged(&format!("destination=\"{missing}\""));
     assert!(pipeline.group.committed(&pipeline.topic).iter().all(|offset| *offset <= 0));
     influxdb.create_bucket(&missing, None);
@@ -211,7 +160,7 @@ fn a_bucket_that_is_missing_holds_its_connector_and_a_person_can_mend_it() {
 fn databases_and_policies_of_influxdb1_are_made_and_a_login_that_may_not_is_told() {
     let (kafka, influxdb) = (shared_kafka(), InfluxDb1::start());
     influxdb.query("CREATE USER writer WITH PASSWORD 'hunter2'");
-    let pipeline = Pipeline::new(
+    let pipeline = pipeline(
         &kafka,
         &format!(
             "influxdb: {{ version: 1, url: '{}', database: 'NAME \"1\"', \
@@ -221,8 +170,8 @@ fn databases_and_policies_of_influxdb1_are_made_and_a_login_that_may_not_is_told
             influxdb.url()
         ),
     );
-    pipeline.produce(&["w1", "w 2", "w3"], 20);
-    let mut tidegate = Tidegate::run(&pipeline.connector, &[]);
+    produce(&pipeline.topic, &["w1", "w 2", "w3"], 20);
+    let mut tidegate = pipeline.run();
     tidegate.until_logged("can't be created");
     influxdb.query("GRANT ALL PRIVILEGES TO writer");
     tidegate.until_committed(&pipeline.group, &pipeline.topic);
@@ -306,7 +255,7 @@ fn read_more(stream: &mut TcpStream, bytes: &mut Vec<u8>) -> bool {
 fn each_tenant_gets_its_own_samples_under_its_own_header_and_path() {
     let kafka = shared_kafka();
     let (url, received) = receiver();
-    let pipeline = Pipeline::new(
+    let pipeline = pipeline(
         &kafka,
         &format!(
             "prometheus: {{ url: '{url}/insert/{{{{ header.tenant }}}}/prometheus/api/v1/write', \
@@ -320,7 +269,7 @@ fn each_tenant_gets_its_own_samples_under_its_own_header_and_path() {
         Message::new(value).key(*tenant).header("tenant", Some(tenant.as_bytes()))
     });
     pipeline.topic.produce(values);
-    pipeline.produce(&["acme", "zeta:7"], 30);
+    produce(&pipeline.topic, &["acme", "zeta:7"], 30);
     pipeline.deliver();
     let mut tenants = BTreeMap::new();
     for (path, header, body) in received.lock().expect("no panic").iter() {
@@ -348,7 +297,7 @@ fn each_tenant_gets_its_own_samples_under_its_own_header_and_path() {
 fn victoria_metrics_takes_its_own_options_by_line_protocol() {
     let (kafka, victoria) = (shared_kafka(), shared_victoria_metrics());
     for (version, place) in [(1, "database: plant"), (2, "org: unused, bucket: unused")] {
-        let pipeline = Pipeline::new(
+        let pipeline = pipeline(
             &kafka,
             &format!(
                 "influxdb: {{ version: {version}, url: '{}/?extra_label=region%3Dnorth', {place}, \
@@ -367,5 +316,89 @@ fn victoria_metrics_takes_its_own_options_by_line_protocol() {
         assert_eq!(labels.get("region").map(String::as_str), Some("north"));
         let database = (version == 1).then_some("plant");
         assert_eq!(labels.get("db").map(String::as_str), database);
+    }
+}
+
+/// The sorted samples of all series.
+fn samples(series: &[Series]) -> Vec<(i64, f64)> {
+    let mut samples: Vec<_> = series.iter().flat_map(|(_, samples)| samples.clone()).collect();
+    samples.sort_by_key(|(time, _)| *time);
+    samples
+}
+
+/// By 2.0 to a Prometheus that knows it, which names a bad sample's series, and by 1.0 to one that doesn't: from the
+/// same file.
+#[test]
+fn by_auto_a_prometheus_is_sent_the_newest_remote_write_that_it_knows() {
+    let kafka = shared_kafka();
+    for (server, is_named) in
+        [(Prometheus::start_version_3(None), true), (Prometheus::start(), false)]
+    {
+        let url = server.write_url();
+        let pipeline =
+            pipeline(&kafka, &format!("prometheus: {{ url: '{url}', protobuf_message: auto }}"));
+        produce(&pipeline.topic, &["north"], 400);
+        let mut tidegate = pipeline.run();
+        tidegate.until_committed(&pipeline.group, &pipeline.topic);
+        // Older than what is stored, beside one that is newer; behind the first 2 × max_points these are no repeats.
+        let late = [(400, START - 1000), (401, START + 500_000)].map(|(number, at)| {
+            let value = format!(r#"{{"site":"north","v":{number},"at":{at}}}"#);
+            Message::new(value).key("north").in_partition(0)
+        });
+        pipeline.topic.produce(late);
+        tidegate.until_committed(&pipeline.group, &pipeline.topic);
+        tidegate.stop();
+        let metric = format!("{}_v", pipeline.topic.name);
+        let stored = samples(&server.series(&metric, "1h", 1_700_000_600.0));
+        let expected = (0..400).map(|n| (START + i64::from(n) * 1000, f64::from(n)));
+        let expected: Vec<_> = expected.chain([(START + 500_000, 401.0)]).collect();
+        assert_eq!(stored, expected, "{url}");
+        let reasons = pipeline.reasons();
+        let [reason] = reasons.as_slice() else { panic!("{reasons:?}") };
+        assert!(reason.contains("out of order sample"), "{reason}");
+        assert_eq!(reason.contains("for series {"), is_named, "{reason}");
+    }
+}
+
+/// Of a receiver that takes zstd, and of one that does not.
+#[test]
+fn by_zstd_every_sample_arrives() {
+    let (kafka, victoria) = (shared_kafka(), shared_victoria_metrics());
+    let prometheus = Prometheus::start();
+    for url in [format!("{}/api/v1/write", victoria.url()), prometheus.write_url()] {
+        let pipeline =
+            pipeline(&kafka, &format!("prometheus: {{ url: '{url}', compression: zstd }}"));
+        produce(&pipeline.topic, &["north", "south"], 100);
+        pipeline.deliver();
+        let metric = format!("{}_v", pipeline.topic.name);
+        victoria.flush();
+        let mut series = victoria.export(&metric);
+        series.extend(prometheus.series(&metric, "1h", 1_700_000_600.0));
+        assert_eq!(series.len(), 2, "{series:?}");
+        let expected = (0..200).map(|n| (START + i64::from(n) * 1000, f64::from(n)));
+        assert_eq!(samples(&series), expected.collect::<Vec<_>>(), "{url}");
+    }
+}
+
+/// Names that a template makes of records are seen when they come: `a.b` and `a_b` are one metric.
+#[test]
+fn two_measurements_that_become_one_metric_are_told_once_and_counted() {
+    let (kafka, victoria) = (shared_kafka(), shared_victoria_metrics());
+    let sink = format!("prometheus: {{ url: '{}/api/v1/write' }}", victoria.url());
+    let mut pipeline = pipeline(&kafka, &sink);
+    let measurement = format!("measurement: {}\n", pipeline.topic.name);
+    let by_site = "measurement: '{{ topic }}{{ value.site }}'\n";
+    pipeline.connector = pipeline.connector.replace(&measurement, by_site);
+    produce(&pipeline.topic, &[".north", "_north", ".south"], 50);
+    let mut tidegate = pipeline.run();
+    tidegate.until_committed(&pipeline.group, &pipeline.topic);
+    tidegate.stop();
+    let log = tidegate.log();
+    let told: Vec<_> =
+        log.lines().filter(|line| line.contains("two fields have become one metric")).collect();
+    let name = &pipeline.topic.name;
+    let [line] = told.as_slice() else { panic!("{told:?}") };
+    for part in [format!("{name}_north_v"), format!("{name}.north"), format!("{name}_north")] {
+        assert!(line.contains(&part), "{part}: {line}");
     }
 }

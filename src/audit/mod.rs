@@ -231,7 +231,9 @@ impl Dialect {
     /// What the database makes of a value that it is sent.
     fn holds(self, series: Series, time: i64, value: Value) -> (Series, i64, Value) {
         match self {
-            Self::InfluxDb1 | Self::InfluxDb2 | Self::Prometheus => (series, time, value),
+            Self::InfluxDb1 | Self::InfluxDb2 | Self::InfluxDb3 | Self::Prometheus => {
+                (series, time, value)
+            }
             Self::VictoriaMetrics => {
                 let time = time.div_euclid(1_000_000) * 1_000_000;
                 (series.into_metric(), time, Value::Float(value.to_float()))

@@ -10,7 +10,7 @@ pub use json_lines::JsonLines;
 pub use line_protocol::LineProtocol;
 pub use remote_write::{
     LabelLimits, Metadata, MetricMetadata, NamePiece, Noticed, Origins, RemoteWrite, SeriesRules,
-    SpreadSeries,
+    SharedMetric, SpreadSeries,
 };
 
 use crate::batch::{Batch, OpenBatch, RecordIndex};

@@ -18,6 +18,7 @@ mod metadata;
 mod names;
 mod order;
 pub(crate) mod read;
+mod sources;
 mod spread;
 pub(crate) mod v2;
 mod wire;
@@ -27,10 +28,12 @@ use std::sync::Arc;
 
 pub use self::metadata::{Metadata, MetricMetadata};
 pub use self::names::{LabelLimits, NamePiece, SeriesRules};
+pub use self::sources::SharedMetric;
 pub use self::spread::{Origins, SpreadSeries};
 
 use self::labels::{Labels, check_metric};
 use self::order::SeriesOrder;
+use self::sources::{Made, Seen};
 use self::spread::Origin;
 use self::wire::push_series;
 use super::EncodeError;
@@ -54,6 +57,7 @@ pub struct RemoteWrite {
     /// The partition that points come from, and its topic.
     origin: Option<Origin>,
     topic: String,
+    seen: Seen,
     noticed: Noticed,
 }
 
@@ -66,6 +70,10 @@ pub struct Noticed {
     pub news: Option<SpreadSeries>,
     /// String fields that were left out, as the configuration wants it.
     pub strings_dropped: u64,
+    /// Metrics that were found to be made of more than one measurement and field.
+    pub shared_metrics: u64,
+    /// The first of them of a connector, to be told of.
+    pub shared: Vec<SharedMetric>,
 }
 
 impl Noticed {
@@ -74,6 +82,8 @@ impl Noticed {
         self.in_several_partitions += more.in_several_partitions;
         self.news = self.news.take().or(more.news);
         self.strings_dropped += more.strings_dropped;
+        self.shared_metrics += more.shared_metrics;
+        self.shared.extend(more.shared);
     }
 }
 
@@ -88,6 +98,7 @@ impl RemoteWrite {
             origins,
             origin: None,
             topic: String::new(),
+            seen: Seen::default(),
             noticed: Noticed::default(),
         }
     }
@@ -137,7 +148,9 @@ impl RemoteWrite {
             numbers += 1;
             self.rules.put_metric(&mut self.metric, &point.measurement, field);
             check_metric(&self.metric, &self.rules.limits)?;
-            let series = tags ^ self.order.hash(&[&self.metric]);
+            let metric = self.order.hash(&[&self.metric]);
+            self.see_source(metric, &point.measurement, field);
+            let series = tags ^ metric;
             self.order.see(series, timestamp);
             let start = batch.bytes.len();
             push_series(&mut batch.bytes, &self.labels, &self.metric, value, timestamp);
@@ -175,6 +188,18 @@ impl RemoteWrite {
         }
         self.labels.encode(&self.rules, &point.tags, &labels)?;
         Ok(dropped)
+    }
+
+    fn see_source(&mut self, metric: u64, measurement: &str, field: &str) {
+        let as_is = self.rules.keeps(measurement) && self.rules.keeps(field);
+        let (measurement, field) = self.rules.parts(measurement, field);
+        let made = Made { metric, measurement, field, as_is };
+        if self.seen.is_new(made)
+            && let Some(shared) = self.origins.sources.see(made, &self.metric)
+        {
+            self.noticed.shared_metrics += 1;
+            self.noticed.shared.extend(shared);
+        }
     }
 
     fn see_origin(&mut self, series: u64, item: &[u8]) {

@@ -205,6 +205,12 @@ const METRICS: &[Metric] = &[
          partition",
         |view, to| to.count(&view.metrics.series_in_several_partitions),
     ),
+    counter(
+        "tidegate_shared_metrics",
+        "Metrics that more than one measurement and field became, as names were made legal or put \
+         together",
+        |view, to| to.count(&view.metrics.shared_metrics),
+    ),
     counter("tidegate_strings_dropped", "String fields left out by `strings: drop`", |view, to| {
         to.count(&view.metrics.strings_dropped)
     }),

@@ -364,6 +364,17 @@ impl<'c, C: Consumer, D: DeadLetterTopic, W: Write> Worker<'c, C, D, W> {
     fn tell_noticed(&mut self, noticed: Noticed) {
         self.metrics.series_in_several_partitions.inc_by(noticed.in_several_partitions);
         self.metrics.strings_dropped.inc_by(noticed.strings_dropped);
+        self.metrics.shared_metrics.inc_by(noticed.shared_metrics);
+        for shared in noticed.shared {
+            warn!(
+                connector = self.settings.connector,
+                metric = shared.metric,
+                one = shared.one,
+                other = shared.other,
+                "two fields have become one metric; give them other names, or set `metric_name` or \
+                 `metric_name_validation_scheme`"
+            );
+        }
         if let Some(news) = noticed.news {
             warn!(
                 connector = self.settings.connector,

@@ -18,16 +18,22 @@ fn write_misconfigured(case: &mut Case, batch: &tidegate::batch::Batch) {
 }
 
 pub fn a_wrong_login(row: Row) {
-    let mut case = Case::new("a_wrong_login", row);
-    let good = case.database.lines();
+    let mut case = Case::on("a_wrong_login", Database::with_login(row));
+    let good = case.database.config();
     let batch = case.one(&[], 1.0, 0);
     case.found("waits for the right one");
-    for http in [case.database.login(Some("not-the-token")), config::Http::default()] {
-        case.use_config(&config::Sink::InfluxDb(config::InfluxDb { http, ..good.clone() }));
+    for wrong in [case.database.login(Some("not-the-token")), config::Http::default()] {
+        let mut config = good.clone();
+        match &mut config {
+            config::Sink::InfluxDb(config) => config.http = wrong,
+            config::Sink::Prometheus(config) => config.http = wrong,
+            _ => panic!("{row:?} has no login"),
+        }
+        case.use_config(&config);
         write_misconfigured(&mut case, &batch);
     }
     case.assert_stored(Vec::new());
-    case.use_config(&config::Sink::InfluxDb(good));
+    case.use_config(&good);
     case.write(&batch);
     case.assert_stored(vec![case.sample(&[], 1.0, 0)]);
 }
@@ -53,7 +59,7 @@ pub fn a_missing_database(row: Row) {
     assert_eq!(stored, [case.sample(&[], 1.0, 0)], "in the new one");
 }
 
-/// Mimir without the header that names a tenant, and with another's name.
+/// Mimir and Cortex without the header that names a tenant, and with another's name.
 pub fn a_missing_tenant(row: Row) {
     let mut case = Case::new("a_missing_tenant", row);
     let good = case.database.remote_write();
@@ -64,7 +70,7 @@ pub fn a_missing_tenant(row: Row) {
     case.use_config(&config::Sink::Prometheus(nobody));
     write_misconfigured(&mut case, &batch);
     let mut other = good.clone();
-    other.http.headers = Database::tenant_header("somebody-else");
+    other.http.headers = case.database.tenant_header("somebody-else");
     case.use_config(&config::Sink::Prometheus(other));
     case.write(&batch);
     case.assert_stored(Vec::new());

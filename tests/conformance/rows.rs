@@ -15,6 +15,8 @@ pub enum Row {
     Prometheus3,
     Prometheus3ByVersion2,
     Mimir,
+    Cortex,
+    Thanos,
     QuestDb,
     GreptimeDb,
     FileOfLineProtocol,
@@ -23,7 +25,7 @@ pub enum Row {
     Blackhole,
 }
 
-pub const ROWS: [Row; 15] = [
+pub const ROWS: [Row; 17] = [
     Row::InfluxDb1,
     Row::InfluxDb2,
     Row::InfluxDb3,
@@ -33,6 +35,8 @@ pub const ROWS: [Row; 15] = [
     Row::Prometheus3,
     Row::Prometheus3ByVersion2,
     Row::Mimir,
+    Row::Cortex,
+    Row::Thanos,
     Row::QuestDb,
     Row::GreptimeDb,
     Row::FileOfLineProtocol,
@@ -59,6 +63,14 @@ pub enum Late {
     RolledBack,
     /// Refused and named; the others are written.
     RestWritten,
+    /// Refused and counted, without a name; the others are written.
+    RestWrittenUnnamed,
+}
+
+impl Late {
+    pub fn rest_is_written(self) -> bool {
+        matches!(self, Self::RestWritten | Self::RestWrittenUnnamed)
+    }
 }
 
 impl Row {
@@ -74,7 +86,9 @@ impl Row {
             | Self::Prometheus
             | Self::Prometheus3
             | Self::Prometheus3ByVersion2
-            | Self::Mimir => "prometheus",
+            | Self::Mimir
+            | Self::Cortex
+            | Self::Thanos => "prometheus",
             Self::FileOfLineProtocol | Self::FileOfJsonLines => "file",
             Self::Stdout => "stdout",
             Self::Blackhole => "blackhole",
@@ -91,6 +105,8 @@ impl Row {
             Self::Prometheus => "prometheus",
             Self::Prometheus3 | Self::Prometheus3ByVersion2 => "prometheus3",
             Self::Mimir => "mimir",
+            Self::Cortex => "cortex",
+            Self::Thanos => "thanos",
             Self::QuestDb => "questdb",
             Self::GreptimeDb => "greptimedb",
             Self::FileOfLineProtocol => "line_protocol",
@@ -124,6 +140,8 @@ impl Row {
             Self::Prometheus3 => "Prometheus 3",
             Self::Prometheus3ByVersion2 => "Prometheus 3, remote write 2.0",
             Self::Mimir => "Grafana Mimir",
+            Self::Cortex => "Cortex",
+            Self::Thanos => "Thanos Receive",
             Self::QuestDb => "QuestDB",
             Self::GreptimeDb => "GreptimeDB",
             Self::FileOfLineProtocol => "File, `line_protocol`",
@@ -180,9 +198,12 @@ impl Row {
             | Self::QuestDb
             | Self::GreptimeDb => SameTime::Last,
             Self::VictoriaMetricsByLines | Self::VictoriaMetricsByRemoteWrite => SameTime::Greatest,
-            Self::Prometheus | Self::Prometheus3 | Self::Prometheus3ByVersion2 | Self::Mimir => {
-                SameTime::First
-            }
+            Self::Prometheus
+            | Self::Prometheus3
+            | Self::Prometheus3ByVersion2
+            | Self::Mimir
+            | Self::Cortex
+            | Self::Thanos => SameTime::First,
             Self::FileOfLineProtocol | Self::FileOfJsonLines | Self::Stdout | Self::Blackhole => {
                 SameTime::Both
             }
@@ -192,7 +213,8 @@ impl Row {
     pub fn late(self) -> Late {
         match self {
             Self::Prometheus | Self::Prometheus3 => Late::RolledBack,
-            Self::Prometheus3ByVersion2 | Self::Mimir => Late::RestWritten,
+            Self::Prometheus3ByVersion2 | Self::Mimir | Self::Cortex => Late::RestWritten,
+            Self::Thanos => Late::RestWrittenUnnamed,
             _ => Late::Taken,
         }
     }

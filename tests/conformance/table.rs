@@ -13,7 +13,7 @@ pub struct Case {
 const KEEPS_NOTHING: &str = "keeps nothing that could be read back";
 const NO_SERVER: &str = "is no server";
 const NO_STRINGS: &str = "remote write carries no strings";
-const NO_LOGIN: &str = "it asks for none here; logins of remote write are tested apart";
+const NO_LOGIN: &str = "it has none, and leaves them to a proxy before it";
 const FAKE_PROCESS: &str = "the fake has no process of its own";
 
 const fn case(
@@ -129,10 +129,10 @@ fn limits(row: Row) -> Option<&'static str> {
 }
 
 fn logins(row: Row) -> Option<&'static str> {
-    if row.is_influx() || matches!(row, Row::QuestDb | Row::GreptimeDb) {
-        return None;
+    match row {
+        Row::Mimir | Row::Cortex | Row::Thanos => Some(NO_LOGIN),
+        _ => servers(row),
     }
-    servers(row).or(Some(NO_LOGIN))
 }
 
 fn databases(row: Row) -> Option<&'static str> {
@@ -145,5 +145,9 @@ fn databases(row: Row) -> Option<&'static str> {
 }
 
 fn tenants(row: Row) -> Option<&'static str> {
-    if row == Row::Mimir { None } else { servers(row).or(Some("it has no tenants")) }
+    match row {
+        Row::Mimir | Row::Cortex => None,
+        Row::Thanos => Some("a write without one is its default tenant's"),
+        _ => servers(row).or(Some("it has no tenants")),
+    }
 }

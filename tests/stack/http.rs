@@ -5,9 +5,11 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
-use super::Series;
+use super::{PASSWORD, Series, USER};
 
 pub(super) fn instant_query(url: &str, promql: &str, time: f64) -> Vec<Series> {
     query_result(&get(url, "/api/v1/query", &[("query", promql), ("time", &time.to_string())]))
@@ -80,6 +82,11 @@ pub(super) fn json(text: &str) -> Value {
 
 // ------------------------------------------------------------------------------------------------------ HTTP
 
+/// The same address with the login of the tests in it.
+pub(super) fn with_login(url: &str) -> String {
+    url.replacen("http://", &format!("http://{USER}:{PASSWORD}@"), 1)
+}
+
 /// A GET that must succeed; the pairs become the query string.
 pub(super) fn get(url: &str, path: &str, query: &[(&str, &str)]) -> String {
     let query: Vec<String> =
@@ -92,7 +99,8 @@ pub(super) fn get(url: &str, path: &str, query: &[(&str, &str)]) -> String {
 }
 
 /// One request, its status and its body. By hand and HTTP/1.0 (no keep-alive, no chunks), because reqwest's blocking
-/// client panics inside an async test, and its async client would force one on every test.
+/// client panics inside an async test, and its async client would force one on every test. The address may have a login
+/// in it.
 pub fn request(
     url: &str,
     method: &str,
@@ -101,10 +109,14 @@ pub fn request(
     body: &str,
 ) -> std::io::Result<(u16, String)> {
     let address = url.strip_prefix("http://").unwrap_or(url).trim_end_matches('/');
+    let (login, address) = address.rsplit_once('@').unwrap_or(("", address));
     let mut stream = TcpStream::connect(address)?;
     stream.set_read_timeout(Some(Duration::from_secs(30)))?;
-    let headers =
+    let mut headers =
         headers.iter().fold(String::new(), |all, (name, value)| all + name + ": " + value + "\r\n");
+    if !login.is_empty() {
+        headers += &format!("Authorization: Basic {}\r\n", STANDARD.encode(login));
+    }
     let length = body.len();
     stream.write_all(
         format!("{method} {path} HTTP/1.0\r\nHost: {address}\r\nContent-Length: {length}\r\n{headers}\r\n{body}")

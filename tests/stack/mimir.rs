@@ -1,4 +1,4 @@
-//! Grafana Mimir.
+//! Grafana Mimir, and Cortex, which it comes from.
 
 use super::http::{self, query_result};
 use super::process::{Process, free_port, process_control, started};
@@ -8,10 +8,14 @@ pub fn shared_mimir() -> Mimir {
     Mimir { url: shared("TIDEGATE_TEST_MIMIR"), process: None }
 }
 
+pub fn shared_cortex() -> Mimir {
+    Mimir { url: shared("TIDEGATE_TEST_CORTEX"), process: None }
+}
+
 process_control!(Mimir);
 
-/// All of Mimir in one process, for many tenants, each with its own series and its own newest sample. It answers for
-/// any tenant whose name it is given in `X-Scope-OrgID`. The tenant [`Mimir::LATE`] may write 30 minutes late.
+/// All of Mimir or Cortex in one process, for many tenants, each with its own series and its own newest sample. It
+/// answers for any tenant whose name it is given in `X-Scope-OrgID`. The tenant [`Mimir::LATE`] may write 30 minutes late.
 pub struct Mimir {
     url: String,
     process: Option<Process>,
@@ -26,14 +30,23 @@ impl Mimir {
 
     /// With more options of its command line.
     pub fn start_with(options: &[&str]) -> Self {
+        Self::start_script("mimir.sh", 3, options)
+    }
+
+    /// Cortex, with more options of its command line.
+    pub fn start_cortex(options: &[&str]) -> Self {
+        Self::start_script("cortex.sh", 2, options)
+    }
+
+    /// The first of so many ports is that of HTTP.
+    fn start_script(script: &'static str, ports: usize, options: &[&str]) -> Self {
         started(|| {
-            let (port, grpc, gossip) = (free_port(), free_port(), free_port());
-            let ports = [port, grpc, gossip].map(|port| port.to_string());
+            let ports: Vec<_> = (0..ports).map(|_| free_port().to_string()).collect();
             let arguments: Vec<_> =
                 ports.iter().map(String::as_str).chain(options.iter().copied()).collect();
-            let process = Process::start("mimir.sh", &arguments);
-            let mut server =
-                Self { url: format!("http://127.0.0.1:{port}"), process: Some(process) };
+            let process = Process::start(script, &arguments);
+            let url = format!("http://127.0.0.1:{}", ports[0]);
+            let mut server = Self { url, process: Some(process) };
             server.became_ready().map(|()| server)
         })
     }

@@ -25,12 +25,14 @@
 pub mod cluster;
 pub mod http;
 mod influxdb;
+mod influxdb3;
 mod kafka;
 mod mimir;
 mod process;
 mod prometheus;
 mod questdb;
 pub mod secured;
+mod thanos;
 mod victoria_metrics;
 
 use std::collections::BTreeMap;
@@ -41,14 +43,20 @@ use std::time::Duration;
 #[allow(unused_imports, reason = "each integration test is a crate of its own")]
 pub use self::{
     influxdb::{InfluxDb1, InfluxDb2, shared_influxdb1, shared_influxdb2},
+    influxdb3::InfluxDb3,
     kafka::{Kafka, shared_kafka},
-    mimir::{Mimir, shared_mimir},
+    mimir::{Mimir, shared_cortex, shared_mimir},
     process::{Control, free_port},
     prometheus::{Prometheus, shared_prometheus},
     questdb::{QuestDb, shared_questdb},
+    thanos::Thanos,
     victoria_metrics::{VictoriaMetrics, shared_victoria_metrics},
 };
 use process::start_script;
+
+/// Who may write to those that ask for a login.
+pub const USER: &str = "tidegate";
+pub const PASSWORD: &str = "correct horse";
 
 /// How long a server may take to answer its first request.
 const READY_WITHIN: Duration = Duration::from_mins(1);
@@ -66,6 +74,13 @@ fn shared(variable: &str) -> String {
              `tests/stack/run.sh cargo nextest run` (or `make conformance`)"
         )
     })
+}
+
+/// Whether `tests/stack/install.sh` has installed it.
+pub fn is_installed(name: &str) -> bool {
+    let installer = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/stack/install.sh");
+    let answer = Command::new(installer).args(["--have", name]).status();
+    answer.is_ok_and(|status| status.success())
 }
 
 /// Makes the certificates that `tests/stack/start/certificates.sh` names.

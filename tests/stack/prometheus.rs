@@ -3,12 +3,13 @@
 use std::net::TcpStream;
 use std::path::Path;
 
-use super::http::{escaped, instant_query, range_query, request};
+use super::http::{escaped, instant_query, range_query, request, with_login};
 use super::process::{Process, free_port, process_control, started};
 use super::{Series, shared};
 
 pub fn shared_prometheus() -> Prometheus {
-    Prometheus { url: shared("TIDEGATE_TEST_PROMETHEUS"), process: None }
+    let url = shared("TIDEGATE_TEST_PROMETHEUS");
+    Prometheus { asked: url.clone(), url, process: None }
 }
 
 process_control!(Prometheus);
@@ -16,6 +17,8 @@ process_control!(Prometheus);
 /// Prometheus 2.42, or 3.8, that scrapes nothing and receives remote write (3.8: 2.0 too).
 pub struct Prometheus {
     url: String,
+    /// The same, with the login if it wants one that is known here.
+    asked: String,
     process: Option<Process>,
 }
 
@@ -41,14 +44,36 @@ impl Prometheus {
         Self::start_with("prometheus3.sh", window, None)
     }
 
+    /// 2.42 that asks all who write and read for a login: [`super::USER`] and [`super::PASSWORD`].
+    pub fn start_with_login() -> Self {
+        Self::start_asked("prometheus.sh")
+    }
+
+    /// The same, 3.8.
+    pub fn start_version_3_with_login() -> Self {
+        Self::start_asked("prometheus3.sh")
+    }
+
+    fn start_asked(script: &'static str) -> Self {
+        started(|| {
+            let port = free_port().to_string();
+            let login =
+                concat!(env!("CARGO_MANIFEST_DIR"), "/tests/stack/start/prometheus-login.yml");
+            let process = Process::start(script, &[&port, "", login]);
+            let url = format!("http://127.0.0.1:{port}");
+            let mut server = Self { asked: with_login(&url), url, process: Some(process) };
+            server.became_ready().map(|()| server)
+        })
+    }
+
     fn start_with(script: &'static str, window: Option<&str>, web_config: Option<&Path>) -> Self {
         started(|| {
             let port = free_port().to_string();
             let file = web_config.map(|file| file.display().to_string()).unwrap_or_default();
             let process = Process::start(script, &[&port, window.unwrap_or(""), &file]);
             let scheme = if web_config.is_some() { "https" } else { "http" };
-            let mut server =
-                Self { url: format!("{scheme}://127.0.0.1:{port}"), process: Some(process) };
+            let url = format!("{scheme}://127.0.0.1:{port}");
+            let mut server = Self { asked: url.clone(), url, process: Some(process) };
             server.became_ready().map(|()| server)
         })
     }
@@ -74,7 +99,7 @@ impl Prometheus {
 
     /// All raw samples of the series that match `selector` in the `range` (such as `10h`) before `time` (Unix seconds).
     pub fn series(&self, selector: &str, range: &str, time: f64) -> Vec<Series> {
-        instant_query(&self.url, &format!("{selector}[{range}]"), time)
+        instant_query(&self.asked, &format!("{selector}[{range}]"), time)
     }
 
     /// Takes samples out, from and to Unix seconds, both included.
@@ -95,6 +120,6 @@ impl Prometheus {
             // Who it lets in is the test's business; it may answer 503 for a little longer.
             return TcpStream::connect(address).is_ok();
         }
-        request(&self.url, "GET", "/-/ready", &[], "").is_ok_and(|(status, _)| status == 200)
+        request(&self.asked, "GET", "/-/ready", &[], "").is_ok_and(|(status, _)| status == 200)
     }
 }

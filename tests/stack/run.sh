@@ -3,7 +3,7 @@
 # them, and exits with COMMAND's exit code.
 #
 # TIDEGATE_STACK names the servers to start (default: "kafka victoria-metrics prometheus"); there are also influxdb1,
-# influxdb2, mimir and questdb. COMMAND sees TIDEGATE_TEST_KAFKA (host:port) and the URLs of the others, such as
+# influxdb2, mimir, cortex and questdb. COMMAND sees TIDEGATE_TEST_KAFKA (host:port) and the URLs of the others, such as
 # TIDEGATE_TEST_VICTORIA_METRICS, each only when that server is up.
 set -euo pipefail
 
@@ -83,9 +83,10 @@ for name in $stack; do
     mimir)
       free_port; grpc=$port
       free_port; start mimir "${at[mimir]}" "$grpc" "$port" ;;
+    cortex) free_port; start cortex "${at[cortex]}" "$port" ;;
     victoria-metrics | prometheus | influxdb1 | influxdb2 | questdb) start "$name" "${at[$name]}" ;;
     *)
-      echo "tests/stack/run.sh: TIDEGATE_STACK names '$name'; there are: kafka victoria-metrics prometheus influxdb1 influxdb2 mimir questdb" >&2
+      echo "tests/stack/run.sh: TIDEGATE_STACK names '$name'; there are: kafka victoria-metrics prometheus influxdb1 influxdb2 mimir cortex questdb" >&2
       exit 2 ;;
   esac
 done
@@ -103,7 +104,7 @@ for name in $stack; do
     influxdb2)
       ready "$name" answers "${at[$name]}" /health
       "$here/start/influxdb2-setup.sh" "$url" ;;
-    mimir) ready "$name" answers "${at[$name]}" /ready ;;
+    mimir | cortex) ready "$name" answers "${at[$name]}" /ready ;;
     questdb) ready "$name" answers "${at[$name]}" /ping 204 ;;
   esac
   if [[ "$name" != kafka ]]; then

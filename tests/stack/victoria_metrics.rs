@@ -2,12 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use super::http::{array, escaped, get, instant_query, json, labels, number, range_query, request};
+use super::http::{
+    array, escaped, get, instant_query, json, labels, number, range_query, request, with_login,
+};
 use super::process::{Process, free_port, process_control, started};
-use super::{Series, shared};
+use super::{PASSWORD, Series, USER, shared};
 
 pub fn shared_victoria_metrics() -> VictoriaMetrics {
-    VictoriaMetrics { url: shared("TIDEGATE_TEST_VICTORIA_METRICS"), process: None }
+    let url = shared("TIDEGATE_TEST_VICTORIA_METRICS");
+    VictoriaMetrics { asked: url.clone(), url, process: None }
 }
 
 process_control!(VictoriaMetrics);
@@ -18,6 +21,8 @@ process_control!(VictoriaMetrics);
 /// here; `stop` loses nothing). A test that kills the database itself and counts points wants Prometheus or InfluxDB.
 pub struct VictoriaMetrics {
     url: String,
+    /// The same, with the login if it wants one.
+    asked: String,
     process: Option<Process>,
 }
 
@@ -28,13 +33,24 @@ impl VictoriaMetrics {
 
     /// With more options of its command line.
     pub fn start_with(options: &[&str]) -> Self {
+        Self::start_asked(options, str::to_owned)
+    }
+
+    /// Asks all who write and read for a login: [`super::USER`] and [`super::PASSWORD`].
+    pub fn start_with_login() -> Self {
+        let user = format!("-httpAuth.username={USER}");
+        let password = format!("-httpAuth.password={PASSWORD}");
+        Self::start_asked(&[&user, &password], with_login)
+    }
+
+    fn start_asked(options: &[&str], asked: fn(&str) -> String) -> Self {
         started(|| {
             let port = free_port();
             let port = port.to_string();
             let process =
                 Process::start("victoria-metrics.sh", &[&[port.as_str()], options].concat());
-            let mut server =
-                Self { url: format!("http://127.0.0.1:{port}"), process: Some(process) };
+            let url = format!("http://127.0.0.1:{port}");
+            let mut server = Self { asked: asked(&url), url, process: Some(process) };
             server.became_ready().map(|()| server)
         })
     }
@@ -45,7 +61,7 @@ impl VictoriaMetrics {
 
     /// Makes what was written so far visible to queries.
     pub fn flush(&self) {
-        get(&self.url, "/internal/force_flush", &[]);
+        get(&self.asked, "/internal/force_flush", &[]);
     }
 
     /// An instant query at `time` (Unix seconds): each series with one sample.
@@ -61,7 +77,7 @@ impl VictoriaMetrics {
     /// All raw samples of the series that match `selector`, as stored: the call to compare with what was written.
     pub fn export(&self, selector: &str) -> Vec<Series> {
         // Without start, VictoriaMetrics exports from 1970 on.
-        let lines = get(&self.url, "/api/v1/export", &[("match[]", selector)]);
+        let lines = get(&self.asked, "/api/v1/export", &[("match[]", selector)]);
         // A series comes as several lines when it has many samples.
         let mut all: BTreeMap<BTreeMap<String, String>, Vec<(i64, f64)>> = BTreeMap::new();
         for line in lines.lines() {
@@ -92,6 +108,6 @@ impl VictoriaMetrics {
     }
 
     fn is_ready(&self) -> bool {
-        request(&self.url, "GET", "/health", &[], "").is_ok_and(|(status, _)| status == 200)
+        request(&self.asked, "GET", "/health", &[], "").is_ok_and(|(status, _)| status == 200)
     }
 }

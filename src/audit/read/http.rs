@@ -85,18 +85,37 @@ impl Reader {
             "type": "flux",
             "dialect": { "header": true, "annotations": ["datatype"] },
         });
+        match self.post_json(url, "application/csv", &body).await? {
+            (StatusCode::OK, body) => Ok(body),
+            (status, body) => Err(ReadError::Failed(self.summary(status, &body))),
+        }
+    }
+
+    /// A query of SQL; its answer is an array of objects.
+    pub(super) async fn sql(
+        &self,
+        database: &str,
+        query: &str,
+    ) -> Result<(StatusCode, String), ReadError> {
+        let body = serde_json::json!({ "db": database, "q": query, "format": "json" });
+        self.post_json(self.url("api/v3/query_sql"), "application/json", &body).await
+    }
+
+    async fn post_json(
+        &self,
+        url: Url,
+        accept: &str,
+        body: &serde_json::Value,
+    ) -> Result<(StatusCode, String), ReadError> {
         let body = body.to_string();
         let post = |client: &Client| {
             client
                 .post(url.clone())
                 .header("content-type", "application/json")
-                .header("accept", "application/csv")
+                .header("accept", accept)
                 .body(body.clone())
         };
-        match self.send(post).await? {
-            (StatusCode::OK, body) => Ok(body),
-            (status, body) => Err(ReadError::Failed(self.summary(status, &body))),
-        }
+        self.send(post).await
     }
 
     fn url(&self, path: &str) -> Url {

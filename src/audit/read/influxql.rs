@@ -6,16 +6,11 @@ use std::fmt::Write as _;
 
 use serde_json::Value as Json;
 
-use super::{Held, ReadError, Selection, unreadable};
+use super::{Held, ReadError, Selection, measurement, unreadable};
 use crate::audit::value::{FIELD, MEASUREMENT, Series, Value};
 
 /// The types that a measurement's fields have, by field: several where shards differ.
 pub(super) type Types = BTreeMap<String, BTreeSet<String>>;
-
-/// The measurement that a selection is of. A group's series have one.
-pub(super) fn measurement(selection: &Selection) -> Option<&str> {
-    selection.labels.get(MEASUREMENT)?.first().map(String::as_str)
-}
 
 /// A measurement in a database, and in its default retention policy if none is given.
 fn source(database: &str, policy: Option<&str>, measurement: &str) -> String {

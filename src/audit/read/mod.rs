@@ -4,6 +4,7 @@ mod flux;
 mod http;
 mod influxql;
 mod promql;
+mod sql;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -12,7 +13,7 @@ use reqwest::{Method, StatusCode, Url};
 use tokio::runtime::Runtime;
 
 use self::http::Reader;
-use super::value::{DESTINATION, Series, Value};
+use super::value::{DESTINATION, MEASUREMENT, Series, Value};
 use crate::config::{self, InfluxApi};
 use crate::route::Routing;
 
@@ -36,6 +37,11 @@ pub enum ReadError {
     TooMuch(String),
     #[error("{0}")]
     Failed(String),
+}
+
+/// The measurement that a selection is of. A group's series have one.
+fn measurement(selection: &Selection) -> Option<&str> {
+    selection.labels.get(MEASUREMENT)?.first().map(String::as_str)
 }
 
 /// InfluxDB has answered, but not as it does.
@@ -67,6 +73,7 @@ pub enum Exactness {
 pub enum Dialect {
     InfluxDb1,
     InfluxDb2,
+    InfluxDb3,
     Prometheus,
     VictoriaMetrics,
 }
@@ -80,6 +87,8 @@ pub struct Database {
     api: Option<InfluxApi>,
     /// Of `InfluxDB` 1: the types of the fields of the measurement that was asked for last.
     types: Option<(String, influxql::Types)>,
+    /// Of `InfluxDB` 3: the database and measurement that was asked for last, and its columns.
+    columns: Option<((String, String), sql::Columns)>,
     routing: Option<Routing>,
 }
 
@@ -118,7 +127,8 @@ impl Database {
         };
         let http = Reader::new(base, http, timeout)?;
         let dialect = Dialect::Prometheus;
-        let mut database = Self { dialect, http, runtime, api, types: None, routing };
+        let (types, columns) = (None, None);
+        let mut database = Self { dialect, http, runtime, api, types, columns, routing };
         database.dialect = database.recognise()?;
         Ok(database)
     }
@@ -129,11 +139,9 @@ impl Database {
 
     /// `VictoriaMetrics` alone has an export; `InfluxDB` says its name.
     fn recognise(&self) -> Result<Dialect, ReadError> {
+        // Nothing else has its route for writes.
         if let Some(InfluxApi::V3 { .. }) = self.api {
-            return Err(ReadError::Failed(format!(
-                "{} is an InfluxDB 3 by its configuration, and an audit reads versions 1 and 2 only",
-                self.http.host()
-            )));
+            return Ok(Dialect::InfluxDb3);
         }
         if let Some(api) = &self.api {
             let (status, body) = self.ask(Method::GET, "health", &[])?;
@@ -190,6 +198,7 @@ impl Database {
                 let body = self.runtime.block_on(self.http.flux(org, query))?;
                 flux::parse(&body)
             }
+            Dialect::InfluxDb3 => self.read_sql(selection),
             Dialect::Prometheus => {
                 let (query, time) = promql::query(selection);
                 let form = [("query", query.as_str()), ("time", time.as_str())];
@@ -212,9 +221,9 @@ impl Database {
         let database = destination.database().unwrap_or(&database);
         let policy = destination.retention_policy().or(retention_policy.as_deref());
         let (Some(measurement), Some(query)) =
-            (influxql::measurement(selection), influxql::query(database, policy, selection))
+            (measurement(selection), influxql::query(database, policy, selection))
         else {
-            return Err(ReadError::Failed("series of no measurement are asked for".into()));
+            return Err(no_measurement());
         };
         let types = influxql::types_query(database, policy, measurement);
         if self.types.as_ref().is_none_or(|(asked, _)| *asked != types) {
@@ -224,6 +233,37 @@ impl Database {
         let body = self.answer("query", &[("q", &query), ("epoch", "ns")])?;
         let types = self.types.as_ref().map(|(_, types)| types);
         influxql::parse(&body, types.unwrap_or(&influxql::Types::new()))
+    }
+
+    fn read_sql(&mut self, selection: &Selection) -> Result<Vec<Held>, ReadError> {
+        let Some(InfluxApi::V3 { database, .. }) = &self.api else {
+            return Ok(Vec::new());
+        };
+        let database = self.http.destination().database().unwrap_or(database).to_owned();
+        let measurement = measurement(selection).ok_or_else(no_measurement)?.to_owned();
+        let table = (database, measurement);
+        if self.columns.as_ref().is_none_or(|(asked, _)| *asked != table) {
+            let body = self.sql(&table.0, &sql::columns_query(&table.1))?;
+            self.columns = Some((table.clone(), sql::parse_columns(&body)?));
+        }
+        let columns = self.columns.as_ref().map(|(_, columns)| columns);
+        let Some((columns, query)) =
+            columns.and_then(|columns| Some((columns, sql::query(selection, columns)?)))
+        else {
+            return Ok(Vec::new());
+        };
+        sql::parse(&self.sql(&table.0, &query)?, &table.1, columns)
+    }
+
+    fn sql(&self, database: &str, query: &str) -> Result<String, ReadError> {
+        let (status, body) = self.runtime.block_on(self.http.sql(database, query))?;
+        if status == StatusCode::OK {
+            return Ok(body);
+        }
+        let message = self.http.summary(status, &body);
+        // InfluxDB 3 Core reads so many files for a query and no more.
+        let too_much = body.contains("file limit");
+        Err(if too_much { ReadError::TooMuch(message) } else { ReadError::Failed(message) })
     }
 
     /// The body of a 200.
@@ -264,11 +304,15 @@ impl Store for Database {
 
     fn exactness(&self) -> Exactness {
         match self.dialect {
-            Dialect::InfluxDb1 | Dialect::InfluxDb2 => Exactness::Typed,
+            Dialect::InfluxDb1 | Dialect::InfluxDb2 | Dialect::InfluxDb3 => Exactness::Typed,
             Dialect::Prometheus => Exactness::Floats,
             Dialect::VictoriaMetrics => Exactness::Decimals,
         }
     }
+}
+
+fn no_measurement() -> ReadError {
+    ReadError::Failed("series of no measurement are asked for".into())
 }
 
 /// The address to read from beside a receiver of remote write.
@@ -304,6 +348,7 @@ impl std::fmt::Display for Dialect {
         f.write_str(match self {
             Self::InfluxDb1 => "InfluxDB 1",
             Self::InfluxDb2 => "InfluxDB 2",
+            Self::InfluxDb3 => "InfluxDB 3",
             Self::Prometheus => "Prometheus",
             Self::VictoriaMetrics => "VictoriaMetrics",
         })

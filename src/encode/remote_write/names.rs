@@ -80,6 +80,14 @@ impl SeriesRules {
                 && field.chars().map(metric_byte).eq(other.chars().map(metric_byte)))
     }
 
+    /// What of a measurement and a field goes into a metric's name. What a template leaves out is the
+    /// same for all.
+    pub(super) fn parts<'a>(&self, measurement: &'a str, field: &'a str) -> (&'a str, &'a str) {
+        let Some(pieces) = &self.metric_name else { return (measurement, field) };
+        let part = |piece: &NamePiece, text| if pieces.contains(piece) { text } else { "" };
+        (part(&NamePiece::Measurement, measurement), part(&NamePiece::Field, field))
+    }
+
     /// Puts the metric's name in the place of what is there.
     pub(super) fn put_metric(&self, metric: &mut Vec<u8>, measurement: &str, field: &str) {
         metric.clear();

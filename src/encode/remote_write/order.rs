@@ -52,7 +52,7 @@ impl SeriesOrder {
 
 /// The keys are hashes.
 #[derive(Debug, Default)]
-struct HashedAlready(u64);
+pub(super) struct HashedAlready(u64);
 
 impl Hasher for HashedAlready {
     fn finish(&self) -> u64 {

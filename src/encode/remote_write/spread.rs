@@ -7,6 +7,8 @@
 use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use super::sources::Sources;
+
 /// 64 KiB. Where there are more series, a place is taken by the last of those that share it, and
 /// noticing takes longer.
 const PLACES: usize = 8192;
@@ -15,7 +17,8 @@ const NUMBER_BITS: u32 = 16;
 const TOPIC_BITS: u32 = 8;
 const ORIGIN_BITS: u32 = NUMBER_BITS + TOPIC_BITS;
 
-/// Where the last sample of a series came from, for all workers of a connector.
+/// Where the last sample of a series came from, and what else the encoders of all workers of a
+/// connector know together.
 #[derive(Debug)]
 pub struct Origins {
     /// Of all encoders, so that their hashes are the same. Random, so that nobody can choose labels
@@ -23,6 +26,8 @@ pub struct Origins {
     pub(super) seed: u64,
     slots: Box<[AtomicU64]>,
     told: AtomicBool,
+    /// What metrics are made of.
+    pub(super) sources: Sources,
 }
 
 /// A series that has come from two partitions.
@@ -43,7 +48,8 @@ pub(super) struct Origin(u64);
 impl Default for Origins {
     fn default() -> Self {
         let slots = std::iter::repeat_with(AtomicU64::default).take(PLACES).collect();
-        Self { seed: RandomState::new().hash_one(0), slots, told: AtomicBool::new(false) }
+        let (seed, told) = (RandomState::new().hash_one(0), AtomicBool::new(false));
+        Self { seed, slots, told, sources: Sources::default() }
     }
 }
 

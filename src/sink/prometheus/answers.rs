@@ -61,7 +61,7 @@ pub(in crate::sink) fn classify(
         _ if answer.is_page() => Err(answer.general()),
         StatusCode::BAD_REQUEST if form == Form::V2 => Err(partial(answer, batch)),
         StatusCode::BAD_REQUEST => Err(verdict(answer, batch, false)),
-        StatusCode::CONFLICT => Err(thanos(answer)),
+        StatusCode::CONFLICT => Err(thanos(answer, batch)),
         // Prometheus before 2.50 answers 500 here (its CHANGELOG, #13335), and would for ever.
         StatusCode::INTERNAL_SERVER_ERROR if answer.body.trim() == "too old sample" => {
             Err(rolled_back(answer, batch, false))
@@ -175,11 +175,7 @@ fn rolled_back(answer: &Answer, batch: &Batch, rest_written: bool) -> SinkError 
             Scope::Items(vec![(item, answer.reason())])
         }
         Some(series) if series.len() == 1 => Scope::Items(vec![(series[0][0], answer.reason())]),
-        Some(series) => {
-            let mut half: Vec<_> = series[..series.len() / 2].concat();
-            half.sort_unstable();
-            Scope::Split(half)
-        }
+        Some(series) => half_of(&series),
     };
     rejected(answer, scope, true, rest_written)
 }
@@ -201,14 +197,48 @@ fn mimir(answer: &Answer, id: &str, batch: &Batch) -> SinkError {
 
 /// Thanos: out of order, duplicate, too old and bad labels alike, each with a count; the valid samples
 /// were appended. Before 0.20 with just `conflict` for all of them.
-fn thanos(answer: &Answer) -> SinkError {
+fn thanos(answer: &Answer, batch: &Batch) -> SinkError {
     let body = answer.body.as_str();
     let labels = LABELS.iter().any(|text| body.contains(text));
     let samples = SUPERSEDED.iter().any(|text| body.contains(text));
     if !labels && !samples && !body.trim_end().ends_with("conflict") {
         return answer.general();
     }
-    rejected(answer, Scope::Batch, samples || !labels, true)
+    let scope = if labels { Scope::Batch } else { counted_by_thanos(answer, batch) };
+    rejected(answer, scope, samples || !labels, true)
+}
+
+/// Of one series the refused samples are a run at its beginning, and Thanos says how long it is: as
+/// each endpoint that has the series says, so the shortest is sure. Several series are told apart by
+/// halves of them, unless all of their samples are refused.
+fn counted_by_thanos(answer: &Answer, batch: &Batch) -> Scope {
+    let refused = answer.body.split("endpoint ").map(samples_refused).filter(|count| *count > 0);
+    let (Some(refused), Some(series)) = (refused.min(), samples::by_series(batch)) else {
+        return Scope::Batch;
+    };
+    // Out of bounds is what comes too early, and, if an operator has set such a bound, too late.
+    let is_run = series.len() == 1 && !answer.body.contains("out of bounds");
+    if is_run || refused >= batch.len() {
+        let mut items = series.concat();
+        items.truncate(refused);
+        items.sort_unstable();
+        return Scope::Items(items.into_iter().map(|item| (item, answer.reason())).collect());
+    }
+    if series.len() == 1 { Scope::Batch } else { half_of(&series) }
+}
+
+/// The sum over the causes, each `add 2 samples: out of order sample` (`pkg/receive/writer_errors.go`).
+fn samples_refused(text: &str) -> usize {
+    let causes = text.split("add ").skip(1);
+    let counts = causes.filter_map(|cause| cause.split_once(" samples: ")?.0.parse::<usize>().ok());
+    counts.fold(0, usize::saturating_add)
+}
+
+/// The first half of several series.
+fn half_of(series: &[Vec<usize>]) -> Scope {
+    let mut half: Vec<_> = series[..series.len() / 2].concat();
+    half.sort_unstable();
+    Scope::Split(half)
 }
 
 /// The one sample that Mimir and Cortex name.

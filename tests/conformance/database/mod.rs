@@ -15,7 +15,8 @@ use tidegate::config::{self, InfluxApi};
 use super::fake::Fake;
 use super::rows::Row;
 use crate::stack::{
-    self, Control, InfluxDb1, InfluxDb2, Mimir, Prometheus, QuestDb, Series, VictoriaMetrics,
+    self, Control, InfluxDb1, InfluxDb2, Mimir, Prometheus, QuestDb, Series, Thanos,
+    VictoriaMetrics,
 };
 use lines::Lines;
 
@@ -45,8 +46,10 @@ enum Server {
     Fake(Fake),
     VictoriaMetrics(VictoriaMetrics),
     Prometheus(Prometheus),
-    /// With the tenant that is written to.
+    /// Or Cortex, with the tenant that is written to.
     Mimir(Mimir, String),
+    /// With the tenant that is written to.
+    Thanos(Thanos, String),
     QuestDb(QuestDb),
     Lines(Lines),
     Blackhole,
@@ -55,11 +58,13 @@ enum Server {
 pub struct Database {
     pub row: Row,
     server: Server,
+    /// It asks who writes and reads, though its row's others don't.
+    has_login: bool,
 }
 
 impl Database {
     /// The server of the whole run, or one of its own without such a run. Always its own Prometheus: the newest sample
-    /// of any test there decides which times it takes. In Mimir each test is a tenant.
+    /// of any test there decides which times it takes. In Mimir and Cortex each test is a tenant.
     pub fn shared(row: Row) -> Self {
         let is_up = |name: &str| env::var_os(format!("TIDEGATE_TEST_{name}")).is_some();
         let server = match row {
@@ -67,6 +72,7 @@ impl Database {
             Row::InfluxDb2 if is_up("INFLUXDB2") => Server::InfluxDb2(stack::shared_influxdb2()),
             Row::QuestDb if is_up("QUESTDB") => Server::QuestDb(stack::shared_questdb()),
             Row::Mimir if is_up("MIMIR") => Server::Mimir(stack::shared_mimir(), tenant()),
+            Row::Cortex if is_up("CORTEX") => Server::Mimir(stack::shared_cortex(), tenant()),
             Row::VictoriaMetricsByLines | Row::VictoriaMetricsByRemoteWrite
                 if is_up("VICTORIA_METRICS") =>
             {
@@ -74,7 +80,22 @@ impl Database {
             }
             _ => return Self::own(row),
         };
-        Self { row, server }
+        Self { row, server, has_login: false }
+    }
+
+    /// One that asks for a login.
+    pub fn with_login(row: Row) -> Self {
+        let server = match row {
+            Row::VictoriaMetricsByLines | Row::VictoriaMetricsByRemoteWrite => {
+                Server::VictoriaMetrics(VictoriaMetrics::start_with_login())
+            }
+            Row::Prometheus => Server::Prometheus(Prometheus::start_with_login()),
+            Row::Prometheus3 | Row::Prometheus3ByVersion2 => {
+                Server::Prometheus(Prometheus::start_version_3_with_login())
+            }
+            _ => return Self::shared(row),
+        };
+        Self { row, server, has_login: true }
     }
 
     /// A server to kill and freeze.
@@ -91,13 +112,15 @@ impl Database {
                 Server::Prometheus(Prometheus::start_version_3(None))
             }
             Row::Mimir => Server::Mimir(Mimir::start(), tenant()),
+            Row::Cortex => Server::Mimir(Mimir::start_cortex(&[]), tenant()),
+            Row::Thanos => Server::Thanos(Thanos::start(), tenant()),
             Row::QuestDb => Server::QuestDb(QuestDb::start()),
             Row::FileOfLineProtocol => Server::Lines(Lines::file(LineFormat::LineProtocol)),
             Row::FileOfJsonLines => Server::Lines(Lines::file(LineFormat::JsonLines)),
             Row::Stdout => Server::Lines(Lines::stdout()),
             Row::Blackhole => Server::Blackhole,
         };
-        Self { row, server }
+        Self { row, server, has_login: false }
     }
 
     /// One that takes samples that are late by up to 30 minutes.
@@ -107,12 +130,17 @@ impl Database {
                 Server::Mimir(stack::shared_mimir(), Mimir::LATE.to_owned())
             }
             Row::Mimir => Server::Mimir(Mimir::start(), Mimir::LATE.to_owned()),
+            Row::Cortex if env::var_os("TIDEGATE_TEST_CORTEX").is_some() => {
+                Server::Mimir(stack::shared_cortex(), Mimir::LATE.to_owned())
+            }
+            Row::Cortex => Server::Mimir(Mimir::start_cortex(&[]), Mimir::LATE.to_owned()),
+            Row::Thanos => Server::Thanos(Thanos::start_with_out_of_order("30m"), tenant()),
             Row::Prometheus3 | Row::Prometheus3ByVersion2 => {
                 Server::Prometheus(Prometheus::start_version_3(Some("30m")))
             }
             _ => Server::Prometheus(Prometheus::start_with_out_of_order("30m")),
         };
-        Self { row, server }
+        Self { row, server, has_login: false }
     }
 
     /// One that takes requests of 32 KiB at most.
@@ -122,10 +150,14 @@ impl Database {
         let server = match row {
             Row::InfluxDb1 => in_influxdb1(InfluxDb1::start_with(&[bytes])),
             Row::QuestDb => Server::QuestDb(QuestDb::start_with(&[bytes])),
-            Row::Mimir => {
+            Row::Mimir | Row::Cortex => {
                 let options: Vec<String> = options(&["-distributor.max-recv-msg-size"]);
-                Server::Mimir(Mimir::start_with(&[&options[0]]), tenant())
+                let options = [options[0].as_str()];
+                let is_mimir = row == Row::Mimir;
+                let start = if is_mimir { Mimir::start_with } else { Mimir::start_cortex };
+                Server::Mimir(start(&options), tenant())
             }
+            Row::Thanos => Server::Thanos(Thanos::start_with_limit(bytes), tenant()),
             Row::VictoriaMetricsByLines | Row::VictoriaMetricsByRemoteWrite => {
                 let options: Vec<String> =
                     options(&["-influx.maxRequestSize", "-maxInsertRequestSize"]);
@@ -133,7 +165,7 @@ impl Database {
             }
             _ => Server::Fake(Fake::start(row, 32_768)),
         };
-        Self { row, server }
+        Self { row, server, has_login: false }
     }
 
     pub fn url(&self) -> &str {
@@ -144,6 +176,7 @@ impl Database {
             Server::VictoriaMetrics(server) => server.url(),
             Server::Prometheus(server) => server.url(),
             Server::Mimir(server, _) => server.url(),
+            Server::Thanos(server, _) => server.url(),
             Server::QuestDb(server) => server.url(),
             Server::Lines(_) | Server::Blackhole => panic!("{:?} is no server", self.row),
         }
@@ -154,33 +187,33 @@ impl Database {
         match &self.server {
             Server::Lines(lines) => lines.config(),
             Server::Blackhole => config::Sink::Blackhole,
-            Server::Prometheus(_) | Server::Mimir(..) => {
-                config::Sink::Prometheus(self.remote_write())
-            }
-            Server::VictoriaMetrics(_) if !self.row.by_lines() => {
-                config::Sink::Prometheus(self.remote_write())
-            }
-            _ => config::Sink::InfluxDb(self.lines()),
+            _ if self.row.by_lines() => config::Sink::InfluxDb(self.lines()),
+            _ => config::Sink::Prometheus(self.remote_write()),
         }
     }
 
     /// The same, to be changed, for a row that is written by remote write.
     pub fn remote_write(&self) -> config::Prometheus {
-        let Server::Mimir(_, tenant) = &self.server else {
-            let mut config = config::Prometheus::at(format!("{}/api/v1/write", self.url()));
-            if self.row == Row::Prometheus3ByVersion2 {
-                config.message = ProtobufMessage::V2;
-            }
-            return config;
+        let (path, tenant) = match &self.server {
+            Server::Mimir(_, tenant) => ("push", Some(tenant)),
+            Server::Thanos(_, tenant) => ("receive", Some(tenant)),
+            _ => ("write", None),
         };
-        let mut config = config::Prometheus::at(format!("{}/api/v1/push", self.url()));
-        config.http.headers = Self::tenant_header(tenant);
+        let mut config = config::Prometheus::at(format!("{}/api/v1/{path}", self.url()));
+        config.http = self.login(None);
+        if let Some(tenant) = tenant {
+            config.http.headers = self.tenant_header(tenant);
+        }
+        if self.row == Row::Prometheus3ByVersion2 {
+            config.message = ProtobufMessage::V2;
+        }
         config
     }
 
-    /// Mimir's way to name a tenant.
-    pub fn tenant_header(tenant: &str) -> Vec<(String, config::Secret)> {
-        vec![("X-Scope-OrgID".to_owned(), config::Secret::new(tenant))]
+    /// Its way to name a tenant.
+    pub fn tenant_header(&self, tenant: &str) -> Vec<(String, config::Secret)> {
+        let name = if self.row == Row::Thanos { "THANOS-TENANT" } else { "X-Scope-OrgID" };
+        vec![(name.to_owned(), config::Secret::new(tenant))]
     }
 
     /// The same, to be changed, for a row that is written by lines.
@@ -223,6 +256,7 @@ impl Database {
             Row::InfluxDb2 => token("Token", other.unwrap_or(InfluxDb2::TOKEN)),
             Row::InfluxDb3 => token("Bearer", other.unwrap_or(Fake::TOKEN)),
             Row::GreptimeDb => token("token", other.unwrap_or(Fake::TOKEN)),
+            _ if self.has_login => basic(stack::USER, other.unwrap_or(stack::PASSWORD)),
             _ => config::Http::default(),
         }
     }
@@ -245,6 +279,7 @@ impl Database {
             Server::VictoriaMetrics(server) => server,
             Server::Prometheus(server) => server,
             Server::Mimir(server, _) => server,
+            Server::Thanos(server, _) => server,
             Server::QuestDb(server) => server,
             Server::Fake(_) | Server::Lines(_) | Server::Blackhole => {
                 panic!("{:?} is no process", self.row)
@@ -267,6 +302,7 @@ impl Database {
             }
             Server::Prometheus(server) => samples(server.series(&selector, range, end)),
             Server::Mimir(server, tenant) => samples(server.series(tenant, &selector, range, end)),
+            Server::Thanos(server, tenant) => samples(server.series(tenant, &selector, range, end)),
             Server::QuestDb(server) => questdb::read(server, case),
             Server::Lines(lines) => lines.read(),
             Server::Blackhole => Vec::new(),

@@ -14,6 +14,7 @@ cat >"$data/mimir.yml" <<YAML
 target: all
 multitenancy_enabled: true
 usage_stats: {enabled: false}
+activity_tracker: {filepath: $data/metrics-activity.log}
 runtime_config: {file: $data/overrides.yml}
 server:
   http_listen_address: 127.0.0.1

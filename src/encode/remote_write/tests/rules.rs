@@ -159,3 +159,38 @@ fn the_limits_are_by_default_what_a_database_would_drop_without_a_word() {
     assert!(encode_tags(&[(&long[..256], "x")]).is_ok());
     assert!(encode_tags(&[(&long[..257], "x")]).unwrap_err().contains("(256)"));
 }
+
+#[test]
+fn a_metric_that_two_measurements_become_is_noticed_once_by_all_encoders_of_a_connector() {
+    let origins = Arc::<crate::encode::Origins>::default();
+    let noticed = |rules: &Arc<SeriesRules>, names: &[(&'static str, &'static str)]| {
+        let mut encoder = RemoteWrite::new(Arc::clone(rules), Arc::clone(&origins));
+        let mut open = OpenBatch::default();
+        for (measurement, field) in names {
+            let point = point(measurement, &[], &[(field, 1.0)], 0);
+            encoder.encode(&point, RecordIndex(0), &mut open).unwrap();
+        }
+        let noticed = encoder.take_noticed();
+        let told = noticed
+            .shared
+            .into_iter()
+            .map(|shared| format!("{}: {} and {}", shared.metric, shared.one, shared.other));
+        (noticed.shared_metrics, told.collect::<Vec<_>>())
+    };
+    let plain = Arc::<SeriesRules>::default();
+    assert_eq!(noticed(&plain, &[("a", "b_c"), ("a", "d"), ("a", "b_c")]), (0, vec![]));
+    let told = r#"a_b_c: "b_c" of "a" and "c" of "a_b""#;
+    assert_eq!(
+        noticed(&plain, &[("a_b", "c"), ("a", "b_c"), ("a_b", "c")]),
+        (1, vec![told.into()])
+    );
+    assert_eq!(noticed(&plain, &[("a_b", "c"), ("a.b", "c")]), (0, vec![]), "told already");
+    let told = r#"x_y_c: "c" of "x.y" and "c" of "x-y""#;
+    assert_eq!(noticed(&plain, &[("x.y", "c"), ("x-y", "c")]), (1, vec![told.into()]));
+    // What a template leaves out is meant to be left out.
+    let by_field = SeriesRules {
+        metric_name: Some(vec![NamePiece::Text("p_".into()), NamePiece::Field]),
+        ..SeriesRules::default()
+    };
+    assert_eq!(noticed(&Arc::new(by_field), &[("a", "f"), ("bb", "f")]), (0, vec![]));
+}

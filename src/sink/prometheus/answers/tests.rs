@@ -181,7 +181,7 @@ fn every_answer_of_thanos_is_what_it_means_by_it() {
                 source,
                 409,
                 "store locally for endpoint 127.0.0.1:10901: add 2 samples: out of order sample\n",
-                "superseded: some; the rest written",
+                "superseded: some, likely [0, 2]; the rest written",
             ),
             row(
                 source,
@@ -203,6 +203,36 @@ fn every_answer_of_thanos_is_what_it_means_by_it() {
         ],
         judge,
     );
+}
+
+#[test]
+fn thanos_counts_refused_samples_which_tells_those_of_one_series_or_all() {
+    let one = |causes: &str| format!("store locally for endpoint a:1: {causes}\n");
+    let named = |batch: &Batch, body: &str| match classify(
+        Form::V1,
+        &crate::sink::tests::answer(409, &[], body),
+        batch,
+    ) {
+        Err(SinkError::Rejected(Rejected { scope: Scope::Items(items), .. })) => {
+            items.into_iter().map(|(item, _)| item).collect()
+        }
+        _ => Vec::new(),
+    };
+    let series = batch(&[("a", 1000), ("a", 2000), ("a", 3000)]);
+    assert_eq!(named(&series, &one("add 2 samples: out of order sample")), [0, 1]);
+    let two = "2 errors: add 1 samples: out of order sample; \
+        add 1 samples: duplicate sample for timestamp";
+    assert_eq!(named(&series, &one(two)), [0, 1]);
+    // Replicas that don't hold the same: as many as all of them refuse.
+    let replicas = one("add 2 samples: out of order sample")
+        + "; forwarding request to endpoint b:1: add 1 samples: out of order sample";
+    assert_eq!(named(&series, &replicas), [0]);
+    // These may be the first or the last.
+    assert_eq!(named(&series, &one("add 2 samples: out of bounds")), [0; 0]);
+    assert_eq!(named(&series, &one("add 3 samples: out of bounds")), [0, 1, 2]);
+    let several = batch(&[("a", 1000), ("b", 1000), ("a", 2000)]);
+    assert_eq!(named(&several, &one("add 3 samples: out of order sample")), [0, 1, 2]);
+    assert_eq!(named(&several, &one("add 2 samples: out of order sample")), [0; 0]);
 }
 
 #[test]
