@@ -56,7 +56,7 @@ start() {
 
 # ready NAME COMMAND…: waits until COMMAND succeeds.
 ready() {
-  local name="$1" deadline=$((SECONDS + 60)); shift
+  local name="$1" deadline=$((SECONDS + 180)); shift
   until "$@" >/dev/null 2>&1; do
     if ! kill -0 "${pid[$name]}" 2>/dev/null || ((SECONDS > deadline)); then
       echo "tests/stack/run.sh: $name did not become ready; the end of its log:" >&2
