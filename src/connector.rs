@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use tokio::runtime::Runtime;
 
+use crate::backfill::{Part, Progress};
 use crate::config;
 use crate::decode::Decoder;
 use crate::deliver::Deliveries;
@@ -312,7 +314,7 @@ pub fn replay(
     runtime: &Arc<Runtime>,
 ) -> Result<Replay, StartError> {
     let sink = sink(config)?;
-    let consumer = KafkaConsumer::to_the_end(&config.kafka, group, topic)
+    let consumer = KafkaConsumer::to_the_end(&config.kafka, group, topic, 0)
         .map_err(|error| StartError::Kafka { connector: config.name.clone(), error })?;
     let (metrics, stop) = (Metrics::default(), Arc::<AtomicBool>::default());
     let Parts { mut settings, transform, deliveries, dead_letters } =
@@ -332,6 +334,67 @@ pub fn replay(
         })
         .map_err(|error| StartError::Thread { connector: config.name.clone(), error })?;
     Ok(Replay { metrics, seen, stop, worker })
+}
+
+/// A connector's workers that read a part of one of its topics once more.
+#[derive(Debug)]
+pub struct Backfill {
+    pub workers: Vec<JoinHandle<Outcome>>,
+}
+
+impl Backfill {
+    /// Whether every worker has ended, by the end, a stop or a failure.
+    pub fn has_ended(&self) -> bool {
+        self.workers.iter().all(JoinHandle::is_finished)
+    }
+}
+
+/// Starts as many workers as `config` has, as members of its group. They stop when `progress` is at
+/// the end, or when `stop`, which is also `progress`'s, says so. `rate` is in records a second, of all
+/// of them.
+pub fn backfill(
+    config: &config::Connector,
+    topic: &str,
+    progress: &Arc<Progress>,
+    rate: Option<NonZeroU32>,
+    metrics: &Metrics,
+    stop: &Arc<AtomicBool>,
+    runtime: &Arc<Runtime>,
+) -> Result<Backfill, StartError> {
+    let sink = Arc::new(sink(config)?);
+    let (prepared, routing) = (Arc::clone(&sink), config.routing.clone());
+    runtime.spawn(async move { prepared.prepare(routing.as_ref()).await });
+    let workers = u32::try_from(config.workers.get()).unwrap_or(u32::MAX);
+    let rate = rate.map(|rate| NonZeroU32::new(rate.get() / workers).unwrap_or(NonZeroU32::MIN));
+    let mut backfill = Backfill { workers: Vec::new() };
+    for number in 0..config.workers.get() {
+        let consumer = KafkaConsumer::to_the_end(&config.kafka, &config.group, topic, number)
+            .map_err(|error| StartError::Kafka { connector: config.name.clone(), error })?;
+        let Parts { settings, transform, deliveries, dead_letters } =
+            parts(config, number, &sink, runtime, metrics)?;
+        let part = Part::new(consumer, Arc::clone(progress), rate);
+        let (metrics, stop) = (metrics.clone(), Arc::clone(stop));
+        let stop_all = Arc::clone(&stop);
+        let worker = std::thread::Builder::new()
+            .name(format!("{}-backfill-{number}", config.name))
+            .spawn(move || {
+                let outcome = Worker::new(
+                    settings,
+                    &part,
+                    transform,
+                    deliveries,
+                    dead_letters,
+                    metrics,
+                    stop,
+                )
+                .run();
+                stop_all.store(true, Ordering::Release);
+                outcome
+            })
+            .map_err(|error| StartError::Thread { connector: config.name.clone(), error })?;
+        backfill.workers.push(worker);
+    }
+    Ok(backfill)
 }
 
 fn sink(config: &config::Connector) -> Result<Sink, StartError> {

@@ -29,6 +29,7 @@ pub mod map;
 pub mod point;
 pub mod route;
 
+pub mod backfill;
 pub mod batch;
 pub mod encode;
 

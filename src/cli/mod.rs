@@ -1,6 +1,7 @@
 //! The command line: one file a command.
 
 mod audit;
+mod backfill;
 mod check;
 mod demo;
 mod dlq;
@@ -37,7 +38,8 @@ pub struct Arguments {
 const EXIT_CODES: &str = "Exit codes:
   0  done, or stopped as asked
   1  a connector has failed, or could not be started; an audit or a check found something wrong;
-     a replay did not write every letter; a test has failed; a previewed message is rejected
+     a replay did not write every letter; a backfill has stopped before its end; a test has failed;
+     a previewed message is rejected
   2  wrong arguments or configuration
   3  an audit, a preview or a draft could not be finished: Kafka or the database can't be read
   130  stopped at once by a second signal; what was not committed is read again";
@@ -58,6 +60,8 @@ enum Command {
     Test(test::TestArguments),
     /// Compare what the database holds with what a range of the topics stands for.
     Audit(audit::AuditArguments),
+    /// Send a part of the topics' history through a connector once more; ends by itself.
+    Backfill(backfill::BackfillArguments),
     /// Look at the brokers and the databases, item by item; joins no group and writes nothing.
     Check(check::CheckArguments),
     /// Look at a connector's dead letters, and send them through it again.
@@ -131,6 +135,7 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Command::Audit(arguments) => {
             audit::run(process_file(arguments.config.clone()).as_deref(), arguments)
         }
+        Command::Backfill(arguments) => backfill::run(arguments),
         Command::Check(arguments) => check::run(arguments),
         Command::Dlq(arguments) => dlq::run(arguments),
         Command::Status(arguments) => steer::status(&arguments),

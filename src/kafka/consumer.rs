@@ -85,16 +85,17 @@ impl KafkaConsumer {
     }
 
     /// The same, of one topic, and it says when it is [`AtEnd`](Event::AtEnd) of a partition. It is a
-    /// static member by its group's name: it takes over at once from one that was killed, and of two
+    /// static member by its group's name and its number: it takes over at once from one that was killed, and of two
     /// the younger goes on.
     pub fn to_the_end(
         properties: &Properties,
         group: &str,
         topic: &str,
+        number: usize,
     ) -> Result<Self, KafkaError> {
         let topics = Topics::List(vec![topic.to_owned()]);
         let more = [TO_THE_END, &[(INSTANCE_ID, group)]].concat();
-        Self::with(properties, group, &topics, 0, &more)
+        Self::with(properties, group, &topics, number, &more)
     }
 
     fn with(

@@ -4,6 +4,8 @@ mod list;
 mod replay;
 mod show;
 
+pub(super) use replay::stop_on_signal;
+
 use std::collections::BTreeMap;
 use std::io::{IsTerminal as _, Write as _};
 use std::path::PathBuf;
@@ -58,7 +60,7 @@ struct Target {
 
 /// Why a command has ended early.
 #[derive(Debug, thiserror::Error)]
-enum Trouble {
+pub(super) enum Trouble {
     #[error("{0}")]
     Configuration(String),
     #[error("Kafka: {0}")]
@@ -76,13 +78,18 @@ pub(super) fn run(arguments: DlqArguments) -> ExitCode {
         DlqCommand::Show(arguments) => show::run(arguments),
         DlqCommand::Replay(arguments) => replay::run(arguments),
     };
-    ended.unwrap_or_else(|trouble| {
-        eprintln!("{trouble}");
-        ExitCode::from(match trouble {
-            Trouble::Configuration(_) => BAD_CONFIGURATION,
+    ended.unwrap_or_else(|trouble| trouble.told())
+}
+
+impl Trouble {
+    /// Says what it is; the exit code.
+    pub(super) fn told(&self) -> ExitCode {
+        eprintln!("{self}");
+        ExitCode::from(match self {
+            Self::Configuration(_) => BAD_CONFIGURATION,
             _ => FAILED,
         })
-    })
+    }
 }
 
 /// A connector and its dead-letter topic.
@@ -162,12 +169,12 @@ impl Replayed {
 }
 
 /// Prints. An error is a reader that has seen enough, such as `head`.
-fn print(text: &str) {
+pub(super) fn print(text: &str) {
     let _ = std::io::stdout().write_all(text.as_bytes());
 }
 
 /// The progress, on a terminal only.
-fn bar(length: u64, doing: &'static str) -> ProgressBar {
+pub(super) fn bar(length: u64, doing: &'static str) -> ProgressBar {
     let target = if std::io::stderr().is_terminal() {
         ProgressDrawTarget::stderr()
     } else {

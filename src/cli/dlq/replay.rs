@@ -79,9 +79,12 @@ fn replay(dead: &DeadLetters, left: u64, ends: BTreeMap<i32, Offset>) -> Result<
     summary(dead, replay, stopped.load(Ordering::Acquire))
 }
 
-/// The first signal stops the replay after what it has begun, the second at once. Hands back whether
+/// The first signal stops the workers after what they have begun, the second at once. Hands back whether
 /// there was one.
-fn stop_on_signal(runtime: &Runtime, stop: &Arc<AtomicBool>) -> std::io::Result<Arc<AtomicBool>> {
+pub(in crate::cli) fn stop_on_signal(
+    runtime: &Runtime,
+    stop: &Arc<AtomicBool>,
+) -> std::io::Result<Arc<AtomicBool>> {
     let _inside = runtime.enter();
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;

@@ -1,0 +1,62 @@
+use super::*;
+
+fn progress(parts: &[(i32, i64, i64)]) -> (Progress, Arc<AtomicBool>) {
+    let stop = Arc::<AtomicBool>::default();
+    let parts =
+        parts.iter().map(|&(number, next, to)| (number, NextOffset::at(Offset(next)), Offset(to)));
+    (Progress::new(parts, Arc::clone(&stop)), stop)
+}
+
+fn commit(progress: &Progress, number: i32, next: i64) {
+    progress.change(number, |part| part.committed = NextOffset::at(Offset(next)));
+}
+
+#[test]
+fn a_record_behind_the_end_or_of_a_new_partition_is_not_given() {
+    let (progress, _) = progress(&[(0, 5, 7)]);
+    let given = [(0, 5), (0, 6), (0, 7), (1, 5)].map(|(n, at)| progress.give(n, Offset(at)));
+    assert_eq!(given, [true, true, false, false]);
+    assert_eq!(progress.taken.load(Ordering::Relaxed), 2);
+}
+
+#[test]
+fn the_end_is_when_all_that_was_given_is_committed_in_every_partition() {
+    let (progress, stop) = progress(&[(0, 5, 7), (1, 0, 10), (2, 3, 3)]);
+    let is_stopped = || stop.load(Ordering::Acquire);
+    assert_eq!(progress.left(), 12);
+    progress.give(0, Offset(5));
+    progress.give(0, Offset(6));
+    progress.change(0, |part| part.at_end = true);
+    progress.give(1, Offset(0));
+    commit(&progress, 1, 1);
+    assert_eq!((progress.left(), is_stopped()), (11, false));
+    commit(&progress, 0, 7);
+    assert_eq!((progress.left(), is_stopped()), (9, false), "partition 1 is in the midst");
+    // What is left of it is a transaction's marks.
+    progress.change(1, |part| part.at_end = true);
+    assert_eq!((progress.left(), is_stopped(), progress.is_done()), (0, true, true));
+}
+
+#[test]
+fn a_partition_that_changes_its_worker_uncommitted_is_not_done() {
+    let (progress, stop) = progress(&[(0, 0, 10)]);
+    progress.give(0, Offset(3));
+    progress.change(0, |part| part.at_end = true);
+    // As in `Part::poll`, when it is assigned.
+    progress.change(0, |part| {
+        part.at_end = false;
+        part.given = None;
+    });
+    assert!(!progress.is_done() && !stop.load(Ordering::Acquire));
+}
+
+#[test]
+fn a_pace_lets_so_many_pass_a_second() {
+    let pace = Pace::new(NonZeroU32::new(1000).unwrap());
+    let started = Instant::now();
+    for _ in 0..100 {
+        while pace.waits(Duration::from_millis(5)) {}
+        pace.step();
+    }
+    assert!(started.elapsed() >= Duration::from_millis(55), "{:?}", started.elapsed());
+}
