@@ -337,7 +337,8 @@ fn by_auto_a_prometheus_is_sent_the_newest_remote_write_that_it_knows() {
         let url = server.write_url();
         let pipeline =
             pipeline(&kafka, &format!("prometheus: {{ url: '{url}', protobuf_message: auto }}"));
-        produce(&pipeline.topic, &["north"], 400);
+        // Each site is a series, and in one partition.
+        produce(&pipeline.topic, &["north", "south"], 200);
         let mut tidegate = pipeline.run();
         tidegate.until_committed(&pipeline.group, &pipeline.topic);
         // Older than what is stored, beside one that is newer; behind the first 2 × max_points these are no repeats.

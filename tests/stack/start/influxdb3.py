@@ -120,7 +120,7 @@ class Handler(BaseHTTPRequestHandler):
             body = gzip.decompress(body)
         address = urlsplit(self.path)
         query = {name: values[0] for name, values in parse_qs(address.query).items()}
-        if self.headers["Authorization"] != f"Bearer {TOKEN}":
+        if self.headers["Authorization"] not in (f"Bearer {TOKEN}", f"Token {TOKEN}"):
             return self.answer(401, "")
         with lock:
             try:
