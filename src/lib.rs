@@ -23,6 +23,7 @@ pub mod kafka;
 pub mod record;
 
 pub mod decode;
+mod files;
 pub mod path;
 
 pub mod map;

@@ -21,7 +21,9 @@ impl Connector {
 
 /// Whether nothing but a record's topic tells its series from another record's.
 fn is_one_series(mapping: &PointRule) -> bool {
-    !has_variety(&mapping.measurement.0) && !mapping.tags.iter().any(|tag| varies(&tag.source))
+    mapping.all_tags.is_empty()
+        && !has_variety(&mapping.measurement.0)
+        && !mapping.tags.iter().any(|tag| varies(&tag.source))
 }
 
 fn has_variety(template: &[Piece]) -> bool {
@@ -34,6 +36,7 @@ fn varies(source: &Source) -> bool {
         Source::Constant(_) | Source::Topic => false,
         Source::Template(template) => has_variety(&template.0),
         Source::Value(_)
+        | Source::Element(_)
         | Source::Header(_)
         | Source::Key
         | Source::Partition

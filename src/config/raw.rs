@@ -114,6 +114,12 @@ pub struct ConnectorFile {
     /// `tags` only: they are added to each point.
     #[serde(default)]
     pub point: PointRules,
+    /// Several points of each message, perhaps of different measurements, instead of `point`.
+    #[serde(default)]
+    pub points: Vec<PointRules>,
+    /// Tables that tags and fields look values up in, by name.
+    #[serde(default)]
+    pub tables: BTreeMap<String, LookupTable>,
     /// The database to write to: exactly one of its keys.
     pub sink: SinkChoice,
     /// Where rejected records go. Unset: a rejected record stops the connector, visibly, and
@@ -162,17 +168,36 @@ pub enum Scalar {
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct PointRules {
+    /// Which messages become this point, such as `value.kind == 'temperature' and value.quality >= 0.5`;
+    /// with `explode`, which elements. Default: all. A message that becomes no point is left out.
+    pub when: Option<String>,
+    /// A path to an array: each element becomes a point. Other paths then start at the element; `.` is
+    /// the element itself, and `$.site` a path from the message.
+    pub explode: Option<String>,
     /// The measurement: a constant, or a template such as `{{ topic }}` or
     /// `plant_{{ value.kind }}`.
     pub measurement: Option<String>,
-    /// Tags by name: a path into the message, a template, or a rule.
+    /// Tags by name: a path into the message, a template, or a rule. A path that ends with `*` makes
+    /// a tag of each value of an object: `'label_*': labels.*`.
     pub tags: BTreeMap<String, TagRule>,
     /// Fields by name: a path into the message, or a rule. Numbers are floats unless another type
-    /// is declared, because a database fixes a field's type for ever with the first write.
+    /// is declared, because a database fixes a field's type for ever with the first write. A path that
+    /// ends with `*` makes a field of each number in an object: `'*': reading.*`.
     pub fields: BTreeMap<String, FieldRule>,
     /// Where the point's time comes from. Default: the record's own timestamp. Never the clock, so
     /// that a replay writes the same points.
     pub timestamp: Option<TimestampRule>,
+}
+
+/// A CSV file with a header, in which values are looked up. It is read again when it changes; while it
+/// can't be read, records wait.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LookupTable {
+    /// The file, by an absolute path; at most 16 MiB.
+    pub file: String,
+    /// The column with the keys.
+    pub key: String,
 }
 
 /// A tag: a path or template in short, or a rule.
@@ -182,7 +207,7 @@ pub enum TagRule {
     /// A path into the message (`device.id`, `parts[0].name`), or a template if it holds `{{`.
     Short(String),
     /// The long form.
-    Long(TagSource),
+    Long(Box<TagSource>),
 }
 
 /// Where a tag's value comes from: exactly one of `path`, `template`, `constant`, `header` and
@@ -201,8 +226,26 @@ pub struct TagSource {
     pub header: Option<String>,
     /// A property of the record itself.
     pub record: Option<RecordProperty>,
+    /// A regular expression: what its first group finds, or all that it finds, is the value. There is
+    /// no value where it finds nothing.
+    pub capture: Option<String>,
+    /// The value is looked up: `sites.floor` is the column `floor` of the table `sites`, in the row with
+    /// this value as its key. There is no value where there is no such row.
+    pub lookup: Option<String>,
+    /// Which value stands for which text, such as `{ ok: 0, warn: 1 }`. A record with another one is
+    /// rejected.
+    pub values: BTreeMap<String, Scalar>,
+    /// The value where there is none.
+    pub default: Option<Scalar>,
     /// Reject the record when there is no value. Otherwise the tag is left out.
     pub required: bool,
+    /// Of a path that ends with `*`: how many objects deep; the keys are put together with `_`.
+    /// Default: 1.
+    #[schemars(range(min = 1, max = 8))]
+    pub depth: Option<u32>,
+    /// Of a path that ends with `*`: a record with more values there is rejected. Default: 100.
+    #[schemars(range(min = 1, max = 10_000))]
+    pub limit: Option<u32>,
 }
 
 /// A property of the Kafka record itself.
@@ -228,7 +271,7 @@ pub enum FieldRule {
     /// A path to a number.
     Short(String),
     /// The long form.
-    Long(FieldSource),
+    Long(Box<FieldSource>),
 }
 
 /// Where a field's value comes from (exactly one of `path`, `template`, `constant`, `header` and
@@ -253,8 +296,50 @@ pub struct FieldSource {
     /// 1 for a boolean, a boolean for a number, a number for text. Values from headers, templates
     /// and keys are text and are always taken so.
     pub coerce: bool,
+    /// A regular expression: what its first group finds, or all that it finds, is the value. There is
+    /// no value where it finds nothing.
+    pub capture: Option<String>,
+    /// The value is looked up: `sites.floor` is the column `floor` of the table `sites`, in the row with
+    /// this value as its key. There is no value where there is no such row.
+    pub lookup: Option<String>,
+    /// Which value stands for which text, such as `{ ok: 0, warn: 1 }`. A record with another one is
+    /// rejected.
+    pub values: BTreeMap<String, Scalar>,
+    /// The number is multiplied by this.
+    pub scale: Option<f64>,
+    /// This is added, after `scale`.
+    pub offset: Option<f64>,
+    /// The value where there is none.
+    pub default: Option<Scalar>,
     /// Reject the record when there is no value. Otherwise the field is left out.
     pub required: bool,
+    /// Of a path that ends with `*`: how many objects deep; the keys are put together with `_`.
+    /// Default: 1.
+    #[schemars(range(min = 1, max = 8))]
+    pub depth: Option<u32>,
+    /// Of a path that ends with `*`: a record with more values there is rejected. Default: 100.
+    #[schemars(range(min = 1, max = 10_000))]
+    pub limit: Option<u32>,
+}
+
+impl TagRule {
+    /// Its path, if that is where its value comes from.
+    pub(crate) fn path(&self) -> Option<&str> {
+        match self {
+            Self::Short(text) => Some(text).filter(|text| !text.contains("{{")).map(String::as_str),
+            Self::Long(rule) => rule.path.as_deref(),
+        }
+    }
+}
+
+impl FieldRule {
+    /// Its path, if that is where its value comes from.
+    pub(crate) fn path(&self) -> Option<&str> {
+        match self {
+            Self::Short(text) => Some(text),
+            Self::Long(rule) => rule.path.as_deref(),
+        }
+    }
 }
 
 /// A field's type in the database.
@@ -274,7 +359,8 @@ pub enum FieldKind {
     String,
 }
 
-/// Where a point's time comes from: `path` or `header`, and either `unit` or `format`.
+/// Where a point's time comes from: `path` or `header`, and either `unit` or `format`; without them it is
+/// the record's own.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TimestampRule {
@@ -285,8 +371,23 @@ pub struct TimestampRule {
     /// The unit of a number; decimals are taken (`1718000000.25` with `s`). Never guessed: seconds
     /// that are read as milliseconds land in January 1970.
     pub unit: Option<TimeUnit>,
-    /// The format of a text.
-    pub format: Option<TimeFormat>,
+    /// The format of a text: `rfc3339` (`2026-11-22T10:00:00.25Z`, with a zone or offset), or strftime's
+    /// notation, such as `%d.%m.%Y %H:%M:%S%.f` or `%Y-%m-%dT%H:%M:%S%z`.
+    pub format: Option<String>,
+    /// Keep points of one series apart that have one time, by digits that the time doesn't use: with
+    /// `unit: ms`, the micro- and nanoseconds. Without this the database keeps the last of them.
+    pub disambiguate: Option<Disambiguate>,
+    /// The zone of a text that has none, such as `Europe/Berlin`. An hour that a change of the clocks
+    /// repeats is taken as its first time. Default: UTC.
+    pub zone: Option<String>,
+}
+
+/// What points of one time are told apart by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Disambiguate {
+    /// The record's offset, so that a replay gives the same times again.
+    Offset,
 }
 
 /// The unit of a timestamp that is a number since 1970-01-01T00:00:00Z.
@@ -301,14 +402,6 @@ pub enum TimeUnit {
     Us,
     /// Nanoseconds.
     Ns,
-}
-
-/// The format of a timestamp that is text.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum TimeFormat {
-    /// `2026-11-22T10:00:00.25Z`, with a zone or offset.
-    Rfc3339,
 }
 
 /// Where rejected records go.

@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::oracle::assert_same;
 use super::{MAX_DEPTH, decode};
 use crate::decode::{Container, DecodeError, Slot};
-use crate::path::PathTrie;
+use crate::path::{Path, PathTrie};
 
 fn trie(paths: &[&str]) -> PathTrie {
     let mut trie = PathTrie::new();
@@ -363,4 +363,63 @@ fn difference_one_byte_order_mark_is_ignored() {
     assert!(decoded(" \u{feff}{}", &[]).is_err());
     assert!(decoded("\u{feff}", &[]).is_err());
     assert!(serde_json::from_str::<Value>("\u{feff}{}").is_err());
+}
+
+// ---------------------------------------------------------------- what is gathered
+
+#[test]
+fn every_element_of_an_array_is_a_row_and_other_paths_are_found_beside_it() {
+    let mut trie = trie(&["r", "site", "r[1].v"]);
+    let elements = trie.elements(&"r".parse().unwrap());
+    let slot = elements.slot;
+    elements.paths.slot(&"v".parse().unwrap());
+    elements.paths.slot(&"n.m".parse().unwrap());
+    let mut slots = vec![Slot::Missing; trie.slots()];
+    let message = r#"{"r": [{"v":1}, {"n":{"m":"x"},"v":2 } , 7], "site":"s"}"#;
+    decode(message.as_bytes(), &trie, &mut slots).unwrap();
+    let Slot::Elements(rows) = &slots[slot] else { panic!("{slots:?}") };
+    let rows: Vec<_> = rows.rows().collect();
+    assert_eq!(rows[0], [Slot::Number("1"), Slot::Missing]);
+    assert_eq!(rows[1], [Slot::Number("2"), text("x")]);
+    assert_eq!(rows[2], [Slot::Missing, Slot::Missing]);
+    assert_eq!(slots[..3], [ARRAY, text("s"), Slot::Number("2")]);
+    // What its first value has put there is gone when a key is repeated.
+    for message in [r#"{"r":[{"v":1}],"r":{"v":1}}"#, r#"{"r":[1],"r":2}"#, r#"{"site":1}"#] {
+        decode(message.as_bytes(), &trie, &mut slots).unwrap();
+        assert_eq!(slots[slot], Slot::Missing, "{message}");
+    }
+    decode(b"{\"r\":[ ]}", &trie, &mut slots).unwrap();
+    assert_eq!(slots[slot], Slot::Elements(crate::decode::Rows::default()));
+}
+
+#[test]
+fn every_value_of_an_object_is_an_entry_as_deep_as_asked_for() {
+    let mut trie = trie(&["o.a"]);
+    let (one, two) = (trie.entries(&Path::default(), 1), trie.entries(&Path::default(), 2));
+    assert_eq!(trie.entries(&Path::default(), 2), two);
+    let mut slots = vec![Slot::Missing; trie.slots()];
+    let message = r#"{ "n" : 1.0, "o": {"a": true, "p": {"b": 1}}, "l": [ {} ], "e\n":null }"#;
+    decode(message.as_bytes(), &trie, &mut slots).unwrap();
+    let names = |slot: usize| match &slots[slot] {
+        Slot::Entries(entries) => entries.iter().map(|(key, _)| &**key).collect::<Vec<_>>(),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(names(one), ["n", "o", "l", "e\n"]);
+    assert_eq!(names(two), ["n", "o_a", "o_p", "l", "e\n"]);
+    assert_eq!(slots[0], Slot::Boolean(true));
+    let Slot::Entries(entries) = &slots[two] else { unreachable!() };
+    assert_eq!(entries[0].1, Slot::Number("1.0"));
+    assert_eq!(entries[2].1, OBJECT);
+}
+
+#[test]
+fn an_array_can_not_become_points_without_end() {
+    let mut trie = PathTrie::new();
+    trie.elements(&Path::default());
+    let mut slots = vec![Slot::Missing; trie.slots()];
+    let message = |len: usize| format!("[{}]", vec!["0"; len].join(","));
+    let (fits, is_longer) = (message(10_000), message(10_001));
+    assert!(decode(fits.as_bytes(), &trie, &mut slots).is_ok());
+    let error = decode(is_longer.as_bytes(), &trie, &mut slots).unwrap_err();
+    assert!(error.what.contains("more elements"), "{error}");
 }

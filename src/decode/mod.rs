@@ -51,6 +51,36 @@ pub enum Slot<'a> {
     Untyped(Cow<'a, str>),
     /// An object or an array stands where the mapping wants a value.
     Container(Container),
+    /// Every element of an array, where the mapping wants that; missing where there is no array.
+    Elements(Rows<'a>),
+    /// Every value of an object, likewise, with its key.
+    Entries(Vec<(Cow<'a, str>, Slot<'a>)>),
+}
+
+/// The slots of the elements of an array, one row of them for each.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Rows<'a> {
+    /// How many elements there are.
+    pub len: usize,
+    /// One row after the other; all have one length.
+    pub slots: Vec<Slot<'a>>,
+}
+
+/// More elements of an array are not made points of, nor more values of an object fields: the record is
+/// rejected. A message must not be able to become a batch of any size.
+pub const MAX_GATHERED: usize = 10_000;
+
+impl<'a> Rows<'a> {
+    /// The slots of each element.
+    pub fn rows(&self) -> impl Iterator<Item = &[Slot<'a>]> {
+        let width = self.slots.len() / self.len.max(1);
+        (0..self.len).map(move |row| &self.slots[row * width..(row + 1) * width])
+    }
+}
+
+/// A key of an object within another: `a` and `b` are `a_b`.
+pub fn joined<'a>(outer: &str, key: Cow<'a, str>) -> Cow<'a, str> {
+    if outer.is_empty() { key } else { Cow::Owned(format!("{outer}_{key}")) }
 }
 
 /// Which of the two kinds of container.

@@ -18,8 +18,8 @@ use base64::prelude::BASE64_STANDARD;
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
 use super::input::{MAX_DEPTH, MAX_VALUES};
-use super::{Container, DecodeError, Slot};
-use crate::path::{Node, PathTrie};
+use super::{Container, DecodeError, Rows, Slot, joined};
+use crate::path::{Node, Path, PathTrie};
 
 /// A value of a document; borrows from the message where it can.
 #[derive(Debug, Clone, PartialEq)]
@@ -188,6 +188,9 @@ fn fill_below<'a>(value: Value<'a>, node: &Node, slots: &mut [Slot<'a>]) {
         Value::Text(text) => Slot::Text(text),
         Value::Untyped(text) => Slot::Untyped(text),
         Value::Array(elements) => {
+            if let Some(wanted) = node.elements() {
+                slots[wanted.slot] = Slot::Elements(rows(&elements, &wanted.paths));
+            }
             if !node.is_leaf() {
                 let mut indexes = node.indexes();
                 for (index, element) in elements.into_iter().enumerate() {
@@ -199,6 +202,11 @@ fn fill_below<'a>(value: Value<'a>, node: &Node, slots: &mut [Slot<'a>]) {
             Slot::Container(Container::Array)
         }
         Value::Map(entries) => {
+            for wanted in node.entries() {
+                let mut found = Vec::new();
+                gather(&entries, "", wanted.depth, &mut found);
+                slots[wanted.slot] = Slot::Entries(found);
+            }
             if !node.is_leaf() {
                 let mut keys = node.keys();
                 for (key, value) in entries {
@@ -216,6 +224,41 @@ fn fill_below<'a>(value: Value<'a>, node: &Node, slots: &mut [Slot<'a>]) {
     };
     if let Some(slot) = node.slot() {
         slots[slot] = found;
+    }
+}
+
+/// The slots of each element.
+fn rows<'a>(elements: &[Value<'a>], paths: &PathTrie) -> Rows<'a> {
+    let mut rows = Rows { len: elements.len(), slots: Vec::new() };
+    for element in elements {
+        let row = rows.slots.len();
+        rows.slots.resize(row + paths.slots(), Slot::Missing);
+        fill_below(element.clone(), paths.root(), &mut rows.slots[row..]);
+    }
+    rows
+}
+
+/// Every value of an object, so many objects deep.
+fn gather<'a>(
+    entries: &[(Cow<'a, str>, Value<'a>)],
+    outer: &str,
+    depth: usize,
+    found: &mut Vec<(Cow<'a, str>, Slot<'a>)>,
+) {
+    // The whole value, wherever it is to be put.
+    let mut whole = PathTrie::new();
+    whole.slot(&Path::default());
+    for (key, value) in entries {
+        let key = joined(outer, key.clone());
+        match value {
+            Value::Map(inner) if depth > 1 => gather(inner, &key, depth - 1, found),
+            value => {
+                let mut slot = [Slot::Missing];
+                fill_below(value.clone(), whole.root(), &mut slot);
+                let [slot] = slot;
+                found.push((key, slot));
+            }
+        }
     }
 }
 

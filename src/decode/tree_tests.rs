@@ -99,3 +99,30 @@ fn any_json() -> impl Strategy<Value = serde_json::Value> {
         ]
     })
 }
+
+/// JSON has a scanner of its own: both gather the same.
+#[test]
+fn elements_and_entries_are_what_the_scanner_of_json_gathers() {
+    use crate::decode::Slot;
+    use crate::path::{Path, PathTrie};
+    let mut trie = PathTrie::new();
+    let array: Path = "r".parse().unwrap();
+    for path in ["v", "o.x", "$"] {
+        trie.elements(&array).paths.slot(&path.parse().unwrap());
+    }
+    trie.elements(&array).paths.entries(&"o".parse().unwrap(), 1);
+    trie.entries(&Path::default(), 3);
+    trie.slot(&"r[1].v".parse().unwrap());
+    for message in [
+        r#"{"r":[{"v":"a","o":{"x":true,"y":null}},{"v":"b"},"c",[]],"s":"t","o":{"p":{"q":"z"}}}"#,
+        r#"{"r":[],"o":{}}"#,
+        r#"{"r":{"v":"a"}}"#,
+        r#"["a"]"#,
+    ] {
+        let (mut ours, mut theirs) =
+            (vec![Slot::Missing; trie.slots()], vec![Slot::Missing; trie.slots()]);
+        super::fill(super::json(message.as_bytes()).unwrap(), &trie, &mut ours);
+        crate::decode::json::decode(message.as_bytes(), &trie, &mut theirs).unwrap();
+        assert_eq!(ours, theirs, "{message}");
+    }
+}

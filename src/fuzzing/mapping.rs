@@ -86,14 +86,9 @@ fn scale(unit: TimeUnit) -> i128 {
 }
 
 fn plan(kind: FieldKind, coerce: bool, timestamp: TimeSource) -> Plan {
-    let field = Field { name: "v".into(), source: root(), kind, coerce, required: true };
-    let rule = PointRule {
-        measurement: Template(vec![Piece::Text("m".into())]),
-        tags: Vec::new(),
-        fields: vec![field],
-        timestamp,
-    };
-    Plan::new(&rule.into())
+    let field = Field { coerce, required: true, ..Field::new("v", root(), kind) };
+    let rule = PointRule::new(Template(vec![Piece::Text("m".into())]), vec![field]);
+    Plan::new(&PointRule { timestamp, ..rule }.into())
 }
 
 fn with_point<T>(

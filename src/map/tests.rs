@@ -5,7 +5,9 @@ use crate::batch::{OpenBatch, RecordIndex};
 use crate::config::raw::Precision;
 use crate::decode::json;
 use crate::encode::{Encoder, LineProtocol};
+use crate::point::Timestamp;
 use crate::record::Offset;
+use crate::record::Record;
 
 struct Fake {
     key: Option<&'static str>,
@@ -53,16 +55,16 @@ fn path(text: &str) -> Source {
 }
 
 fn field(name: &str, source: Source, kind: FieldKind) -> Field {
-    Field { name: name.into(), source, kind, coerce: false, required: false }
+    Field::new(name, source, kind)
 }
 
 fn tag(name: &str, source: Source) -> Tag {
-    Tag { name: name.into(), source, required: false }
+    Tag::new(name, source)
 }
 
 fn mapping(tags: Vec<Tag>, fields: Vec<Field>) -> PointRule {
     let measurement = Template(vec![Piece::Text("m".into())]);
-    PointRule { measurement, tags, fields, timestamp: TimeSource::Record }
+    PointRule { tags, ..PointRule::new(measurement, fields) }
 }
 
 fn reason(refusal: Refusal) -> String {
@@ -317,4 +319,163 @@ fn a_null_ends_its_series_where_that_is_asked_for_and_is_as_if_missing_elsewhere
     assert!(names_of(r#"{"a": null}"#, false).unwrap_err().contains("no field has a value"));
     // What is missing says nothing.
     assert!(names_of(r#"{"x": 1, "d": null}"#, true).unwrap_err().contains("no field has a value"));
+}
+
+#[test]
+fn numbers_of_other_formats_than_json_are_taken_exactly_or_not_at_all() {
+    let value = |slot: &Slot<'_>, kind| {
+        let rule = mapping(Vec::new(), vec![field("f", path("v"), kind)]);
+        let plan = Plan::new(&rule.into());
+        let mut found = None;
+        let slots = [slot.clone()];
+        let mapped = plan.points(&record(), &slots, &mut Scratch::default(), &mut |point| {
+            found = Some(format!("{:?}", point.fields[0].1));
+            Ok(())
+        });
+        mapped.map(|()| found.unwrap()).map_err(reason)
+    };
+    use FieldKind::{Float, Integer, Unsigned};
+    let ok = |text: &str| Ok(text.to_owned());
+    assert_eq!(value(&Slot::Integer(i64::MIN), Integer), ok("Integer(-9223372036854775808)"));
+    assert_eq!(value(&Slot::Integer(i64::MAX), Unsigned), ok("Unsigned(9223372036854775807)"));
+    assert_eq!(value(&Slot::Unsigned(u64::MAX), Unsigned), ok("Unsigned(18446744073709551615)"));
+    assert_eq!(value(&Slot::Float(-3.0), Integer), ok("Integer(-3)"));
+    assert_eq!(value(&Slot::Float(0.1), Float), ok("Float(Number(0.1))"));
+    for (slot, kind) in [
+        (Slot::Unsigned(u64::MAX), Integer),
+        (Slot::Integer(-1), Unsigned),
+        (Slot::Float(0.5), Integer),
+        (Slot::Float(9_007_199_254_740_994.0), Integer),
+        (Slot::Float(-1.0), Unsigned),
+        (Slot::Float(f64::NAN), Float),
+        (Slot::Float(f64::INFINITY), Float),
+    ] {
+        assert!(value(&slot, kind).unwrap_err().contains("found the number"), "{slot:?}");
+    }
+}
+
+#[test]
+fn conditions_compare_what_is_of_one_type_and_nothing_that_is_missing() {
+    use crate::config::{Environment, Process, load_text};
+    let holds = |when: &str, json: &str| {
+        let file = format!(
+            "topics: [t]\nkafka: {{ bootstrap.servers: k }}\nsink: {{ blackhole: {{}} }}\n\
+             point: {{ measurement: m, fields: {{ f: {{ constant: 1 }} }}, when: {} }}\n",
+            serde_json::to_string(when).unwrap()
+        );
+        let environment = Environment::variables(|_| None);
+        let config = load_text("c.yaml", &file, &Process::default(), &environment);
+        let config = config.unwrap_or_else(|errors| panic!("{errors}"));
+        let plan = Plan::new(&config.mapping);
+        let mut slots = vec![Slot::Missing; plan.paths().slots()];
+        json::decode(json.as_bytes(), plan.paths(), &mut slots).unwrap();
+        let mut holds = false;
+        let mapped = plan.points(&record(), &slots, &mut Scratch::default(), &mut |_| {
+            holds = true;
+            Ok(())
+        });
+        mapped.map_err(reason).unwrap();
+        holds
+    };
+    let message =
+        r#"{"n": 1.50, "t": "b", "yes": true, "no": false, "null": null, "o": {}, "e f": 1}"#;
+    for yes in [
+        "value.n == 1.5",
+        "value.n < 2 and value.n > -1",
+        "value.n >= 1.5 and value.n <= 1.5",
+        "value.t == 'b'",
+        "value.t != \"c\" and value.t > 'a'",
+        "value.t in ['a', 'b']",
+        "value.t matches '^[bc]$'",
+        "value.yes",
+        "not value.no",
+        "value.n != 'b'",
+        "exists(value.o) and not exists(value.null) and not exists(value.x)",
+        "value.x == 1 or value.yes and not (value.no or value.n in [1, 2])",
+        "value.[\"e f\"] == 1",
+        "header.trace == 'abc'",
+        "key matches 'device'",
+        "partition == 3 and offset == 42 and topic == 'plant-1'",
+        "value.n==value.n",
+    ] {
+        assert!(holds(yes, message), "{yes}");
+    }
+    for no in [
+        "value.n == '1.50'",
+        "value.x != 1",
+        "value.null != 1",
+        "value.x < 1",
+        "value.t < 5 or value.t > 5",
+        "value.t",
+        "value.no or value.no == 'false'",
+        "value.o == 1",
+        "not (value.yes or value.no)",
+        "value.x == value.x",
+    ] {
+        assert!(!holds(no, message), "{no}");
+    }
+}
+
+#[test]
+fn points_of_one_time_are_apart_in_every_replay_and_within_their_unit() {
+    use std::collections::BTreeSet;
+    let spread = Spread { room: 1_000_000, step: 1_000 };
+    let time = Timestamp::from_millis(1_700_000_000_123).unwrap();
+    let times: BTreeSet<_> =
+        (5000..6000).map(|offset| spread.apart(time, Offset(offset), 0)).collect();
+    assert_eq!(times.len(), 1000);
+    assert!(times.iter().all(|apart| apart.millis() == time.millis() && apart.nanos() % 1000 == 0));
+    let elements: BTreeSet<_> =
+        (0..1000).map(|element| spread.apart(time, Offset(1), element)).collect();
+    assert_eq!(elements.len(), 1000);
+    // What has finer digits already keeps them.
+    let finer = Timestamp::from_nanos(1_700_000_000_123_000_001).unwrap();
+    assert_eq!(spread.apart(finer, Offset(9), 0), finer);
+    let before_1970 = Timestamp::from_millis(-1).unwrap();
+    assert_eq!(spread.apart(before_1970, Offset(1), 0).millis(), -1);
+}
+
+#[test]
+fn what_is_looked_up_is_taken_from_the_table_and_waits_for_it() {
+    use crate::batch::OpenParts;
+    use crate::config::{Environment, Process, load_text};
+    use crate::record::OwnedRecord;
+    use crate::sink::Sink;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("sites.csv");
+    let apply = |device: &str| {
+        let text = format!(
+            "topics: [t]\nkafka: {{ bootstrap.servers: k }}\nsink: {{ blackhole: {{}} }}\n\
+             tables: {{ sites: {{ file: '{}', key: device }} }}\n\
+             point:\n  measurement: m\n  fields: {{ f: {{ constant: 1 }} }}\n  tags:\n    \
+             site: {{ path: d, lookup: sites.site, default: unknown }}\n    \
+             floor: {{ path: d, lookup: sites.floor }}\n",
+            file.display()
+        );
+        let environment = Environment::variables(|_| None);
+        let config = load_text("c.yaml", &text, &Process::default(), &environment);
+        let config = config.unwrap_or_else(|errors| panic!("{errors}"));
+        let sink = Sink::new(&config.sink, std::time::Duration::from_secs(1)).unwrap();
+        let mut transform = crate::connector::transform(&config, &sink);
+        let record = OwnedRecord {
+            topic: "t".into(),
+            partition: 0,
+            offset: Offset(0),
+            key: None,
+            value: Some(format!(r#"{{"d":"{device}"}}"#).into_bytes()),
+            timestamp_millis: Some(1),
+            headers: Vec::new(),
+        };
+        let mut open = OpenParts::default();
+        transform.apply(&record, RecordIndex(0), &mut Scratch::default(), &mut open).map(|_| {
+            let written = open.iter().next().unwrap().1.bytes.clone();
+            String::from_utf8(written).unwrap()
+        })
+    };
+    let Err(Refusal::Unavailable(reason)) = apply("a") else { panic!("not to be had yet") };
+    assert!(reason.contains("sites.csv: can't be read"), "{reason}");
+    std::fs::write(&file, "device,site,floor\na,north,2\nb,south,\n").unwrap();
+    assert_eq!(apply("a").unwrap(), "m,floor=2,site=north f=1 1000000\n");
+    assert_eq!(apply("b").unwrap(), "m,site=south f=1 1000000\n");
+    assert_eq!(apply("c").unwrap(), "m,site=unknown f=1 1000000\n");
 }

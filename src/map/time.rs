@@ -1,5 +1,8 @@
 //! A message's value as a point in time.
 
+use jiff::fmt::strtime;
+use jiff::tz::TimeZone;
+
 use super::convert::{Input, excerpt};
 use crate::config::raw::TimeUnit;
 use crate::point::Timestamp;
@@ -34,6 +37,26 @@ pub(super) fn from_rfc3339(input: &Input<'_>) -> Result<Timestamp, String> {
         Input::Nothing => Err("there is no value".into()),
         _ => Err(format!("found {}, not text; for a number, declare its unit", shown(input))),
     }
+}
+
+/// Reads text in strftime's notation; without an offset in it, it is of this zone. A local time that a
+/// change of the clocks repeats is the first of the two; one that it skips counts from before the change.
+pub(super) fn from_format(
+    input: &Input<'_>,
+    format: &str,
+    zone: &TimeZone,
+) -> Result<Timestamp, String> {
+    let Some(text) = input.text() else {
+        return Err("there is no value".into());
+    };
+    let read = strtime::parse(format, text.trim()).and_then(|parsed| {
+        if parsed.offset().is_some() || parsed.timestamp().is_some() {
+            return parsed.to_timestamp();
+        }
+        Ok(parsed.to_datetime()?.to_zoned(zone.clone())?.timestamp())
+    });
+    let read = read.map_err(|error| format!("{}: {error}", shown(input)))?;
+    in_range(read.as_nanosecond(), input)
 }
 
 fn in_range(nanos: i128, input: &Input<'_>) -> Result<Timestamp, String> {

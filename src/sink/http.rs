@@ -1,7 +1,6 @@
 //! The HTTP client that all sinks share: one POST, and what came back.
 
 pub(super) mod check;
-mod files;
 mod login;
 mod tls;
 
@@ -18,10 +17,10 @@ use reqwest::header::{
 use reqwest::redirect::Policy;
 use reqwest::{Client, Proxy, RequestBuilder, Response, StatusCode, Url};
 
-use self::files::FromFiles;
 use self::login::Login;
 use super::{BuildError, SinkError};
 use crate::config;
+use crate::files::FromFiles;
 use crate::route::Destination;
 
 /// More of an answer's beginning isn't kept: a reason fits, and some hundred lines of a batch that a

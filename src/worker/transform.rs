@@ -77,6 +77,7 @@ fn points<R: Record>(
     let Some(payload) = record.value().filter(|value| !value.is_empty()) else {
         return Ok(());
     };
+    plan.ready()?;
     let message = Message { payload, record };
     let mut key = std::mem::take(&mut scratch.destination);
     let taken = match decoder {

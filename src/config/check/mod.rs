@@ -159,7 +159,10 @@ pub(super) fn connector(
     let decode = decode::decode(&raw.decode, checker);
     let mapping = point::mapping(raw, checker, sink::kind(&raw.sink), decode.as_ref());
     if let Some(sink) = &raw.sink.prometheus {
-        prometheus::mapping(&raw.point, sink, checker);
+        for (at, rule) in point::rules(raw) {
+            let at: Vec<_> = at.iter().map(String::as_str).collect();
+            prometheus::mapping(rule, sink, checker, &at);
+        }
     }
     let dead_letter = kafka::dead_letter(raw, checker);
     let batch = batch(&raw.batch, checker);

@@ -1,16 +1,23 @@
-//! The mapping from a message to a point.
+//! The mapping from a message to points.
 
-use std::collections::BTreeSet;
+mod condition;
+mod source;
+mod steps;
+mod tables;
+mod time;
+
+use std::collections::BTreeMap;
 
 use super::sink::Kind;
-use super::{At, Checker, canonical, template};
-use crate::config::Decode;
+use super::{At, Checker, template};
 use crate::config::error::quoted;
-use crate::config::plain::Type;
-use crate::config::raw::{FieldKind, FieldRule, RecordProperty, Scalar, TagRule};
-use crate::config::{expand::Expansion, raw};
-use crate::map::{Field, Mapping, Piece, PointRule, Source, Tag, Template, TimeSource};
-use crate::path::Path;
+use crate::config::raw::{FieldKind, FieldRule, RecordProperty, TagRule};
+use crate::config::{Decode, raw};
+use crate::map::{Field, Mapping, Piece, PointRule, Source, Tag, Template, TimeSource, Wildcard};
+
+use source::Parts;
+pub(super) use source::{Within, of_element};
+use tables::Tables;
 
 /// Of a format that is wrong itself, `decode` is `None`: most have documents.
 pub(super) fn mapping(
@@ -19,86 +26,398 @@ pub(super) fn mapping(
     sink: Option<Kind>,
     decode: Option<&Decode>,
 ) -> Option<Mapping> {
-    match decode {
-        Some(Decode::Points(_)) => added(&raw.point, checker, sink),
-        _ => rule(&raw.point, checker, sink).map(Mapping::from),
+    let tables = tables::tables(raw, checker);
+    let precision = precision(&raw.sink);
+    if let Some(Decode::Points(_)) = decode {
+        let at = &["point"];
+        return Rule { at, checker, sink, precision, tables: &tables, explodes: false }
+            .added(&raw.point);
     }
+    if raw.points.is_empty() {
+        let at = &["point"];
+        let rule = Rule { at, checker, sink, precision, tables: &tables, explodes: false };
+        return rule.rule(&raw.point).map(Mapping::from);
+    }
+    if checker.node(&["point"]).is_some() {
+        checker.wrong_key(&["points"], "`point` is given, too; move it into the list");
+    }
+    let rules: Vec<_> = rules(raw)
+        .map(|(at, raw)| {
+            let at: Vec<_> = at.iter().map(String::as_str).collect();
+            Rule { at: &at, checker, sink, precision, tables: &tables, explodes: false }.rule(raw)
+        })
+        .collect();
+    types(raw, checker);
+    Some(Mapping { points: rules.into_iter().collect::<Option<_>>()?, tags: Vec::new() })
 }
 
-/// Of messages that hold points, there is no path to a value.
-fn added(raw: &raw::PointRules, checker: &mut Checker<'_>, sink: Option<Kind>) -> Option<Mapping> {
-    let others = [
-        ("measurement", raw.measurement.is_some()),
-        ("fields", !raw.fields.is_empty()),
-        ("timestamp", raw.timestamp.is_some()),
-    ];
-    for (key, is_there) in others {
-        if is_there {
-            let message = "messages of this format hold points already; only `tags` can be added";
-            checker.wrong_key(&["point", key], message);
+/// The rules that a file has, each with its place.
+pub(super) fn rules(
+    raw: &raw::ConnectorFile,
+) -> impl Iterator<Item = (Vec<String>, &raw::PointRules)> {
+    let place = |index: usize| vec!["points".to_owned(), index.to_string()];
+    let list = raw.points.iter().enumerate().map(move |(index, raw)| (place(index), raw));
+    let only = raw.points.is_empty().then(|| (vec!["point".to_owned()], &raw.point));
+    only.into_iter().chain(list)
+}
+
+/// A field of one measurement has one type in the database: the first write fixes it for ever.
+fn types(raw: &raw::ConnectorFile, checker: &mut Checker<'_>) {
+    let mut known: BTreeMap<(&str, &str), FieldKind> = BTreeMap::new();
+    for (at, rule) in rules(raw) {
+        let Some(measurement) = &rule.measurement else { continue };
+        for (name, field) in &rule.fields {
+            let kind = match field {
+                FieldRule::Short(_) => FieldKind::Float,
+                FieldRule::Long(field) => field.kind,
+            };
+            let first = *known.entry((measurement, name)).or_insert(kind);
+            if first != kind {
+                let at: Vec<_> = at.iter().map(String::as_str).collect();
+                let message = format!(
+                    "the field {} of {} is {} in an earlier point, and {} here; a database fixes a \
+                     field's type with the first write",
+                    quoted(name),
+                    quoted(measurement),
+                    word(first),
+                    word(kind),
+                );
+                checker.wrong_key(&[&at, &["fields", name][..]].concat(), message);
+            }
         }
     }
-    let tags: Vec<_> = raw.tags.iter().map(|(name, rule)| tag(name, rule, checker, sink)).collect();
-    for tag in tags.iter().flatten().filter(|tag| tag.source.is_of_the_value()) {
-        let message = "messages of this format hold points and have no paths; take a `header`, a \
-                       `constant` or a property of the `record`";
-        checker.wrong_key(&["point", "tags", &tag.name], message);
-    }
-    Some(Mapping { points: Vec::new(), tags: tags.into_iter().collect::<Option<_>>()? })
 }
 
-fn rule(raw: &raw::PointRules, checker: &mut Checker<'_>, sink: Option<Kind>) -> Option<PointRule> {
-    let measurement = if let Some(text) = &raw.measurement {
-        measurement(text, checker, sink)
-    } else {
-        let message =
-            "the key `measurement` is missing: a constant, or a template such as `{{ topic }}`";
-        checker.missing(&["point"], message);
-        None
-    };
-    // Collected after the loop, so that an error in one does not hide those of the next.
-    let tags: Vec<_> = raw.tags.iter().map(|(name, rule)| tag(name, rule, checker, sink)).collect();
-    let fields: Vec<_> =
-        raw.fields.iter().map(|(name, rule)| field(name, rule, checker, sink)).collect();
-    if raw.fields.is_empty() {
-        checker.missing(&["point", "fields"], "no fields: a point needs at least one");
+fn word(kind: FieldKind) -> &'static str {
+    match kind {
+        FieldKind::Float => "a float",
+        FieldKind::Integer => "an integer",
+        FieldKind::Unsigned => "unsigned",
+        FieldKind::Boolean => "a boolean",
+        FieldKind::String => "a string",
     }
-    let tag_names: BTreeSet<_> = raw.tags.keys().collect();
-    for name in raw.fields.keys().filter(|name| tag_names.contains(name)) {
-        let message = format!("{} is a tag's name already; rename one of them", quoted(name));
-        checker.wrong_key(&["point", "fields", name], message);
-    }
-    let timestamp = match &raw.timestamp {
-        Some(rule) => timestamp(rule, checker),
-        None => Some(TimeSource::Record),
-    };
-    Some(PointRule {
-        measurement: measurement?,
-        tags: tags.into_iter().collect::<Option<_>>()?,
-        fields: fields.into_iter().collect::<Option<_>>()?,
-        timestamp: timestamp?,
-    })
 }
 
-fn measurement(text: &str, checker: &mut Checker<'_>, sink: Option<Kind>) -> Option<Template> {
-    let at = &["point", "measurement"];
-    if text.trim().is_empty() {
-        checker.wrong(at, "the measurement is empty");
-        return None;
+/// A rule of the file that is being checked.
+struct Rule<'r, 'c> {
+    /// Where it stands.
+    at: At<'r>,
+    checker: &'r mut Checker<'c>,
+    sink: Option<Kind>,
+    /// The nanoseconds between two times that the database can have.
+    precision: i64,
+    tables: &'r Tables,
+    /// Whether it makes points of the elements of an array, so that paths start there.
+    explodes: bool,
+}
+
+impl Rule<'_, '_> {
+    /// Of messages that hold points, there is no path to a value.
+    fn added(mut self, raw: &raw::PointRules) -> Option<Mapping> {
+        let others = [
+            ("measurement", raw.measurement.is_some()),
+            ("fields", !raw.fields.is_empty()),
+            ("timestamp", raw.timestamp.is_some()),
+            ("when", raw.when.is_some()),
+            ("explode", raw.explode.is_some()),
+        ];
+        for (key, is_there) in others {
+            if is_there {
+                let message =
+                    "messages of this format hold points already; only `tags` can be added";
+                self.checker.wrong_key(&["point", key], message);
+            }
+        }
+        let (tags, all) = self.tags(raw)?;
+        let of_the_value = |source: &Source| source.is_of_the_value();
+        let names = tags.iter().filter(|tag| of_the_value(&tag.source)).map(|tag| &tag.name);
+        let stars = raw.tags.keys().filter(|name| !all.is_empty() && name.contains('*'));
+        for name in names.chain(stars) {
+            let message = "messages of this format hold points and have no paths; take a `header`, a \
+                           `constant` or a property of the `record`";
+            self.checker.wrong_key(&["point", "tags", name], message);
+        }
+        Some(Mapping { points: Vec::new(), tags })
     }
-    let template = parse_template(text, checker, at)?;
-    let reserved = matches!(template.0.first(), Some(Piece::Text(text)) if text.starts_with('_'));
-    if sink == Some(Kind::InfluxDb) && reserved {
-        checker.wrong(at, "InfluxDB keeps names that begin with `_` for itself");
+
+    fn rule(mut self, raw: &raw::PointRules) -> Option<PointRule> {
+        let explode = raw.explode.as_ref().map(|text| {
+            let at = [self.at, &["explode"]].concat();
+            source::path(text, self.checker, &at)
+        });
+        self.explodes = explode.is_some();
+        let when = raw.when.as_ref().map(|text| self.condition(text));
+        let measurement = if let Some(text) = &raw.measurement {
+            self.measurement(text)
+        } else {
+            let message =
+                "the key `measurement` is missing: a constant, or a template such as `{{ topic }}`";
+            self.checker.missing(self.at, message);
+            None
+        };
+        let tags = self.tags(raw);
+        let fields = self.fields(raw);
+        if raw.fields.is_empty() {
+            let at = [self.at, &["fields"]].concat();
+            self.checker.missing(&at, "no fields: a point needs at least one");
+        }
+        for name in raw.fields.keys().filter(|name| raw.tags.contains_key(*name)) {
+            let message = format!("{} is a tag's name already; rename one of them", quoted(name));
+            let at = [self.at, &["fields", name]].concat();
+            self.checker.wrong_key(&at, message);
+        }
+        let timestamp = match &raw.timestamp {
+            Some(rule) => self.timestamp(rule),
+            None => Some(TimeSource::Record),
+        };
+        let spread = self.spread(raw.timestamp.as_ref());
+        let ((tags, all_tags), (fields, all_fields)) = (tags?, fields?);
+        Some(PointRule {
+            when: when.map_or(Some(None), |when| when.map(Some))?,
+            explode: explode.map_or(Some(None), |path| path.map(Some))?,
+            measurement: measurement?,
+            tags,
+            all_tags,
+            fields,
+            all_fields,
+            timestamp: timestamp?,
+            disambiguate: spread?,
+        })
     }
-    if template
-        .0
-        .iter()
-        .any(|piece| matches!(piece, Piece::Text(t) if t.contains(char::is_control)))
-    {
-        checker.wrong(at, "a measurement can't hold a line break or another control character");
+
+    fn measurement(&mut self, text: &str) -> Option<Template> {
+        let at = &[self.at, &["measurement"]].concat();
+        if text.trim().is_empty() {
+            self.checker.wrong(at, "the measurement is empty");
+            return None;
+        }
+        let template = self.template(text, at)?;
+        let reserved =
+            matches!(template.0.first(), Some(Piece::Text(text)) if text.starts_with('_'));
+        if self.sink == Some(Kind::InfluxDb) && reserved {
+            self.checker.wrong(at, "InfluxDB keeps names that begin with `_` for itself");
+        }
+        if template
+            .0
+            .iter()
+            .any(|piece| matches!(piece, Piece::Text(t) if t.contains(char::is_control)))
+        {
+            let message = "a measurement can't hold a line break or another control character";
+            self.checker.wrong(at, message);
+        }
+        Some(template)
     }
-    Some(template)
+
+    /// Tags with a name each, and those under wildcards. All are checked, so that an error in one
+    /// doesn't hide those of the next.
+    fn tags(&mut self, raw: &raw::PointRules) -> Option<(Vec<Tag>, Vec<Wildcard>)> {
+        let (mut tags, mut all) = (Vec::new(), Vec::new());
+        for (name, rule) in &raw.tags {
+            if is_wildcard(name, rule.path()) {
+                all.push(self.all_tags(name, rule));
+            } else {
+                tags.push(self.tag(name, rule));
+            }
+        }
+        let tags = tags.into_iter().collect::<Option<_>>();
+        Some((tags?, all.into_iter().collect::<Option<_>>()?))
+    }
+
+    fn fields(&mut self, raw: &raw::PointRules) -> Option<(Vec<Field>, Vec<Wildcard>)> {
+        let (mut fields, mut all) = (Vec::new(), Vec::new());
+        for (name, rule) in &raw.fields {
+            if is_wildcard(name, rule.path()) {
+                all.push(self.all_fields(name, rule));
+            } else {
+                fields.push(self.field(name, rule));
+            }
+        }
+        let fields = fields.into_iter().collect::<Option<_>>();
+        Some((fields?, all.into_iter().collect::<Option<_>>()?))
+    }
+
+    fn tag(&mut self, name: &str, rule: &TagRule) -> Option<Tag> {
+        let at = &[self.at, &["tags", name]].concat();
+        check_name("tag", name, self.checker, at, self.sink);
+        let rule = match rule {
+            TagRule::Short(text) if text.contains("{{") || text.contains("}}") => {
+                return Some(Tag::new(name, Source::Template(self.template(text, at)?)));
+            }
+            TagRule::Short(text) => return Some(Tag::new(name, self.path(text, at)?)),
+            TagRule::Long(rule) => rule,
+        };
+        let parts = Parts {
+            path: rule.path.as_deref(),
+            template: rule.template.as_deref(),
+            constant: rule.constant.as_ref(),
+            header: rule.header.as_deref(),
+            record: rule.record,
+        };
+        let source = self.source(&parts, at);
+        if matches!(&source, Some(Source::Constant(text)) if text.is_empty()) {
+            let at = [at, &["constant"][..]].concat();
+            self.checker.wrong(&at, "a tag's value can't be empty");
+        }
+        let steps = steps::steps(&(&**rule).into(), self.tables, self.checker, at);
+        self.refuse_limits(rule.depth, rule.limit, at);
+        Some(Tag { name: name.into(), source: source?, steps: steps?, required: rule.required })
+    }
+
+    fn field(&mut self, name: &str, rule: &FieldRule) -> Option<Field> {
+        let at = &[self.at, &["fields", name]].concat();
+        check_name("field", name, self.checker, at, self.sink);
+        let rule = match rule {
+            FieldRule::Short(text) if text.contains("{{") => {
+                self.checker.wrong(
+                    at,
+                    "a field in short is a path; for a template write `{ template: …, type: … }`",
+                );
+                return None;
+            }
+            FieldRule::Short(text) => {
+                return Some(Field::new(name, self.path(text, at)?, FieldKind::Float));
+            }
+            FieldRule::Long(rule) => rule,
+        };
+        let parts = Parts {
+            path: rule.path.as_deref(),
+            template: rule.template.as_deref(),
+            constant: rule.constant.as_ref(),
+            header: rule.header.as_deref(),
+            record: rule.record,
+        };
+        let source = match self.source(&parts, at) {
+            Some(Source::Constant(_)) => {
+                let at = [at, &["constant"][..]].concat();
+                steps::constant(rule.kind, self.checker, &at).map(Source::Constant)
+            }
+            other => other,
+        };
+        if rule.record == Some(RecordProperty::Topic) && rule.kind != FieldKind::String {
+            let at = [at, &["record"][..]].concat();
+            let message = "a topic's name is text; add `type: string`, or make it a tag";
+            self.checker.wrong(&at, message);
+        }
+        let steps = steps::steps(&(&**rule).into(), self.tables, self.checker, at);
+        self.refuse_limits(rule.depth, rule.limit, at);
+        Some(Field {
+            name: name.into(),
+            source: source?,
+            steps: steps?,
+            kind: rule.kind,
+            coerce: rule.coerce,
+            required: rule.required,
+        })
+    }
+
+    fn all_tags(&mut self, name: &str, rule: &TagRule) -> Option<Wildcard> {
+        let at = &[self.at, &["tags", name]].concat();
+        let (steps, depth, limit) = match rule {
+            TagRule::Short(_) => (Some(Vec::new()), None, None),
+            TagRule::Long(rule) => (
+                steps::steps(&(&**rule).into(), self.tables, self.checker, at),
+                rule.depth,
+                rule.limit,
+            ),
+        };
+        let wildcard = self.wildcard("tag", name, rule.path(), at);
+        Some(Wildcard { steps: steps?, ..limited(wildcard?, depth, limit) })
+    }
+
+    fn all_fields(&mut self, name: &str, rule: &FieldRule) -> Option<Wildcard> {
+        let at = &[self.at, &["fields", name]].concat();
+        let wildcard = self.wildcard("field", name, rule.path(), at);
+        let FieldRule::Long(rule) = rule else { return wildcard };
+        let steps = steps::steps(&(&**rule).into(), self.tables, self.checker, at);
+        let (kind, coerce) = (rule.kind, rule.coerce);
+        let wildcard = limited(wildcard?, rule.depth, rule.limit);
+        Some(Wildcard { steps: steps?, kind, coerce, ..wildcard })
+    }
+
+    /// `'r_*': reading.*`: all values of `reading`, their names with `r_` before them.
+    fn wildcard(
+        &mut self,
+        what: &str,
+        name: &str,
+        path: Option<&str>,
+        at: At<'_>,
+    ) -> Option<Wildcard> {
+        let parts = name.split_once('*').filter(|(_, after)| !after.contains('*'));
+        let Some((before, after)) = parts else {
+            let message = format!(
+                "a path that ends with `*` gives many {what}s, and their names need one `*` for the \
+                 keys: `'*': reading.*`, or `'r_*': reading.*`"
+            );
+            self.checker.wrong_key(at, message);
+            return None;
+        };
+        let at_path = [at, &["path"][..]].concat();
+        let at_path = if self.checker.node(&at_path).is_some() { &at_path } else { at };
+        let Some(object) = path.and_then(|path| path.strip_suffix('*')) else {
+            let message = format!(
+                "a {what}'s name with `*` in it needs a path that ends with `*`: `'{name}': \
+                 reading.*`, or `'{name}': '*'` for all of the message"
+            );
+            self.checker.wrong_key(at, message);
+            return None;
+        };
+        let whole = if self.explodes { "." } else { "$" };
+        let object = match object.strip_suffix('.').unwrap_or(object) {
+            "" => whole,
+            object => object,
+        };
+        Some(Wildcard {
+            before: before.into(),
+            after: after.into(),
+            source: self.path(object, at_path)?,
+            depth: 1,
+            limit: DEFAULT_LIMIT,
+            steps: Vec::new(),
+            kind: FieldKind::Float,
+            coerce: false,
+        })
+    }
+
+    fn refuse_limits(&mut self, depth: Option<u32>, limit: Option<u32>, at: At<'_>) {
+        for (key, is_there) in [("depth", depth.is_some()), ("limit", limit.is_some())] {
+            if is_there {
+                let at = [at, &[key][..]].concat();
+                self.checker.wrong_key(&at, "only a path that ends with `*` has this");
+            }
+        }
+    }
+
+    fn template(&mut self, text: &str, at: At<'_>) -> Option<Template> {
+        let parsed =
+            if self.explodes { template::parse_of_element(text) } else { template::parse(text) };
+        template::reported(parsed, self.checker, at)
+    }
+}
+
+/// The nanoseconds between two times that the database can have.
+fn precision(sink: &raw::SinkChoice) -> i64 {
+    let influxdb = sink.influxdb.as_ref().map(|influxdb| match influxdb.precision {
+        raw::Precision::Ns => 1,
+        raw::Precision::Us => 1_000,
+        raw::Precision::Ms => 1_000_000,
+        raw::Precision::S => 1_000_000_000,
+    });
+    let prometheus = sink.prometheus.as_ref().map(|_| 1_000_000);
+    influxdb.or(prometheus).unwrap_or(1)
+}
+
+/// The default of `limit`.
+const DEFAULT_LIMIT: usize = 100;
+
+fn limited(wildcard: Wildcard, depth: Option<u32>, limit: Option<u32>) -> Wildcard {
+    let (depth, limit) = (depth.map(|depth| depth as usize), limit.map(|limit| limit as usize));
+    let depth = depth.unwrap_or(wildcard.depth);
+    Wildcard { depth, limit: limit.unwrap_or(wildcard.limit), ..wildcard }
+}
+
+fn is_wildcard(name: &str, path: Option<&str>) -> bool {
+    path.is_some_and(|path| path == "*" || path.ends_with(".*"))
+        || (name.contains('*') && path.is_some())
 }
 
 pub(super) fn parse_template(
@@ -107,76 +426,6 @@ pub(super) fn parse_template(
     at: At<'_>,
 ) -> Option<Template> {
     template::reported(template::parse(text), checker, at)
-}
-
-fn tag(name: &str, rule: &TagRule, checker: &mut Checker<'_>, sink: Option<Kind>) -> Option<Tag> {
-    let at = &["point", "tags", name];
-    check_name("tag", name, checker, at, sink);
-    let (source, required) = match rule {
-        TagRule::Short(text) if text.contains("{{") || text.contains("}}") => {
-            (parse_template(text, checker, at).map(Source::Template), false)
-        }
-        TagRule::Short(text) => (path(text, checker, at), false),
-        TagRule::Long(rule) => {
-            let parts = Parts {
-                path: rule.path.as_deref(),
-                template: rule.template.as_deref(),
-                constant: rule.constant.as_ref(),
-                header: rule.header.as_deref(),
-                record: rule.record,
-            };
-            (source(&parts, checker, at), rule.required)
-        }
-    };
-    if matches!(&source, Some(Source::Constant(text)) if text.is_empty()) {
-        checker.wrong(&["point", "tags", name, "constant"], "a tag's value can't be empty");
-    }
-    Some(Tag { name: name.into(), source: source?, required })
-}
-
-fn field(
-    name: &str,
-    rule: &FieldRule,
-    checker: &mut Checker<'_>,
-    sink: Option<Kind>,
-) -> Option<Field> {
-    let at = &["point", "fields", name];
-    check_name("field", name, checker, at, sink);
-    let rule = match rule {
-        FieldRule::Short(text) if text.contains("{{") => {
-            checker.wrong(
-                at,
-                "a field in short is a path; for a template write `{ template: …, type: … }`",
-            );
-            return None;
-        }
-        FieldRule::Short(text) => {
-            let (name, source) = (name.into(), path(text, checker, at)?);
-            let (kind, coerce, required) = (FieldKind::Float, false, false);
-            return Some(Field { name, source, kind, coerce, required });
-        }
-        FieldRule::Long(rule) => rule,
-    };
-    let parts = Parts {
-        path: rule.path.as_deref(),
-        template: rule.template.as_deref(),
-        constant: rule.constant.as_ref(),
-        header: rule.header.as_deref(),
-        record: rule.record,
-    };
-    let source = source(&parts, checker, at);
-    let source = match source {
-        Some(Source::Constant(_)) => constant(name, rule.kind, checker).map(Source::Constant),
-        other => other,
-    };
-    if rule.record == Some(RecordProperty::Topic) && rule.kind != FieldKind::String {
-        checker.wrong(
-            &["point", "fields", name, "record"],
-            "a topic's name is text; add `type: string`, or make it a tag",
-        );
-    }
-    let (kind, coerce, required) = (rule.kind, rule.coerce, rule.required);
-    Some(Field { name: name.into(), source: source?, kind, coerce, required })
 }
 
 /// Names that the database keeps for itself, or that can't be written.
@@ -201,167 +450,4 @@ fn check_name(what: &str, name: &str, checker: &mut Checker<'_>, at: At<'_>, sin
         }
     };
     checker.wrong_key(at, message);
-}
-
-/// The keys that say where a value comes from.
-struct Parts<'r> {
-    path: Option<&'r str>,
-    template: Option<&'r str>,
-    constant: Option<&'r Scalar>,
-    header: Option<&'r str>,
-    record: Option<RecordProperty>,
-}
-
-fn source(parts: &Parts<'_>, checker: &mut Checker<'_>, at: At<'_>) -> Option<Source> {
-    const ONE: &str =
-        "exactly one of `path`, `template`, `constant`, `header` and `record` is needed";
-    let given: Vec<_> = [
-        ("path", parts.path.is_some()),
-        ("template", parts.template.is_some()),
-        ("constant", parts.constant.is_some()),
-        ("header", parts.header.is_some()),
-        ("record", parts.record.is_some()),
-    ]
-    .into_iter()
-    .filter_map(|(key, given)| given.then_some(key))
-    .collect();
-    let below = |key| [at, &[key]].concat();
-    match given.as_slice() {
-        [] => {
-            checker.missing(at, format!("no source: {ONE}"));
-            return None;
-        }
-        [_] => {}
-        [first, second, ..] => {
-            checker.wrong_key(&below(second), format!("{} is given, too; {ONE}", quoted(first)));
-            return None;
-        }
-    }
-    if let Some(text) = parts.path {
-        return path(text, checker, &below("path"));
-    }
-    if let Some(text) = parts.template {
-        let at = below("template");
-        let template = parse_template(text, checker, &at)?;
-        if !template.0.iter().any(|piece| matches!(piece, Piece::Source(_))) {
-            checker.wrong(&at, "a template without `{{ }}`; for fixed text use `constant`");
-        }
-        return Some(Source::Template(template));
-    }
-    if parts.constant.is_some() {
-        return checker
-            .scalar(&below("constant"))
-            .map(|scalar| Source::Constant(canonical(scalar)));
-    }
-    if let Some(name) = parts.header {
-        if name.is_empty() {
-            checker.wrong(&below("header"), "the header's name is empty");
-        }
-        return Some(Source::Header(name.into()));
-    }
-    parts.record.map(|property| match property {
-        RecordProperty::Key => Source::Key,
-        RecordProperty::Topic => Source::Topic,
-        RecordProperty::Partition => Source::Partition,
-        RecordProperty::Offset => Source::Offset,
-        RecordProperty::Timestamp => Source::Timestamp,
-    })
-}
-
-fn path(text: &str, checker: &mut Checker<'_>, at: At<'_>) -> Option<Source> {
-    let error = match text.parse::<Path>() {
-        Ok(path) => return Some(Source::Value(path)),
-        Err(error) => error,
-    };
-    if checker.is_expanded(at) {
-        checker.wrong(at, "the value is not a path into the message");
-    } else {
-        let offset = template::byte_of_column(text, error.column);
-        let message = format!("{} is not a path into the message: {}", quoted(text), error.what);
-        checker.wrong_within(at, offset, message);
-    }
-    None
-}
-
-/// A field's constant, as text that its type takes.
-fn constant(name: &str, kind: FieldKind, checker: &mut Checker<'_>) -> Option<String> {
-    let at = &["point", "fields", name, "constant"];
-    let scalar = checker.scalar(at)?;
-    let unquoted = scalar.plain && scalar.expansion != Expansion::Part;
-    let written = if unquoted { Type::of(&scalar.text) } else { Type::Text };
-    let text = match (kind, written) {
-        (FieldKind::String, _) => return Some(scalar.text.clone()),
-        #[expect(clippy::cast_precision_loss, reason = "a float was asked for")]
-        (FieldKind::Float, Type::Integer(number)) => Some((number as f64).to_string()),
-        (FieldKind::Float, Type::Float(number)) if number.is_finite() => Some(number.to_string()),
-        (FieldKind::Integer, Type::Integer(number)) => {
-            i64::try_from(number).ok().map(|number| number.to_string())
-        }
-        (FieldKind::Unsigned, Type::Integer(number)) => {
-            u64::try_from(number).ok().map(|number| number.to_string())
-        }
-        (FieldKind::Boolean, Type::Boolean(value)) => Some(value.to_string()),
-        _ => None,
-    };
-    if text.is_none() {
-        let message = format!("{} {}", scalar.shown(), misfit(kind, written));
-        checker.wrong(at, message);
-    }
-    text
-}
-
-/// Why a constant is not of the declared type, and what to do.
-fn misfit(kind: FieldKind, written: Type) -> &'static str {
-    match (kind, written) {
-        (FieldKind::Float, Type::Float(_)) => "can't be stored: no database holds NaN or infinity",
-        (FieldKind::Float, Type::Boolean(_)) => "is no float; add `type: boolean`",
-        (FieldKind::Float, _) => {
-            "is no float; add `type: string`, or write a number without quotes"
-        }
-        (FieldKind::Integer, Type::Integer(_)) => "is out of the range of a 64-bit integer",
-        (FieldKind::Integer, _) => "is no integer",
-        (FieldKind::Unsigned, Type::Integer(_)) => "is out of the range of an unsigned integer",
-        (FieldKind::Unsigned, _) => "is no unsigned integer",
-        (FieldKind::Boolean, _) => "is no boolean; write `true` or `false`, without quotes",
-        (FieldKind::String, _) => "is no text",
-    }
-}
-
-fn timestamp(rule: &raw::TimestampRule, checker: &mut Checker<'_>) -> Option<TimeSource> {
-    let at = &["point", "timestamp"];
-    let source = match (&rule.path, &rule.header) {
-        (Some(text), None) => path(text, checker, &["point", "timestamp", "path"]),
-        (None, Some(name)) => Some(Source::Header(name.clone())),
-        (None, None) => {
-            checker.missing(
-                at,
-                "no source: `path` or `header` is needed; for the record's own time leave \
-                 `timestamp` out",
-            );
-            None
-        }
-        (Some(_), Some(_)) => {
-            let at = &["point", "timestamp", "header"];
-            checker.wrong_key(at, "`path` is given, too; keep one of them");
-            None
-        }
-    };
-    match (rule.unit, rule.format) {
-        (Some(unit), None) => Some(TimeSource::Number { source: source?, unit }),
-        (None, Some(raw::TimeFormat::Rfc3339)) => Some(TimeSource::Rfc3339 { source: source? }),
-        (None, None) => {
-            checker.missing(
-                at,
-                "say `unit: s`, `ms`, `us` or `ns` for a number, or `format: rfc3339` for text; it \
-                 is never guessed, because seconds that are read as milliseconds land in January \
-                 1970, and nobody notices",
-            );
-            None
-        }
-        (Some(_), Some(_)) => {
-            let at = &["point", "timestamp", "format"];
-            checker.wrong_key(at, "`unit` is for numbers and `format` for text; keep one of them");
-            None
-        }
-    }
 }

@@ -87,7 +87,12 @@ fn metric_name(text: &str) -> Result<Vec<NamePiece>, Vec<Wrong>> {
 }
 
 /// What of a mapping can't be written as series, or would be one series.
-pub(super) fn mapping(point: &raw::PointRules, sink: &raw::Prometheus, checker: &mut Checker<'_>) {
+pub(super) fn mapping(
+    point: &raw::PointRules,
+    sink: &raw::Prometheus,
+    checker: &mut Checker<'_>,
+    at: At<'_>,
+) {
     // What is wrong with it has been reported.
     let Ok(metric_name) = sink.metric_name.as_deref().map(metric_name).transpose() else { return };
     let rules = rules(sink, metric_name);
@@ -98,28 +103,31 @@ pub(super) fn mapping(point: &raw::PointRules, sink: &raw::Prometheus, checker: 
     if rules.strings == Strings::Reject {
         for (name, _) in &strings {
             checker.wrong(
-                &["point", "fields", name, "type"],
+                &[at, &["fields", name, "type"]].concat(),
                 "remote write holds numbers only; make this text a tag, leave it out, or set \
                  `strings: label` or `strings: drop` in `sink.prometheus`",
             );
         }
     } else if numbers.is_empty() && !strings.is_empty() {
         let message = "no field is a number, so nothing would be written";
-        checker.wrong(&["point", "fields"], message);
+        checker.wrong(&[at, &["fields"]].concat(), message);
     }
-    metrics(&names(&numbers), &rules, checker);
-    unknown_metrics(point, &names(&numbers), sink, &rules, checker);
+    metrics(&names(&numbers), &rules, checker, at);
+    // Of several rules, or names that messages have, it isn't known which metrics there are.
+    if at == ["point"] && point.fields.keys().all(|name| !name.contains('*')) {
+        unknown_metrics(point, &names(&numbers), sink, &rules, checker);
+    }
     let labels = point.tags.keys().map(|name| ("tags", name.as_str()));
     let strings = names(&strings).into_iter().map(|name| ("fields", name));
     let strings = strings.filter(|_| rules.strings == Strings::Label);
-    labels_of(&labels.chain(strings).collect::<Vec<_>>(), &rules, checker);
+    labels_of(&labels.chain(strings).collect::<Vec<_>>(), &rules, checker, at);
 }
 
 fn names<'a>(fields: &[(&'a String, &FieldRule)]) -> Vec<&'a str> {
     fields.iter().map(|(name, _)| name.as_str()).collect()
 }
 
-fn metrics(fields: &[&str], rules: &SeriesRules, checker: &mut Checker<'_>) {
+fn metrics(fields: &[&str], rules: &SeriesRules, checker: &mut Checker<'_>, at: At<'_>) {
     if !rules.tells_fields_apart() && fields.len() > 1 {
         checker.wrong(
             &["sink", "prometheus", "metric_name"],
@@ -127,12 +135,13 @@ fn metrics(fields: &[&str], rules: &SeriesRules, checker: &mut Checker<'_>) {
         );
         return;
     }
-    for (at, name) in fields.iter().enumerate() {
-        if let Some(first) = fields[..at].iter().find(|first| rules.are_one_metric(first, name)) {
+    for (index, name) in fields.iter().enumerate() {
+        if let Some(first) = fields[..index].iter().find(|first| rules.are_one_metric(first, name))
+        {
             let metric = quoted(&rules.metric("MEASUREMENT", name));
             let (first, second) = (quoted(first), quoted(name));
             let message = format!("{first} and {second} both become the metric {metric}");
-            checker.wrong_key(&["point", "fields", name], message);
+            checker.wrong_key(&[at, &["fields", name]].concat(), message);
         }
     }
 }
@@ -160,10 +169,10 @@ fn unknown_metrics(
     }
 }
 
-fn labels_of(names: &[(&str, &str)], rules: &SeriesRules, checker: &mut Checker<'_>) {
-    for (at, (section, name)) in names.iter().enumerate() {
+fn labels_of(names: &[(&str, &str)], rules: &SeriesRules, checker: &mut Checker<'_>, at: At<'_>) {
+    for (index, (section, name)) in names.iter().enumerate() {
         let label = rules.label(name);
-        let place: At<'_> = &["point", section, name];
+        let place: At<'_> = &[at, &[section, name]].concat();
         let shown = quoted(&label);
         if label == "__name__" {
             let message = format!(
@@ -178,7 +187,9 @@ fn labels_of(names: &[(&str, &str)], rules: &SeriesRules, checker: &mut Checker<
                 rules.limits.name
             );
             checker.wrong_key(place, message);
-        } else if let Some((_, first)) = names[..at].iter().find(|(_, n)| rules.label(n) == label) {
+        } else if let Some((_, first)) =
+            names[..index].iter().find(|(_, n)| rules.label(n) == label)
+        {
             let message =
                 format!("{} and {} both become the label {shown}", quoted(first), quoted(name));
             checker.wrong_key(place, message);

@@ -1,5 +1,6 @@
 //! Templates: text with `{{ … }}` in it.
 
+use super::point::{Within, of_element};
 use super::{At, Checker};
 use crate::config::error::{nearest, quoted};
 use crate::map::{Piece, Source, Template};
@@ -22,7 +23,16 @@ fn wrong(at: usize, message: impl Into<String>) -> Wrong {
 
 /// Reads a template over the record; text without a placeholder is one, too.
 pub(super) fn parse(text: &str) -> Result<Template, Vec<Wrong>> {
-    let placeholder = |written: &str, at| placeholder(written, at).map(Piece::Source);
+    parse_within(text, false)
+}
+
+/// The same where an array is made points of: `value.` is the element, `value.$.` the message.
+pub(super) fn parse_of_element(text: &str) -> Result<Template, Vec<Wrong>> {
+    parse_within(text, true)
+}
+
+fn parse_within(text: &str, explodes: bool) -> Result<Template, Vec<Wrong>> {
+    let placeholder = |written: &str, at| placeholder(written, at, explodes).map(Piece::Source);
     pieces(text, |text| Piece::Text(text.into()), placeholder).map(Template)
 }
 
@@ -84,14 +94,22 @@ pub(super) fn reported<T>(
     None
 }
 
-fn placeholder(written: &str, at: usize) -> Result<Source, Wrong> {
+pub(super) fn placeholder(written: &str, at: usize, explodes: bool) -> Result<Source, Wrong> {
+    if explodes && written == "value" {
+        return Ok(Source::Element(Path::default()));
+    }
     if let Some(path) = written.strip_prefix("value.") {
+        let (path, source): (_, fn(Path) -> Source) = match of_element(path) {
+            Within::Message(rest) if explodes => (rest, Source::Value),
+            Within::Element(rest) if explodes => (rest, Source::Element),
+            _ => (path, Source::Value),
+        };
         let parsed: Result<Path, _> = path.parse();
         let path = parsed.map_err(|error| {
             let column = at + "value.".len() + byte_of_column(path, error.column);
             wrong(column, format!("{} is not a path: {}", quoted(path), error.what))
         })?;
-        return Ok(Source::Value(path));
+        return Ok(source(path));
     }
     if let Some(name) = written.strip_prefix("header.") {
         return if name.is_empty() {

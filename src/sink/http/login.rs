@@ -4,8 +4,8 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use reqwest::header::HeaderValue;
 
-use super::files::{self, FromFiles};
 use crate::config::{Authorization, Credential};
+use crate::files::{self, FromFiles};
 
 /// A login, ready to be sent.
 #[derive(Clone, PartialEq, Eq)]

@@ -8,8 +8,8 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{AlertDescription, CertificateError};
 
-use super::files;
 use crate::config::Tls;
+use crate::files;
 
 /// The files that a client is made from.
 pub(super) fn files_of(tls: &Tls) -> Vec<PathBuf> {

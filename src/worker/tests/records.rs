@@ -23,16 +23,12 @@ fn path(text: &str) -> Source {
 /// A point of `a` and one of `b`, of the series `s`, at `t`.
 fn transform(remote_write: bool, routed: bool) -> Transform {
     let rule = |name: &str| PointRule {
-        measurement: Template(vec![Piece::Text(name.into())]),
-        tags: vec![Tag { name: "s".into(), source: path("s"), required: false }],
-        fields: vec![Field {
-            name: "v".into(),
-            source: path(name),
-            kind: FieldKind::Float,
-            coerce: false,
-            required: true,
-        }],
+        tags: vec![Tag::new("s", path("s"))],
         timestamp: TimeSource::Number { source: path("t"), unit: TimeUnit::Ms },
+        ..PointRule::new(
+            Template(vec![Piece::Text(name.into())]),
+            vec![Field { required: true, ..Field::new("v", path(name), FieldKind::Float) }],
+        )
     };
     let routing = routed.then(|| {
         let template = Template(vec![Piece::Source(path("d"))]);

@@ -22,7 +22,7 @@ use crate::encode::{Encoder, LineProtocol};
 use crate::kafka::{
     Consumer, DeadLetterTopic, Event, Extent, KafkaError, LetterId, Place as KafkaPlace,
 };
-use crate::map::{Field, Piece, Plan, PointRule, Source, Template, TimeSource};
+use crate::map::{Field, Piece, Plan, PointRule, Source, Template};
 use crate::record::{Offset, Record, TopicPartition};
 use crate::sink::{SinkError, Write};
 use crate::telemetry::Metrics;
@@ -462,19 +462,8 @@ pub(super) struct Report {
 }
 
 fn transform(unreachable: Range<Instant>) -> Transform {
-    let field = Field {
-        name: "at".into(),
-        source: Source::Value("at".parse().unwrap()),
-        kind: FieldKind::String,
-        coerce: false,
-        required: false,
-    };
-    let rule = PointRule {
-        measurement: Template(vec![Piece::Text("m".into())]),
-        tags: Vec::new(),
-        fields: vec![field],
-        timestamp: TimeSource::Record,
-    };
+    let field = Field::new("at", Source::Value("at".parse().unwrap()), FieldKind::String);
+    let rule = PointRule::new(Template(vec![Piece::Text("m".into())]), vec![field]);
     Transform {
         decoder: Decoder::Documents(Documents::Unreachable(unreachable)),
         plan: Plan::new(&rule.into()),

@@ -158,18 +158,11 @@ fn delivery(schedule: &Schedule) -> Delivery {
 
 fn transform(schedule: &Schedule) -> Transform {
     let path = |path: &str| Source::Value(path.parse().unwrap());
-    let field = Field {
-        name: "v".into(),
-        source: path("v"),
-        kind: FieldKind::Float,
-        coerce: false,
-        required: false,
-    };
+    let measurement = Template(vec![Piece::Text("m".into())]);
     let rule = PointRule {
-        measurement: Template(vec![Piece::Text("m".into())]),
-        tags: vec![Tag { name: "s".into(), source: path("s"), required: true }],
-        fields: vec![field],
+        tags: vec![Tag { required: true, ..Tag::new("s", path("s")) }],
         timestamp: TimeSource::Number { source: path("t"), unit: TimeUnit::Ms },
+        ..PointRule::new(measurement, vec![Field::new("v", path("v"), FieldKind::Float)])
     };
     let encoder = if schedule.answers.ordered() {
         Encoder::RemoteWrite(RemoteWrite::new(Arc::default(), Arc::default()))

@@ -13,7 +13,7 @@ const LOOK_AGAIN: Duration = Duration::from_secs(2);
 const MOST: u64 = 1024 * 1024;
 
 /// A value that is made from files when it is first needed.
-pub(super) struct FromFiles<T> {
+pub(crate) struct FromFiles<T> {
     files: Vec<PathBuf>,
     make: Box<Make<T>>,
     made: Mutex<Option<Made<T>>>,
@@ -39,7 +39,7 @@ struct Stamp {
 }
 
 impl<T: Clone> FromFiles<T> {
-    pub(super) fn new(
+    pub(crate) fn new(
         files: Vec<PathBuf>,
         make: impl Fn() -> Result<T, String> + Send + Sync + 'static,
     ) -> Self {
@@ -48,7 +48,7 @@ impl<T: Clone> FromFiles<T> {
 
     /// The value. Files are looked at when the last look is two seconds old, and read when they have
     /// changed.
-    pub(super) fn get(&self) -> Result<T, String> {
+    pub(crate) fn get(&self) -> Result<T, String> {
         let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
         match made.as_mut() {
@@ -64,7 +64,7 @@ impl<T: Clone> FromFiles<T> {
     }
 
     /// The value, made anew whatever the files' times say: two writes may fall into one tick.
-    pub(super) fn get_anew(&self) -> Result<T, String> {
+    pub(crate) fn get_anew(&self) -> Result<T, String> {
         let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
         self.make(&mut made)
     }
@@ -96,8 +96,8 @@ impl<T> fmt::Debug for FromFiles<T> {
     }
 }
 
-/// A file's bytes. `key` is what names it in the configuration.
-pub(super) fn read(file: &Path, key: &str) -> Result<Vec<u8>, String> {
+/// The bytes of a secret's file. `key` is what names it in the configuration.
+pub(crate) fn read(file: &Path, key: &str) -> Result<Vec<u8>, String> {
     let mut bytes = Vec::new();
     std::fs::File::open(file)
         .and_then(|file| file.take(MOST + 1).read_to_end(&mut bytes))

@@ -1,0 +1,345 @@
+//! The plan: a mapping, compiled.
+
+use std::sync::Arc;
+
+use super::condition::{Comparison, Condition, Literal, Operand};
+use super::message::Message;
+use super::{
+    Field, MapError, Mapping, Piece, PointRule, Scratch, Source, Spread, Step, Table, Tag,
+    Template, TimeSource, Wildcard,
+};
+use crate::config::raw::TimeUnit;
+use crate::decode::{Refusal, Slot};
+use crate::path::{Path, PathTrie};
+use crate::point::Point;
+use crate::record::Record;
+use crate::route::{self, Routing};
+
+/// The mapping, compiled: every path of it in one trie, so that a decoder walks a message once.
+#[derive(Debug)]
+pub struct Plan {
+    paths: PathTrie,
+    points: Vec<PointPlan>,
+    /// For points that messages hold.
+    tags: Vec<(Tag, From)>,
+    /// The name and the template of each of a [`Routing`]'s slots.
+    destination: Vec<(String, CompiledTemplate)>,
+    /// All that values are looked up in.
+    tables: Vec<Arc<Table>>,
+    /// Whether a null in the place of a number ends its series.
+    pub(super) null_is_stale: bool,
+}
+
+/// A [`PointRule`], compiled.
+#[derive(Debug)]
+pub(super) struct PointPlan {
+    pub when: Option<CompiledCondition>,
+    pub explode: Option<Explode>,
+    pub measurement: CompiledTemplate,
+    pub tags: Vec<(Tag, From)>,
+    pub all_tags: Vec<(Wildcard, From)>,
+    pub fields: Vec<(Field, From)>,
+    pub all_fields: Vec<(Wildcard, From)>,
+    pub timestamp: CompiledTime,
+    pub disambiguate: Option<Spread>,
+}
+
+/// The array that is made points of.
+#[derive(Debug)]
+pub(super) struct Explode {
+    pub path: Path,
+    /// Its [`Slot::Elements`].
+    pub elements: usize,
+    /// Itself, whatever it is.
+    pub value: usize,
+}
+
+/// A [`Source`] whose path has become a slot.
+#[derive(Debug)]
+pub(super) enum From {
+    Slot(usize),
+    /// In the row of the element at hand; with its path.
+    Element(usize, Path),
+    Constant(String),
+    Header(String),
+    Key,
+    Topic,
+    Partition,
+    Offset,
+    Timestamp,
+    Template(CompiledTemplate),
+}
+
+#[derive(Debug)]
+pub(super) struct CompiledTemplate(pub Vec<CompiledPiece>);
+
+#[derive(Debug)]
+pub(super) enum CompiledPiece {
+    Text(String),
+    From(From),
+}
+
+#[derive(Debug)]
+pub(super) enum CompiledTime {
+    Record,
+    Number(From, TimeUnit),
+    Rfc3339(From),
+    Format(From, String, jiff::tz::TimeZone),
+}
+
+#[derive(Debug)]
+pub(super) enum CompiledCondition {
+    All(Vec<Self>),
+    Any(Vec<Self>),
+    Not(Box<Self>),
+    Exists(From),
+    IsTrue(From),
+    Compare(From, Comparison, CompiledOperand),
+    In(From, Vec<Literal>),
+    Matches(From, regex::Regex),
+}
+
+#[derive(Debug)]
+pub(super) enum CompiledOperand {
+    Literal(Literal),
+    From(From),
+}
+
+impl Plan {
+    /// Compiles a mapping.
+    pub fn new(mapping: &Mapping) -> Self {
+        let mut paths = PathTrie::new();
+        let points = mapping.points.iter().map(|rule| PointPlan::new(rule, &mut paths)).collect();
+        let tags = Compiler { paths: &mut paths, explode: None }.tags(&mapping.tags);
+        let tables = tables(mapping);
+        Self { paths, points, tags, destination: Vec::new(), tables, null_is_stale: false }
+    }
+
+    /// Tells the destination from a message as well.
+    pub fn routed(mut self, routing: Option<&Routing>) -> Self {
+        let mut compiler = Compiler { paths: &mut self.paths, explode: None };
+        let slots = routing.into_iter().flat_map(Routing::templates);
+        self.destination =
+            slots.map(|(name, text)| (name.into(), compiler.template(text))).collect();
+        self
+    }
+
+    /// Whether a null in the place of a number ends its series, or is as if it were missing.
+    pub fn ending_series_by_null(self, null_is_stale: bool) -> Self {
+        Self { null_is_stale, ..self }
+    }
+
+    /// What a decoder has to find.
+    pub fn paths(&self) -> &PathTrie {
+        &self.paths
+    }
+
+    /// Whether all is there that values are looked up in; to be asked before each message.
+    pub fn ready(&self) -> Result<(), Refusal> {
+        self.tables.iter().try_for_each(|table| table.look()).map_err(Refusal::Unavailable)
+    }
+
+    /// Hands the points of one document to `each`, of whose message a decoder has filled the slots.
+    pub fn points<R: Record + ?Sized>(
+        &self,
+        record: &R,
+        slots: &[Slot<'_>],
+        scratch: &mut Scratch,
+        each: &mut dyn FnMut(&Point<'_>) -> Result<(), Refusal>,
+    ) -> Result<(), Refusal> {
+        let message = Message { plan: self, record, slots, element: &[], index: 0 };
+        self.points.iter().try_for_each(|rule| message.points(rule, scratch, each))
+    }
+
+    /// Adds tags to a point that a message holds; one that it has already stays.
+    pub fn complete<'a, R: Record + ?Sized>(
+        &'a self,
+        record: &'a R,
+        mut point: Point<'a>,
+    ) -> Result<Point<'a>, MapError> {
+        let message = Message { plan: self, record, slots: &[], element: &[], index: 0 };
+        for (tag, from) in &self.tags {
+            let name = tag.name.as_str();
+            let Err(place) = point.tags.binary_search_by(|(known, _)| known.as_ref().cmp(name))
+            else {
+                continue;
+            };
+            if let Some(text) = message.tag(tag, from)? {
+                point.tags.insert(place, (name.into(), text));
+            }
+        }
+        Ok(point)
+    }
+
+    /// Writes the key of one document's destination: its values, as its [`Routing`] reads them.
+    pub fn destination<R: Record + ?Sized>(
+        &self,
+        record: &R,
+        slots: &[Slot<'_>],
+        key: &mut String,
+    ) -> Result<(), MapError> {
+        let message = Message { plan: self, record, slots, element: &[], index: 0 };
+        key.clear();
+        for (slot, (name, template)) in self.destination.iter().enumerate() {
+            let what = |why: &str| MapError(format!("the {name}: {why}"));
+            match message.template(template).map_err(|why| what(&why))? {
+                Some(text) => route::push_value(key, slot, &text),
+                None => return Err(what("its template has no value in this message")),
+            }
+        }
+        Ok(())
+    }
+
+    /// Where a value comes from, for an error: `path a.b: `.
+    pub(super) fn place(&self, from: &From) -> String {
+        match from {
+            From::Slot(slot) => format!("path {}: ", self.paths.paths()[*slot]),
+            From::Element(_, path) if path.is_root() => "the element: ".into(),
+            From::Element(_, path) => format!("path {path} of the element: "),
+            From::Header(name) => format!("header {name}: "),
+            From::Key => "the key: ".into(),
+            From::Template(_) => "the template: ".into(),
+            From::Constant(_) => "the constant: ".into(),
+            From::Topic | From::Partition | From::Offset | From::Timestamp => "the record: ".into(),
+        }
+    }
+}
+
+impl PointPlan {
+    fn new(rule: &PointRule, paths: &mut PathTrie) -> Self {
+        let explode = rule.explode.as_ref().map(|path| Explode {
+            path: path.clone(),
+            elements: paths.elements(path).slot,
+            value: paths.slot(path),
+        });
+        let mut compiler = Compiler { paths, explode: rule.explode.as_ref() };
+        let fields = rule.fields.iter();
+        let timestamp = match &rule.timestamp {
+            TimeSource::Record => CompiledTime::Record,
+            TimeSource::Number { source, unit } => {
+                CompiledTime::Number(compiler.source(source), *unit)
+            }
+            TimeSource::Rfc3339 { source } => CompiledTime::Rfc3339(compiler.source(source)),
+            TimeSource::Format { source, format, zone } => {
+                CompiledTime::Format(compiler.source(source), format.clone(), zone.clone())
+            }
+        };
+        Self {
+            when: rule.when.as_ref().map(|when| compiler.condition(when)),
+            explode,
+            measurement: compiler.template(&rule.measurement),
+            tags: compiler.tags(&rule.tags),
+            all_tags: compiler.wildcards(&rule.all_tags),
+            fields: fields.map(|field| (field.clone(), compiler.source(&field.source))).collect(),
+            all_fields: compiler.wildcards(&rule.all_fields),
+            timestamp,
+            disambiguate: rule.disambiguate,
+        }
+    }
+}
+
+/// Each once.
+fn tables(mapping: &Mapping) -> Vec<Arc<Table>> {
+    let of_rule = |rule: &PointRule| {
+        let tags = rule.tags.iter().map(|tag| tag.steps.clone());
+        let fields = rule.fields.iter().map(|field| field.steps.clone());
+        let all = rule.all_tags.iter().chain(&rule.all_fields).map(|all| all.steps.clone());
+        tags.chain(fields).chain(all).flatten().collect::<Vec<_>>()
+    };
+    let added = mapping.tags.iter().flat_map(|tag| tag.steps.clone());
+    let mut tables: Vec<Arc<Table>> = Vec::new();
+    for step in mapping.points.iter().flat_map(of_rule).chain(added) {
+        if let Step::Lookup(table, _) = step
+            && !tables.iter().any(|known| known.name() == table.name())
+        {
+            tables.push(table);
+        }
+    }
+    tables
+}
+
+/// Turns paths into slots.
+struct Compiler<'p> {
+    paths: &'p mut PathTrie,
+    /// The array whose elements a rule makes points of.
+    explode: Option<&'p Path>,
+}
+
+impl Compiler<'_> {
+    fn tags(&mut self, tags: &[Tag]) -> Vec<(Tag, From)> {
+        tags.iter().map(|tag| (tag.clone(), self.source(&tag.source))).collect()
+    }
+
+    fn wildcards(&mut self, all: &[Wildcard]) -> Vec<(Wildcard, From)> {
+        let from = |wildcard: &Wildcard| {
+            let slot = match (&wildcard.source, self.explode) {
+                (Source::Element(path), Some(array)) => {
+                    let paths = &mut self.paths.elements(array).paths;
+                    From::Element(paths.entries(path, wildcard.depth), path.clone())
+                }
+                (Source::Value(path) | Source::Element(path), _) => {
+                    From::Slot(self.paths.entries(path, wildcard.depth))
+                }
+                (other, _) => self.source(other),
+            };
+            (wildcard.clone(), slot)
+        };
+        all.iter().map(from).collect()
+    }
+
+    fn source(&mut self, source: &Source) -> From {
+        match (source, self.explode) {
+            (Source::Element(path), Some(array)) => {
+                let slot = self.paths.elements(array).paths.slot(path);
+                From::Element(slot, path.clone())
+            }
+            (Source::Value(path) | Source::Element(path), _) => From::Slot(self.paths.slot(path)),
+            (Source::Constant(text), _) => From::Constant(text.clone()),
+            (Source::Header(name), _) => From::Header(name.clone()),
+            (Source::Key, _) => From::Key,
+            (Source::Topic, _) => From::Topic,
+            (Source::Partition, _) => From::Partition,
+            (Source::Offset, _) => From::Offset,
+            (Source::Timestamp, _) => From::Timestamp,
+            (Source::Template(template), _) => From::Template(self.template(template)),
+        }
+    }
+
+    fn template(&mut self, template: &Template) -> CompiledTemplate {
+        let piece = |piece: &Piece| match piece {
+            Piece::Text(text) => CompiledPiece::Text(text.clone()),
+            Piece::Source(source) => CompiledPiece::From(self.source(source)),
+        };
+        CompiledTemplate(template.0.iter().map(piece).collect())
+    }
+
+    fn condition(&mut self, condition: &Condition) -> CompiledCondition {
+        match condition {
+            Condition::All(all) => {
+                CompiledCondition::All(all.iter().map(|one| self.condition(one)).collect())
+            }
+            Condition::Any(any) => {
+                CompiledCondition::Any(any.iter().map(|one| self.condition(one)).collect())
+            }
+            Condition::Not(condition) => {
+                CompiledCondition::Not(Box::new(self.condition(condition)))
+            }
+            Condition::Exists(source) => CompiledCondition::Exists(self.source(source)),
+            Condition::IsTrue(source) => CompiledCondition::IsTrue(self.source(source)),
+            Condition::Compare(source, how, with) => CompiledCondition::Compare(
+                self.source(source),
+                *how,
+                match with {
+                    Operand::Literal(literal) => CompiledOperand::Literal(literal.clone()),
+                    Operand::Source(source) => CompiledOperand::From(self.source(source)),
+                },
+            ),
+            Condition::In(source, literals) => {
+                CompiledCondition::In(self.source(source), literals.clone())
+            }
+            Condition::Matches(source, regex) => {
+                CompiledCondition::Matches(self.source(source), regex.clone())
+            }
+        }
+    }
+}

@@ -1,0 +1,314 @@
+//! The trie that all paths of a mapping are compiled into, so that a decoder walks a message once.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use super::{Path, Segment};
+
+/// All paths of a mapping in one tree, so that a decoder walks a message once for all of them.
+#[derive(Debug, Clone, Default)]
+pub struct PathTrie {
+    root: Node,
+    /// Of each slot.
+    paths: Vec<Path>,
+    kinds: Vec<Wanted>,
+}
+
+/// What a slot is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Wanted {
+    Value,
+    Elements,
+    Entries(usize),
+}
+
+/// A place in the tree: what is wanted of the value that stands there.
+#[derive(Debug, Clone, Default)]
+pub struct Node {
+    slot: Option<usize>,
+    /// In the order in which they were asked for.
+    keys: Vec<Child>,
+    /// The place of the key that came first in the last message.
+    first: Guess,
+    /// Where each of `keys` stands, for objects of which much is wanted.
+    positions: HashMap<Box<[u8]>, usize>,
+    /// In ascending order.
+    indexes: Vec<(usize, Node)>,
+    /// The slots of all nodes under this one, and of what is gathered here.
+    below: Vec<usize>,
+    /// All elements of an array are wanted.
+    elements: Option<Box<Elements>>,
+    /// All values of an object are wanted.
+    entries: Vec<Entries>,
+}
+
+/// What is wanted of every element of an array.
+#[derive(Debug, Clone)]
+pub struct Elements {
+    /// For a [`Slot::Elements`](crate::decode::Slot::Elements).
+    pub slot: usize,
+    /// The paths within an element.
+    pub paths: PathTrie,
+}
+
+/// That all values of an object are wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Entries {
+    /// For a [`Slot::Entries`](crate::decode::Slot::Entries).
+    pub slot: usize,
+    /// How many objects deep; 1 is the object's own values.
+    pub depth: usize,
+}
+
+/// A wanted key of an object, and what is wanted of its value.
+#[derive(Debug, Clone)]
+struct Child {
+    key: Box<str>,
+    /// The key has nothing that JSON escapes.
+    is_plain: bool,
+    node: Node,
+    /// The place of the wanted key that came next in the last message.
+    next: Guess,
+}
+
+/// A place that was right the last time. The messages of a topic mostly have their keys in one order.
+#[derive(Debug, Default)]
+struct Guess(AtomicUsize);
+
+impl Guess {
+    #[inline]
+    fn get(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    fn set(&self, place: usize) {
+        self.0.store(place, Ordering::Relaxed);
+    }
+}
+
+impl Clone for Guess {
+    fn clone(&self) -> Self {
+        Self(AtomicUsize::new(self.get()))
+    }
+}
+
+impl PathTrie {
+    /// A trie that wants nothing yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The slot that a decoder fills with the value at `path`: the same path has the same slot.
+    ///
+    /// A path may be the beginning of another one: its slot then holds the container.
+    pub fn slot(&mut self, path: &Path) -> usize {
+        self.wanted(path, Wanted::Value, |node, slot| node.slot = Some(slot))
+    }
+
+    /// What is wanted of every element of the array at `path`, and the slot for it.
+    pub fn elements(&mut self, path: &Path) -> &mut Elements {
+        let slot = self.wanted(path, Wanted::Elements, |node, slot| node.below.push(slot));
+        let elements = || Box::new(Elements { slot, paths: Self::new() });
+        self.root.down(path).elements.get_or_insert_with(elements)
+    }
+
+    /// The slot for all values of the object at `path`, so many objects deep.
+    pub fn entries(&mut self, path: &Path, depth: usize) -> usize {
+        self.wanted(path, Wanted::Entries(depth), |node, slot| {
+            node.below.push(slot);
+            node.entries.push(Entries { slot, depth });
+        })
+    }
+
+    fn wanted(
+        &mut self,
+        path: &Path,
+        wanted: Wanted,
+        want: impl FnOnce(&mut Node, usize),
+    ) -> usize {
+        let known = self.paths.iter().zip(&self.kinds);
+        if let Some(slot) = { known }.position(|(known, kind)| known == path && *kind == wanted) {
+            return slot;
+        }
+        let slot = self.paths.len();
+        let mut node = &mut self.root;
+        for segment in path.segments() {
+            node.below.push(slot);
+            node = node.child_or_insert(segment);
+        }
+        want(node, slot);
+        self.paths.push(path.clone());
+        self.kinds.push(wanted);
+        slot
+    }
+
+    /// How many slots a decoder needs for one message.
+    #[must_use]
+    pub fn slots(&self) -> usize {
+        self.paths.len()
+    }
+
+    /// The path of each slot, in the order of the slots.
+    #[must_use]
+    pub fn paths(&self) -> &[Path] {
+        &self.paths
+    }
+
+    /// Where a decoder starts.
+    #[must_use]
+    pub fn root(&self) -> &Node {
+        &self.root
+    }
+}
+
+impl Node {
+    /// The slot for the value itself, if it is wanted.
+    #[must_use]
+    pub fn slot(&self) -> Option<usize> {
+        self.slot
+    }
+
+    /// The slots under this node. When a message repeats a key, what its first value has put there must go.
+    #[must_use]
+    pub fn below(&self) -> &[usize] {
+        &self.below
+    }
+
+    /// Whether nothing under this node is wanted, so that a container here can be skipped.
+    #[must_use]
+    pub fn is_leaf(&self) -> bool {
+        self.below.is_empty()
+    }
+
+    /// What is wanted of every element, if this is an array.
+    #[must_use]
+    pub fn elements(&self) -> Option<&Elements> {
+        self.elements.as_deref()
+    }
+
+    /// How all values are wanted, if this is an object.
+    #[must_use]
+    pub fn entries(&self) -> &[Entries] {
+        &self.entries
+    }
+
+    /// To look up the keys of one object, in the order of the message.
+    #[must_use]
+    pub fn keys(&self) -> Keys<'_> {
+        Keys { node: self, guess: &self.first }
+    }
+
+    /// To look up the elements of one array, in ascending order.
+    #[must_use]
+    pub fn indexes(&self) -> Indexes<'_> {
+        Indexes { nodes: &self.indexes }
+    }
+
+    fn child_or_insert(&mut self, segment: &Segment) -> &mut Self {
+        match segment {
+            Segment::Key(key) => self.key_or_insert(key),
+            Segment::Index(index) => self.index_or_insert(*index),
+        }
+    }
+
+    fn down(&mut self, path: &Path) -> &mut Self {
+        path.segments().iter().fold(self, Self::child_or_insert)
+    }
+
+    fn key_or_insert(&mut self, key: &str) -> &mut Node {
+        let position = *self.positions.entry(key.as_bytes().into()).or_insert(self.keys.len());
+        if position == self.keys.len() {
+            self.keys.push(Child {
+                key: key.into(),
+                is_plain: !key.bytes().any(|byte| byte < b' ' || byte == b'"' || byte == b'\\'),
+                node: Node::default(),
+                next: Guess::default(),
+            });
+        }
+        &mut self.keys[position].node
+    }
+
+    fn index_or_insert(&mut self, index: usize) -> &mut Node {
+        let position = self
+            .indexes
+            .binary_search_by_key(&index, |(known, _)| *known)
+            .unwrap_or_else(|position| {
+                self.indexes.insert(position, (index, Node::default()));
+                position
+            });
+        &mut self.indexes[position].1
+    }
+}
+
+/// The wanted keys of one object, while its message is walked.
+#[derive(Debug, Clone)]
+pub struct Keys<'t> {
+    node: &'t Node,
+    /// Of the next key.
+    guess: &'t Guess,
+}
+
+impl<'t> Keys<'t> {
+    /// Up to here a look at each key is quicker than a hash: most differ in length already.
+    const FEW: usize = 12;
+
+    /// The node of the key that came here in the last message, and the key's length, if a JSON text
+    /// that begins with `quoted`, behind a quote, is that key again.
+    #[inline]
+    pub fn expected(&mut self, quoted: &[u8]) -> Option<(&'t Node, usize)> {
+        let child = self.node.keys.get(self.guess.get())?;
+        let (key, len) = (child.key.as_bytes(), child.key.len());
+        if !child.is_plain || quoted.get(len) != Some(&b'"') || !is_same(key, &quoted[..len]) {
+            return None;
+        }
+        self.guess = &child.next;
+        Some((&child.node, len))
+    }
+
+    /// The node of a key, if anything at or under it is wanted.
+    #[inline]
+    pub fn find(&mut self, key: impl AsRef<[u8]>) -> Option<&'t Node> {
+        let key = key.as_ref();
+        let Node { keys, positions, .. } = self.node;
+        let position = if keys.len() > Self::FEW {
+            *positions.get(key)?
+        } else {
+            keys.iter().position(|child| is_same(child.key.as_bytes(), key))?
+        };
+        let child = &keys[position];
+        self.guess.set(position);
+        self.guess = &child.next;
+        Some(&child.node)
+    }
+}
+
+/// Whether two keys are the same. They are short: a call of the C library's comparison takes longer.
+#[inline]
+fn is_same(name: &[u8], key: &[u8]) -> bool {
+    if name.len() != key.len() {
+        return false;
+    }
+    let ((words, rest), (key_words, key_rest)) = (name.as_chunks::<8>(), key.as_chunks::<8>());
+    let same_word = |(a, b): (&[u8; 8], &[u8; 8])| u64::from_ne_bytes(*a) == u64::from_ne_bytes(*b);
+    words.iter().zip(key_words).all(same_word) && rest.iter().zip(key_rest).all(|(a, b)| a == b)
+}
+
+/// The wanted elements of one array, while its message is walked.
+#[derive(Debug, Clone)]
+pub struct Indexes<'t> {
+    nodes: &'t [(usize, Node)],
+}
+
+impl<'t> Indexes<'t> {
+    /// The node of an element, if anything at or under it is wanted. Indexes must be asked for in ascending order.
+    #[inline]
+    pub fn find(&mut self, index: usize) -> Option<&'t Node> {
+        let ((wanted, node), rest) = self.nodes.split_first()?;
+        if *wanted != index {
+            return None;
+        }
+        self.nodes = rest;
+        Some(node)
+    }
+}
