@@ -284,7 +284,8 @@ fn parts(
 /// The way from a connector's record to what is written.
 pub fn transform(config: &config::Connector, sink: &Sink) -> Transform {
     Transform {
-        decoder: Decoder::new(&config.decode),
+        decompress: config.decompress,
+        decoder: Decoder::new(&config.decode).keeping_not_finite(config.sink.takes_not_finite()),
         plan: Plan::new(&config.mapping)
             .routed(config.routing.as_ref())
             .ending_series_by_null(config.sink.null_is_stale()),

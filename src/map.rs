@@ -19,7 +19,7 @@ use std::borrow::Cow;
 
 use crate::config::raw::{FieldKind, TimeUnit};
 use crate::dead_letter::{Reject, Stage};
-use crate::decode::{Refusal, Slot};
+use crate::decode::{Decompressed, Refusal, Slot};
 use crate::path::Path;
 use crate::point::{Point, Value};
 
@@ -27,6 +27,7 @@ pub use condition::{Comparison, Condition, Literal, Operand};
 pub use plan::Plan;
 pub use step::{Spread, Step};
 pub use table::Table;
+pub(crate) use time::nanos_of;
 
 /// How a message becomes points, checked.
 #[derive(Debug, Clone, Default)]
@@ -207,6 +208,7 @@ pub struct Scratch {
     fields: Vec<(Cow<'static, str>, Value<'static>)>,
     /// The key of a destination.
     pub(crate) destination: String,
+    pub(crate) decompressed: Decompressed,
 }
 
 impl Scratch {

@@ -24,6 +24,26 @@ pub enum Value<'a> {
     String(Cow<'a, str>),
     /// The end of a series, which the message says expressly. Only where the sink is set so.
     Stale,
+    /// Only where the sink takes such.
+    NotFinite(NotFinite),
+}
+
+/// A floating-point number that is not finite.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NotFinite {
+    Nan,
+    Infinity,
+    NegativeInfinity,
+}
+
+impl NotFinite {
+    pub fn to_f64(self) -> f64 {
+        match self {
+            Self::Nan => f64::NAN,
+            Self::Infinity => f64::INFINITY,
+            Self::NegativeInfinity => f64::NEG_INFINITY,
+        }
+    }
 }
 
 /// A finite floating-point number, either as the message spelled it or computed.

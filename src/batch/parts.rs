@@ -103,6 +103,11 @@ impl OpenParts {
         encoder.encode(point, record, &mut self.only)
     }
 
+    /// The open batch where all go to one place.
+    pub fn only(&mut self) -> &mut OpenBatch {
+        &mut self.only
+    }
+
     /// The part of the destination with this key, opened if need be.
     pub fn part(
         &mut self,

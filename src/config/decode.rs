@@ -1,6 +1,6 @@
 //! The format of a record's value, checked.
 
-use super::raw::Deletes;
+use super::raw::{Deletes, TimeUnit};
 use crate::decode::csv::Csv;
 
 /// The format of a record's value.
@@ -37,4 +37,15 @@ pub enum Documents {
 
 /// Formats of points.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Points {}
+pub enum Points {
+    /// With the unit of its timestamps.
+    LineProtocol(TimeUnit),
+    Graphite,
+    PrometheusText,
+    OpenMetrics,
+    RemoteWrite,
+    Otlp,
+    CollectdJson,
+    /// With the unit of its timestamps.
+    TelegrafJson(TimeUnit),
+}

@@ -120,6 +120,8 @@ pub struct Connector {
     pub kafka: BTreeMap<String, Secret>,
     /// The format of a record's value.
     pub decode: Decode,
+    /// Whether a value that is compressed is decompressed first.
+    pub decompress: bool,
     /// How a message becomes points.
     pub mapping: Mapping,
     /// Where the points go.
@@ -253,6 +255,13 @@ impl Sink {
     /// Whether a null in the place of a number ends its series.
     pub fn null_is_stale(&self) -> bool {
         matches!(self, Self::Prometheus(sink) if sink.nulls == raw::Nulls::Stale)
+    }
+}
+
+impl Sink {
+    /// Whether it stores NaN, infinity and the end of a series.
+    pub fn takes_not_finite(&self) -> bool {
+        matches!(self, Self::Prometheus(_))
     }
 }
 

@@ -110,6 +110,10 @@ pub struct ConnectorFile {
     /// The format of a record's value. Default: `json`.
     #[serde(default)]
     pub decode: Decode,
+    /// Decompress a record's value that begins like gzip, zstd or snappy (framed, or of snappy-java),
+    /// whatever its format. What Kafka itself has compressed needs no word.
+    #[serde(default = "yes")]
+    pub decompress: bool,
     /// How a message becomes a point. Formats whose messages hold points already need none, and take
     /// `tags` only: they are added to each point.
     #[serde(default)]
@@ -135,6 +139,10 @@ pub struct ConnectorFile {
 
 fn default_workers() -> u32 {
     1
+}
+
+fn yes() -> bool {
+    true
 }
 
 /// Where to go on when the place to read on from is gone.
@@ -391,7 +399,7 @@ pub enum Disambiguate {
 }
 
 /// The unit of a timestamp that is a number since 1970-01-01T00:00:00Z.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum TimeUnit {
     /// Seconds.

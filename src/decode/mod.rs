@@ -6,6 +6,7 @@
 
 pub mod cbor;
 pub mod cloudevents;
+pub mod compression;
 pub mod connect;
 pub mod csv;
 pub mod debezium;
@@ -15,17 +16,20 @@ pub mod input;
 pub mod json;
 pub mod json_lines;
 pub mod msgpack;
+pub mod points;
 pub mod text;
 pub mod tree;
 
 use std::borrow::Cow;
+
+pub use compression::Decompressed;
+pub use points::Points;
 
 use self::csv::Csv;
 use crate::config;
 use crate::config::raw::Deletes;
 use crate::dead_letter::{Reject, Stage};
 use crate::path::PathTrie;
-use crate::point::Point;
 use crate::record::Record;
 
 /// What a decoder found at one path of the mapping; borrows from the record's payload.
@@ -169,17 +173,29 @@ pub enum Documents {
     Unreachable(std::ops::Range<tokio::time::Instant>),
 }
 
-/// Formats of points.
-#[derive(Debug)]
-pub enum Points {}
-
 impl Decoder {
     /// The decoder that a configuration asks for.
     pub fn new(decode: &config::Decode) -> Self {
         match decode {
             config::Decode::Documents(format) => Self::Documents(Documents::new(format)),
-            config::Decode::Points(format) => match *format {},
+            config::Decode::Points(format) => Self::Points(Points::new(format)),
         }
+    }
+}
+
+impl Decoder {
+    /// The reader of line protocol, whose lines may be copied as they are.
+    pub fn line_protocol(&mut self) -> Option<&mut points::LineProtocol> {
+        if let Self::Points(points) = self { points.line_protocol() } else { None }
+    }
+
+    /// Whether the sink takes samples that are no finite number, which some formats of points have; they
+    /// are left out where it doesn't.
+    pub fn keeping_not_finite(mut self, keep: bool) -> Self {
+        if let Self::Points(points) = &mut self {
+            points.keep_not_finite(keep);
+        }
+        self
     }
 }
 
@@ -235,19 +251,5 @@ impl Documents {
         let Some(document) = document else { return Ok(()) };
         tree::fill(document, paths, slots);
         each(slots)
-    }
-}
-
-impl Points {
-    /// Hands each point of a message to `each`. A point without a time of its own has the record's.
-    ///
-    /// # Errors
-    /// As [`Documents::decode`].
-    pub fn decode(
-        &mut self,
-        _message: &Message<'_>,
-        _each: &mut dyn FnMut(Point<'_>) -> Result<(), Refusal>,
-    ) -> Result<(), Refusal> {
-        match *self {}
     }
 }

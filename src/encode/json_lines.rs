@@ -69,7 +69,7 @@ fn push_value(out: &mut Vec<u8>, value: &Value<'_>) -> Result<(), EncodeError> {
         Value::Boolean(true) => out.extend_from_slice(b"true"),
         Value::Boolean(false) => out.extend_from_slice(b"false"),
         Value::String(text) => push_text(out, text)?,
-        Value::Stale => out.extend_from_slice(b"null"),
+        Value::Stale | Value::NotFinite(_) => out.extend_from_slice(b"null"),
     }
     Ok(())
 }

@@ -124,6 +124,20 @@ impl LineProtocol {
         Ok(())
     }
 
+    /// Appends a line as it is, but for its time: measurement, tags and fields that stand there as
+    /// [`LineProtocol::encode`] would write them.
+    pub fn copy(
+        &mut self,
+        line: &str,
+        timestamp: Timestamp,
+        record: RecordIndex,
+        batch: &mut OpenBatch,
+    ) {
+        batch.bytes.extend_from_slice(line.as_bytes());
+        self.push_timestamp(&mut batch.bytes, timestamp);
+        batch.end_item(record);
+    }
+
     /// Always sent: without it the database takes its clock's time, and a replay is a new point.
     fn push_timestamp(&self, out: &mut Vec<u8>, timestamp: Timestamp) {
         out.push(b' ');
@@ -259,6 +273,11 @@ fn push_value(out: &mut Vec<u8>, name: &str, value: &Value<'_>) -> Result<(), En
         Value::Boolean(true) => out.extend_from_slice(b"true"),
         Value::Boolean(false) => out.extend_from_slice(b"false"),
         Value::String(text) => push_string(out, name, text)?,
+        Value::NotFinite(number) => {
+            let number = number.to_f64();
+            let why = format!("field {name:?} is {number}, for which line protocol has nothing");
+            return Err(EncodeError(why));
+        }
         Value::Stale => {
             let why =
                 format!("field {name:?} ends its series, for which line protocol has nothing");

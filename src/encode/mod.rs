@@ -8,6 +8,7 @@ pub(crate) mod remote_write;
 
 pub use json_lines::JsonLines;
 pub use line_protocol::LineProtocol;
+pub(crate) use remote_write::STALE;
 pub use remote_write::{
     LabelLimits, Metadata, MetricMetadata, NamePiece, Noticed, Origins, RemoteWrite, SeriesRules,
     SharedMetric, SpreadSeries,

@@ -254,6 +254,7 @@ fn number(value: &Value<'_>) -> Option<f64> {
         Value::Unsigned(number) => Some(*number as f64),
         Value::Boolean(truth) => Some(f64::from(u8::from(*truth))),
         Value::Stale => Some(f64::from_bits(STALE)),
+        Value::NotFinite(number) => Some(number.to_f64()),
         Value::String(_) => None,
     }
 }

@@ -134,7 +134,7 @@ fn number(value: &Value<'_>) -> Option<f64> {
         Value::Integer(number) => Some(*number as f64),
         Value::Unsigned(number) => Some(*number as f64),
         Value::Boolean(truth) => Some(f64::from(u8::from(*truth))),
-        Value::String(_) | Value::Stale => None,
+        Value::String(_) | Value::Stale | Value::NotFinite(_) => None,
     }
 }
 

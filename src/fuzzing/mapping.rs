@@ -118,12 +118,13 @@ fn is_wrong(value: &Value<'_>, document: &Json, coerce: bool) -> Option<String> 
         Value::Boolean(truth) => document.as_bool().is_none_or(|expected| *truth == expected),
         Value::String(text) => document.as_str().is_none_or(|expected| text == expected),
         Value::Stale => document.is_null(),
+        Value::NotFinite(_) => false,
     };
     let typed = match value {
         Value::Float(_) | Value::Integer(_) | Value::Unsigned(_) => document.is_number(),
         Value::Boolean(_) => document.is_boolean(),
         Value::String(_) => document.is_string(),
-        Value::Stale => true,
+        Value::Stale | Value::NotFinite(_) => true,
     };
     (!right || !(typed || coerce)).then(|| format!("became {value:?}"))
 }

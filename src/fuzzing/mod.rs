@@ -8,6 +8,7 @@ mod documents;
 mod encoders;
 mod letters;
 mod mapping;
+mod points;
 #[cfg(test)]
 mod tests;
 
@@ -15,6 +16,7 @@ pub use documents::documents;
 pub use encoders::{line_protocol, remote_write};
 pub use letters::dead_letter;
 pub use mapping::mapping;
+pub use points::points;
 
 use crate::config::{Environment, Process, Secret, load_text};
 use crate::decode::json;
@@ -29,13 +31,14 @@ const DEFECT: &str = "by a defect of Tidegate";
 pub type Check = fn(&[u8]);
 
 /// Every target by its name, which is also the name of its seeds' folder.
-pub const TARGETS: [(&str, Check); 11] = [
+pub const TARGETS: [(&str, Check); 12] = [
     ("json", decoder),
     ("documents", documents),
     ("path", path),
     ("template", template),
     ("configuration", configuration),
     ("mapping", mapping),
+    ("points", points),
     ("line_protocol", line_protocol),
     ("remote_write", remote_write),
     ("answer", answer),

@@ -151,6 +151,11 @@ impl Plan {
         self.points.iter().try_for_each(|rule| message.points(rule, scratch, each))
     }
 
+    /// Whether points that messages hold stay as they are.
+    pub fn adds_nothing(&self) -> bool {
+        self.tags.is_empty()
+    }
+
     /// Adds tags to a point that a message holds; one that it has already stays.
     pub fn complete<'a, R: Record + ?Sized>(
         &'a self,

@@ -79,7 +79,7 @@ fn shown(input: &Input<'_>) -> String {
 /// The nanoseconds of a decimal number in the unit, exactly: through an `f64`, seconds of today with
 /// nine decimals would lose their last three. What is finer than a nanosecond is cut off towards
 /// the past.
-fn nanos_of(text: &str, unit: TimeUnit) -> Option<i128> {
+pub(crate) fn nanos_of(text: &str, unit: TimeUnit) -> Option<i128> {
     whole_nanos(text, unit).or_else(|| decimal_nanos(text, unit))
 }
 

@@ -2,7 +2,8 @@
 
 use crate::batch::{OpenParts, RecordIndex};
 use crate::dead_letter::{Reject, Stage};
-use crate::decode::{Decoder, Message, Refusal};
+use crate::decode::points::{Line, LineProtocol};
+use crate::decode::{Decoder, Decompressed, Message, Refusal};
 use crate::encode::{EncodeError, Encoder};
 use crate::map::{Plan, Scratch};
 use crate::point::{Point, Timestamp};
@@ -12,6 +13,8 @@ use crate::route::{RouteError, Routing};
 /// Decode, map and encode.
 #[derive(Debug)]
 pub struct Transform {
+    /// Whether a record's value that is compressed is decompressed first.
+    pub decompress: bool,
     pub decoder: Decoder,
     pub plan: Plan,
     pub encoder: Encoder,
@@ -33,20 +36,35 @@ impl Transform {
         scratch: &mut Scratch,
         open: &mut OpenParts,
     ) -> Result<Option<Timestamp>, Refusal> {
-        let Self { decoder, plan, encoder, routing } = self;
+        let Self { decompress, decoder, plan, encoder, routing } = self;
         let origin = (record.topic(), record.partition());
         let mut newest = None;
         open.begin_record();
         encoder.reads_from(origin.0, origin.1);
-        let taken = points(decoder, plan, record, scratch, &mut |point, key| {
-            if let Some(routing) = routing {
-                open.part(key, routing, encoder)?.encode(point, index, origin)?;
-            } else {
-                open.encode(point, index, encoder)?;
-            }
-            newest = newest.max(Some(point.timestamp));
-            Ok(())
-        });
+        let taken = if let (true, None, Some(lines), Encoder::LineProtocol(_)) =
+            (plan.adds_nothing(), &routing, decoder.line_protocol(), &*encoder)
+        {
+            copied(*decompress, lines, record, scratch, &mut |text, line, timestamp| {
+                match (line.as_written(text), &mut *encoder) {
+                    (Some(line), Encoder::LineProtocol(encoder)) => {
+                        encoder.copy(line, timestamp, index, open.only());
+                    }
+                    _ => open.encode(&line.point(text, timestamp)?, index, encoder)?,
+                }
+                newest = newest.max(Some(timestamp));
+                Ok(())
+            })
+        } else {
+            points(*decompress, decoder, plan, record, scratch, &mut |point, key| {
+                if let Some(routing) = routing {
+                    open.part(key, routing, encoder)?.encode(point, index, origin)?;
+                } else {
+                    open.encode(point, index, encoder)?;
+                }
+                newest = newest.max(Some(point.timestamp));
+                Ok(())
+            })
+        };
         if let Err(refusal) = taken {
             open.take_back_record();
             return Err(refusal);
@@ -61,22 +79,64 @@ impl Transform {
         scratch: &mut Scratch,
         each: EachPoint<'_>,
     ) -> Result<(), Refusal> {
-        points(&mut self.decoder, &self.plan, record, scratch, each)
+        points(self.decompress, &mut self.decoder, &self.plan, record, scratch, each)
     }
 }
 
-/// Decodes and maps.
+/// Decompresses, decodes and maps.
 fn points<R: Record>(
+    decompress: bool,
     decoder: &mut Decoder,
     plan: &Plan,
     record: &R,
     scratch: &mut Scratch,
     each: EachPoint<'_>,
 ) -> Result<(), Refusal> {
-    // Both a tombstone and an empty value say that there is nothing to say.
-    let Some(payload) = record.value().filter(|value| !value.is_empty()) else {
+    let mut room = std::mem::take(&mut scratch.decompressed);
+    let taken = value(decompress, record, &mut room).and_then(|payload| match payload {
+        Some(payload) => decoded(decoder, plan, payload, record, scratch, each),
+        None => Ok(()),
+    });
+    scratch.decompressed = room;
+    taken
+}
+
+/// Hands out the lines of a record of line protocol, without a look at what they say.
+fn copied<R: Record>(
+    decompress: bool,
+    lines: &mut LineProtocol,
+    record: &R,
+    scratch: &mut Scratch,
+    each: &mut dyn FnMut(&str, &Line, Timestamp) -> Result<(), Refusal>,
+) -> Result<(), Refusal> {
+    let Some(payload) = value(decompress, record, &mut scratch.decompressed)? else {
         return Ok(());
     };
+    lines.lines(payload, record.timestamp_millis().and_then(Timestamp::from_millis), each)
+}
+
+/// A record's value, decompressed; none where there is nothing to say, as both a tombstone and an empty
+/// value do.
+fn value<'a, R: Record>(
+    decompress: bool,
+    record: &'a R,
+    room: &'a mut Decompressed,
+) -> Result<Option<&'a [u8]>, Refusal> {
+    let Some(payload) = record.value().filter(|value| !value.is_empty()) else {
+        return Ok(None);
+    };
+    Ok(Some(if decompress { room.open(payload)? } else { payload }))
+}
+
+/// Decodes and maps.
+fn decoded<R: Record>(
+    decoder: &mut Decoder,
+    plan: &Plan,
+    payload: &[u8],
+    record: &R,
+    scratch: &mut Scratch,
+    each: EachPoint<'_>,
+) -> Result<(), Refusal> {
     plan.ready()?;
     let message = Message { payload, record };
     let mut key = std::mem::take(&mut scratch.destination);

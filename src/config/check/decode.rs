@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::Checker;
 use crate::config::error::quoted;
 use crate::config::raw::{self, Format};
-use crate::config::{Decode, Documents};
+use crate::config::{Decode, Documents, Points};
 use crate::decode::csv;
 
 pub(super) fn decode(raw: &raw::Decode, checker: &mut Checker<'_>) -> Option<Decode> {
@@ -16,18 +16,33 @@ pub(super) fn decode(raw: &raw::Decode, checker: &mut Checker<'_>) -> Option<Dec
 }
 
 fn word(format: Format, checker: &mut Checker<'_>) -> Option<Decode> {
-    let format = match format {
-        Format::Json => Documents::Json,
-        Format::JsonLines => Documents::JsonLines,
-        Format::ConnectJson => Documents::ConnectJson,
-        Format::Debezium => Documents::Debezium(raw::Deletes::default()),
-        Format::CloudEvents => Documents::CloudEvents,
-        Format::Msgpack => Documents::MessagePack,
-        Format::Cbor => Documents::Cbor,
+    Some(match format {
+        Format::Json => Decode::Documents(Documents::Json),
+        Format::JsonLines => Decode::Documents(Documents::JsonLines),
+        Format::ConnectJson => Decode::Documents(Documents::ConnectJson),
+        Format::Debezium => Decode::Documents(Documents::Debezium(raw::Deletes::default())),
+        Format::CloudEvents => Decode::Documents(Documents::CloudEvents),
+        Format::Msgpack => Decode::Documents(Documents::MessagePack),
+        Format::Cbor => Decode::Documents(Documents::Cbor),
         Format::Csv => return csv(&raw::Csv::default(), checker),
-        Format::Text => Documents::Text,
-    };
-    Some(Decode::Documents(format))
+        Format::Text => Decode::Documents(Documents::Text),
+        Format::LineProtocol => line_protocol(&raw::LineProtocol::default()),
+        Format::Graphite => Decode::Points(Points::Graphite),
+        Format::PrometheusText => Decode::Points(Points::PrometheusText),
+        Format::OpenMetrics => Decode::Points(Points::OpenMetrics),
+        Format::RemoteWrite => Decode::Points(Points::RemoteWrite),
+        Format::Otlp => Decode::Points(Points::Otlp),
+        Format::CollectdJson => Decode::Points(Points::CollectdJson),
+        Format::TelegrafJson => telegraf_json(&raw::TelegrafJson::default()),
+    })
+}
+
+fn line_protocol(raw: &raw::LineProtocol) -> Decode {
+    Decode::Points(Points::LineProtocol(raw.precision))
+}
+
+fn telegraf_json(raw: &raw::TelegrafJson) -> Decode {
+    Decode::Points(Points::TelegrafJson(raw.precision))
 }
 
 fn chosen(raw: &raw::FormatChoice, checker: &mut Checker<'_>) -> Option<Decode> {
@@ -36,6 +51,8 @@ fn chosen(raw: &raw::FormatChoice, checker: &mut Checker<'_>) -> Option<Decode> 
         raw.json.as_ref().map(|raw::Json {}| documents(Documents::Json)),
         raw.debezium.as_ref().map(|raw| documents(Documents::Debezium(raw.deletes))),
         raw.csv.as_ref().map(|raw| csv(raw, checker)),
+        raw.line_protocol.as_ref().map(|raw| Some(line_protocol(raw))),
+        raw.telegraf_json.as_ref().map(|raw| Some(telegraf_json(raw))),
     ];
     let mut chosen = formats.into_iter().flatten();
     let Some(format) = chosen.next() else {

@@ -185,6 +185,7 @@ pub(super) fn connector(
         workers: NonZeroUsize::new(raw.workers as usize)?,
         kafka,
         decode: decode?,
+        decompress: raw.decompress,
         mapping: mapping?,
         sink: sink?,
         routing,

@@ -3,6 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::TimeUnit;
+
 /// The format of a record's value: its name, or its name with its settings.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(untagged)]
@@ -42,6 +44,23 @@ pub enum Format {
     Csv,
     /// The whole value as text, at the path `$`, such as a number alone.
     Text,
+    /// InfluxDB line protocol: points on any number of lines, with timestamps in nanoseconds.
+    LineProtocol,
+    /// Graphite's plain text, with or without tags.
+    Graphite,
+    /// The text that Prometheus scrapes.
+    PrometheusText,
+    /// The text of `OpenMetrics`, which ends with `# EOF`.
+    #[serde(rename = "openmetrics")]
+    OpenMetrics,
+    /// Prometheus remote write, 1.0 or 2.0, with or without snappy.
+    RemoteWrite,
+    /// OpenTelemetry's metrics, in protobuf or JSON.
+    Otlp,
+    /// The JSON of collectd's plugins `write_kafka` and `write_http`.
+    CollectdJson,
+    /// Telegraf's JSON, with timestamps in seconds.
+    TelegrafJson,
 }
 
 /// The format of a record's value, with its settings: exactly one key.
@@ -54,6 +73,38 @@ pub struct FormatChoice {
     pub debezium: Option<Debezium>,
     /// Rows of CSV.
     pub csv: Option<Csv>,
+    /// InfluxDB line protocol.
+    pub line_protocol: Option<LineProtocol>,
+    /// Telegraf's JSON.
+    pub telegraf_json: Option<TelegrafJson>,
+}
+
+/// InfluxDB line protocol: points on any number of lines.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct LineProtocol {
+    /// The unit of the timestamps. A line without one has the record's time.
+    pub precision: TimeUnit,
+}
+
+impl Default for LineProtocol {
+    fn default() -> Self {
+        Self { precision: TimeUnit::Ns }
+    }
+}
+
+/// Telegraf's JSON: a metric, or several under `metrics`.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct TelegrafJson {
+    /// The unit of the timestamps: Telegraf's `json_timestamp_units`.
+    pub precision: TimeUnit,
+}
+
+impl Default for TelegrafJson {
+    fn default() -> Self {
+        Self { precision: TimeUnit::S }
+    }
 }
 
 /// One JSON document a record. It has no settings.

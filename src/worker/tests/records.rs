@@ -36,6 +36,7 @@ fn transform(remote_write: bool, routed: bool) -> Transform {
     });
     let mapping = Mapping { points: vec![rule("a"), rule("b")], tags: Vec::new() };
     Transform {
+        decompress: true,
         decoder: Decoder::Documents(Documents::Json),
         plan: Plan::new(&mapping).routed(routing.as_ref()),
         encoder: if remote_write {

@@ -465,6 +465,7 @@ fn transform(unreachable: Range<Instant>) -> Transform {
     let field = Field::new("at", Source::Value("at".parse().unwrap()), FieldKind::String);
     let rule = PointRule::new(Template(vec![Piece::Text("m".into())]), vec![field]);
     Transform {
+        decompress: true,
         decoder: Decoder::Documents(Documents::Unreachable(unreachable)),
         plan: Plan::new(&rule.into()),
         encoder: Encoder::LineProtocol(LineProtocol::new(Precision::Ns)),

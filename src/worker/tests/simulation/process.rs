@@ -176,7 +176,13 @@ fn transform(schedule: &Schedule) -> Transform {
         Routing::new(vec![(Slot::Bucket, template)], allowed, max_open)
     });
     let plan = Plan::new(&rule.into()).routed(routing.as_ref());
-    Transform { decoder: Decoder::Documents(Documents::Json), plan, encoder, routing }
+    Transform {
+        decompress: true,
+        decoder: Decoder::Documents(Documents::Json),
+        plan,
+        encoder,
+        routing,
+    }
 }
 
 /// What unwinds a worker that has crashed. Unwinding runs destructors, and a worker has none that
