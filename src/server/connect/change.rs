@@ -196,7 +196,7 @@ fn order(call: &Call, order: Order, code: u16) -> Answer {
 
 pub(super) fn restart(call: &Call) -> Answer {
     let shown = named(call)?;
-    let is_true = |name| call.query(name) == Some("true");
+    let is_true = |name| call.query(name).is_some_and(|value| value.eq_ignore_ascii_case("true"));
     if !is_true("onlyFailed") || matches!(shown.view.state(), State::Failed(_)) {
         call.served.connectors.order(shown.view.name(), Order::Restart);
     }
