@@ -166,6 +166,8 @@ impl ServerArguments {
             std::fs::read_to_string(file).map_err(|error| format!("{}: {error}", file.display()))
         });
         let token = token.transpose()?;
+        // Fails when there is one already, which serves as well.
+        _ = rustls::crypto::ring::default_provider().install_default();
         // It is this machine, or a network of one's own: no proxy, no redirect.
         let client = Client::builder()
             .no_proxy()
