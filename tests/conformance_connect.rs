@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use run::{Message, Tidegate, Topic, unique};
 use serde_json::{Value, json};
-use stack::{free_port, shared_kafka};
+use stack::{free_port, http_request, shared_kafka};
 
 /// A JVM on a loaded machine takes its time.
 const STARTS_WITHIN: Duration = Duration::from_secs(120);
@@ -116,7 +116,9 @@ listeners=http://{address}
             .expect("java");
         let connect = Self { child, address };
         let deadline = Instant::now() + STARTS_WITHIN;
-        while TcpStream::connect(&connect.address).is_err() {
+        // It listens long before it answers.
+        let answers = || http_request(&connect.address, "GET", "/", &[], "").0 == 200;
+        while TcpStream::connect(&connect.address).is_err() || !answers() {
             assert!(Instant::now() < deadline, "Kafka Connect does not listen");
             thread::sleep(Duration::from_millis(200));
         }

@@ -77,7 +77,7 @@ fn definition(option: &Setting, order: usize) -> Value {
         "importance": if option.required { "HIGH" } else { "MEDIUM" },
         "documentation": option.documentation,
         "group": group,
-        "order": order,
+        "order_in_group": order,
         "width": "MEDIUM",
         "display_name": option.key,
         "dependents": [],

@@ -155,7 +155,11 @@ fn task_status(call: &Call, shown: &Shown, id: usize) -> Value {
 fn state_of(call: &Call, shown: &Shown) -> Value {
     let state = shown.view.state();
     let worker = call.served.listen.to_string();
-    let mut shown = json!({ "state": state.name().to_uppercase(), "worker_id": worker });
+    let mut shown = json!({
+        "state": state.name().to_uppercase(),
+        "worker_id": worker,
+        "version": env!("CARGO_PKG_VERSION"),
+    });
     if let State::Failed(failure) = state {
         shown["trace"] = json!(failure.to_string());
     }
