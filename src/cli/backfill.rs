@@ -55,7 +55,7 @@ pub(super) struct BackfillArguments {
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
     /// How long Kafka may take for each answer.
-    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = humantime::millis_duration)]
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = humantime::parse_duration)]
     timeout: Duration,
 }
 

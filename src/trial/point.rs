@@ -50,6 +50,7 @@ impl Value {
             point::Value::Boolean(boolean) => Self::Boolean(*boolean),
             point::Value::String(text) => Self::String(text.to_string()),
             point::Value::Stale => Self::Stale,
+            point::Value::NotFinite(number) => Self::Float(number.to_f64()),
         }
     }
 }
