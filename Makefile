@@ -13,7 +13,7 @@ with = PATH="$$($(INSTALL) --where $(1))/bin:$$PATH"
 without_conformance = $(if $(wildcard tests/conformance_*.rs),-E 'not binary(/^conformance_/)')
 
 .PHONY: help build-deps build demo test test-unit simulate fuzz conformance conformance-table chaos bench scale guard \
-	lint audit hooks
+	lint audit hooks chart deploy generated
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -93,6 +93,23 @@ lint: build-deps ## Formats, lints, and (when cargo-deny is installed) the depen
 audit: ## The dependencies against today's security advisories (needs the network)
 	@$(INSTALL) cargo-deny
 	@$(call with,cargo-deny) cargo deny --locked check advisories
+
+chart: ## The Helm chart: lint, schemas of five Kubernetes versions, templates (a minute; no cluster)
+	@$(INSTALL) helm kube-schemas
+	@TIDEGATE_STACK= tests/deploy/run.sh test_templates
+
+# Apart from .ci/run: kube-apiserver alone is 8 minutes of building, on top of what `make conformance` installs.
+deploy: ## The chart in a real Kubernetes API, dashboards against real databases, alerts end to end (30 minutes from bare)
+	@$(INSTALL) build-deps deploy
+	cargo build --locked
+	@tests/deploy/run.sh
+
+generated: ## Anew: what is made from the chart's values, from the alerts and dashboards, and from the compose files
+	@$(INSTALL) helm
+	@helm/readme.py
+	@TIDEGATE_WRITE_GRAFANA=yes cargo test --locked --quiet --lib grafana::tests
+	@helm/manifests.py
+	@docker/generate.sh
 
 hooks: ## Run the fast checks before each commit
 	git config core.hooksPath .githooks

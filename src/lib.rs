@@ -13,6 +13,7 @@
 //! batch, and the watermark; [`deliver`] writes batches on the runtime and answers to its worker.
 #![forbid(unsafe_code)]
 
+pub mod alert;
 pub mod config;
 pub mod connector;
 pub mod connectors;
@@ -47,6 +48,8 @@ pub mod watermark;
 
 pub mod server;
 pub mod telemetry;
+
+pub mod grafana;
 
 pub mod check;
 pub mod cli;

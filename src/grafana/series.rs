@@ -1,0 +1,249 @@
+//! What a connector writes, by the names that the database has for it.
+
+use std::borrow::Cow;
+
+use crate::config::raw::FieldKind;
+use crate::config::{Connector, InfluxApi, Sink};
+use crate::encode::SeriesRules;
+use crate::map::{Piece, Template};
+
+/// The language that the database is asked in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Language {
+    /// Prometheus, Mimir, Thanos, `VictoriaMetrics`.
+    #[value(name = "promql")]
+    PromQl,
+    /// `InfluxDB` 2.
+    Flux,
+    /// `InfluxDB` 1 and 3.
+    #[value(name = "influxql")]
+    InfluxQl,
+}
+
+impl Language {
+    /// The type of the data source in Grafana.
+    pub fn data_source(self) -> &'static str {
+        match self {
+            Self::PromQl => "prometheus",
+            Self::Flux | Self::InfluxQl => "influxdb",
+        }
+    }
+}
+
+/// Why there is nothing to chart.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Unchartable(String);
+
+/// The series of one connector.
+#[derive(Debug, Clone)]
+pub struct Series {
+    /// The connector's name.
+    pub connector: String,
+    /// How the database is asked.
+    pub language: Language,
+    /// Tags, as the database names them, with a Grafana variable's name for each.
+    pub tags: Vec<Tag>,
+    /// Fields, by the mapping's names.
+    pub fields: Vec<Field>,
+    /// Of Flux only.
+    pub bucket: Option<String>,
+    /// The measurement, of which PromQL knows nothing.
+    pub measurement: Name,
+}
+
+/// A tag.
+#[derive(Debug, Clone)]
+pub struct Tag {
+    /// In the database.
+    pub name: String,
+    /// In Grafana, whose variables have letters, digits and underscores only.
+    pub variable: String,
+}
+
+/// A field.
+#[derive(Debug, Clone)]
+pub struct Field {
+    /// In the mapping.
+    pub name: String,
+    /// Its type.
+    pub kind: FieldKind,
+    /// The metric's name, of PromQL only.
+    pub metric: Option<Name>,
+    /// The unit that is known for its metric, in the configuration's words.
+    pub unit: Option<String>,
+}
+
+/// A name, or the regular expression of names that are told from the record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Name {
+    /// Always the same.
+    Is(String),
+    /// A regular expression of the whole name.
+    Matches(String),
+}
+
+/// Stands for what is told from the record while a metric's name is made. Letters, because the naming rule
+/// leaves them as they are.
+const TOLD: &str = "zzToldFromTheRecordzz";
+
+impl Series {
+    /// What a connector writes. `language` and `bucket` go before what its sink tells.
+    pub fn of(
+        connector: &Connector,
+        language: Option<Language>,
+        bucket: Option<&str>,
+    ) -> Result<Self, Unchartable> {
+        let (own, rules) = match &connector.sink {
+            Sink::InfluxDb(sink) => match sink.api {
+                InfluxApi::V1 { .. } | InfluxApi::V3 { .. } => (Language::InfluxQl, None),
+                InfluxApi::V2 { .. } => (Language::Flux, None),
+            },
+            Sink::Prometheus(sink) => (Language::PromQl, Some(&sink.series)),
+            _ => {
+                return Err(Unchartable(format!(
+                    "{}: its sink is no database that Grafana could ask",
+                    connector.name
+                )));
+            }
+        };
+        let language = language.unwrap_or(own);
+        if connector.mapping.fields.is_empty() {
+            return Err(Unchartable(format!(
+                "{}: its messages hold points already, so the configuration does not say which \
+                 fields there are; make its dashboard by hand",
+                connector.name
+            )));
+        }
+        if rules.is_some() && language != Language::PromQl {
+            let name = &connector.name;
+            return Err(Unchartable(format!("{name}: a prometheus sink is asked in promql only")));
+        }
+        // `VictoriaMetrics` joins measurement and field by an underscore and keeps all characters.
+        let of_line_protocol = SeriesRules {
+            scheme: crate::config::raw::NameScheme::Utf8,
+            metric_name: Some(vec![
+                crate::encode::NamePiece::Measurement,
+                crate::encode::NamePiece::Text("_".into()),
+                crate::encode::NamePiece::Field,
+            ]),
+            ..SeriesRules::default()
+        };
+        let rules = rules.unwrap_or(&of_line_protocol);
+        let tags = tags(connector, language, rules);
+        let fields = fields(connector, language, rules);
+        Ok(Self {
+            connector: connector.name.clone(),
+            language,
+            tags,
+            fields,
+            bucket: bucket_of(connector, language, bucket)?,
+            measurement: measurement(&connector.mapping.measurement),
+        })
+    }
+
+    /// A field, by its name in the mapping.
+    pub fn field(&self, name: &str) -> Option<&Field> {
+        self.fields.iter().find(|field| field.name == name)
+    }
+}
+
+fn bucket_of(
+    connector: &Connector,
+    language: Language,
+    given: Option<&str>,
+) -> Result<Option<String>, Unchartable> {
+    if language != Language::Flux {
+        return Ok(None);
+    }
+    match (given, &connector.sink) {
+        (Some(bucket), _) => Ok(Some(bucket.to_owned())),
+        (None, Sink::InfluxDb(sink)) if connector.routing.is_none() => match &sink.api {
+            InfluxApi::V2 { bucket, .. } => Ok(Some(bucket.clone())),
+            _ => Err(Unchartable(format!("{}: Flux needs --bucket", connector.name))),
+        },
+        _ => Err(Unchartable(format!(
+            "{}: its bucket is told from the record; name one with --bucket",
+            connector.name
+        ))),
+    }
+}
+
+fn tags(connector: &Connector, language: Language, rules: &SeriesRules) -> Vec<Tag> {
+    let mut tags: Vec<Tag> = Vec::new();
+    for tag in &connector.mapping.tags {
+        let name = match language {
+            Language::PromQl => rules.label(&tag.name),
+            _ => Cow::Borrowed(tag.name.as_str()),
+        };
+        let legal = |c: char| if c.is_ascii_alphanumeric() { c } else { '_' };
+        let mut variable: String = name.chars().map(legal).collect();
+        while tags.iter().any(|other| other.variable == variable) || variable == "datasource" {
+            variable.push('_');
+        }
+        tags.push(Tag { name: name.into_owned(), variable });
+    }
+    tags
+}
+
+fn fields(connector: &Connector, language: Language, rules: &SeriesRules) -> Vec<Field> {
+    let mut measurement = String::new();
+    for piece in &connector.mapping.measurement.0 {
+        measurement.push_str(match piece {
+            Piece::Text(text) => text,
+            Piece::Source(_) => TOLD,
+        });
+    }
+    let named = |field: &str| {
+        let metric = rules.metric(&measurement, field);
+        if metric.contains(TOLD) {
+            Name::Matches(regex::escape(&metric).replace(TOLD, ".+"))
+        } else {
+            Name::Is(metric)
+        }
+    };
+    let of_promql = language == Language::PromQl;
+    let fields = connector.mapping.fields.iter();
+    fields
+        // Remote write carries no texts: see `strings` of the sink.
+        .filter(|field| !of_promql || field.kind != FieldKind::String)
+        .map(|field| {
+            let metric = of_promql.then(|| named(&field.name));
+            Field {
+                unit: unit(connector, metric.as_ref()),
+                name: field.name.clone(),
+                kind: field.kind,
+                metric,
+            }
+        })
+        .collect()
+}
+
+/// What `metadata` of the sink tells of a metric.
+fn unit(connector: &Connector, metric: Option<&Name>) -> Option<String> {
+    match (&connector.sink, metric) {
+        (Sink::Prometheus(sink), Some(Name::Is(metric))) => {
+            sink.metadata.0.get(metric).map(|known| known.unit.clone()).filter(|unit| !unit.is_empty())
+        }
+        _ => None,
+    }
+}
+
+fn measurement(template: &Template) -> Name {
+    let mut text = String::new();
+    let mut pattern = String::new();
+    let mut told = false;
+    for piece in &template.0 {
+        match piece {
+            Piece::Text(piece) => {
+                text.push_str(piece);
+                pattern.push_str(&regex::escape(piece));
+            }
+            Piece::Source(_) => {
+                told = true;
+                pattern.push_str(".+");
+            }
+        }
+    }
+    if told { Name::Matches(pattern) } else { Name::Is(text) }
+}

@@ -1,0 +1,250 @@
+"""The generated dashboards: Grafana's own types know every key, and every panel's query finds the pipeline's data."""
+import contextlib
+import json
+import os
+import pathlib
+import subprocess
+import tempfile
+import time
+import unittest
+import urllib.parse
+
+import yaml
+from grafana_foundation_sdk.cog import plugins
+from grafana_foundation_sdk.cog.encoder import JSONEncoder
+from grafana_foundation_sdk.models.dashboard import Dashboard
+
+from chart import REPOSITORY, installed
+from stack import free_port, http, new_topic, process, produce, run, tidegate, until
+
+MESSAGES = 60
+PROMQL = {"$site": ".*", "$device": ".*", "$connector": ".*", "$__rate_interval": "1m"}
+FLUX = {"v.timeRangeStart": "-1h", "v.timeRangeStop": "now()", "v.windowPeriod": "10s", "${site:regex}": ".*", "${device:regex}": ".*"}
+INFLUXQL = {"$timeFilter": "time > now() - 1h", "$__interval": "10s", "$site": ".*", "$device": ".*"}
+
+
+def filled(query, macros):
+    """The query as Grafana sends it, with every variable at `All`."""
+    for macro, text in sorted(macros.items(), key=lambda macro: -len(macro[0])):
+        query = query.replace(macro, text)
+    return query
+
+
+def lost_keys(given, read, at=""):
+    """What the types have dropped, because they don't know it."""
+    if isinstance(given, dict) and isinstance(read, dict):
+        for key, value in given.items():
+            if key in read:
+                yield from lost_keys(value, read[key], f"{at}.{key}")
+            # The types leave out what is empty.
+            elif value not in ([], {}, "", None, False, 0):
+                yield f"{at}.{key}"
+    elif isinstance(given, list) and isinstance(read, list):
+        for index, (one, other) in enumerate(zip(given, read)):
+            yield from lost_keys(one, other, f"{at}[{index}]")
+
+
+class Types(unittest.TestCase):
+    def test_grafanas_types_know_every_key(self):
+        plugins.register_default_plugins()
+        with tempfile.TemporaryDirectory() as out:
+            run("grafana", "export", "-o", out, "--language", "promql", REPOSITORY / "connectors" / "service-events.yaml")
+            for name in ("payments", "sensors"):
+                run("grafana", "export", "-o", out, REPOSITORY / "connectors" / f"{name}.yaml")
+            files = sorted(pathlib.Path(out, "dashboards").iterdir())
+            self.assertEqual([f.stem for f in files], ["operations", "payments", "sensors", "service-events"])
+            for file in files:
+                given = json.loads(file.read_text())
+                read = json.loads(JSONEncoder().encode(Dashboard.from_json(given)))
+                self.assertEqual(list(lost_keys(given, read)), [], file.name)
+
+
+class Compose(unittest.TestCase):
+    def test_the_compose_files_are_what_is_exported(self):
+        there = REPOSITORY / "docker" / "compose"
+        with tempfile.TemporaryDirectory() as out:
+            subprocess.run([REPOSITORY / "docker" / "generate.sh", out], check=True)
+            made = [file for file in pathlib.Path(out).rglob("*") if file.is_file()]
+            self.assertGreater(len(made), 5)
+            for file in made:
+                self.assertEqual(file.read_text(), (there / file.relative_to(out)).read_text(), f"make generated: {file}")
+
+    def test_its_services_name_files_that_there_are(self):
+        compose = yaml.safe_load((REPOSITORY / "docker" / "compose.yaml").read_text())
+        for name, service in compose["services"].items():
+            for volume in service.get("volumes", []):
+                self.assertTrue((REPOSITORY / "docker" / volume.split(":")[0]).exists(), volume)
+            for other in service.get("depends_on", {}):
+                self.assertIn(other, compose["services"], name)
+
+
+def connector(name, sink, strings):
+    fields = {
+        "temperature": "temperature",
+        "cycles": {"path": "cycles", "type": "integer"},
+        "running": {"path": "running", "type": "boolean"},
+    }
+    if strings:
+        fields["note"] = {"path": "note", "type": "string"}
+    return {
+        "name": name,
+        "topics": [name],
+        "point": {
+            "measurement": "boiler",
+            # `site` is missing in half of the messages.
+            "tags": {"device": "device", "site": "site"},
+            "fields": fields,
+            "timestamp": {"path": "ts", "unit": "ms"},
+        },
+        "sink": sink,
+        "batch": {"linger": "100ms"},
+        "alerts": [
+            {"name": "TooHot", "field": "temperature", "above": 10, "for": "0s", "severity": "critical", "labels": {"team": "plant"},
+             "annotations": {"summary": "{{ $labels.device }} has {{ $value }} \"degrees\""}},
+            {"name": "Never", "field": "cycles", "above": 1e9, "for": "5m"},
+            {"name": "Off", "field": "running", "below": 0.5, "for": "0s"},
+        ],
+    }
+
+
+@unittest.skipUnless(os.environ.get("TIDEGATE_TEST_KAFKA"), "needs the stack: tests/deploy/run.sh")
+class Panels(unittest.TestCase):
+    @contextlib.contextmanager
+    def pipeline(self, kind, sink, strings=True, arguments=()):
+        """Runs messages through a connector, and gives its exported folder."""
+        kafka = os.environ["TIDEGATE_TEST_KAFKA"]
+        name = f"{kind}-{os.getpid()}"
+        new_topic(kafka, name)
+        with tidegate(kafka, connector(name, sink, strings)) as (folder, metrics), tempfile.TemporaryDirectory() as out:
+            now = int(time.time() * 1000) - 100 * MESSAGES
+            messages = [
+                {"device": f"d{n % 3}", "temperature": 20 + n, "cycles": n, "running": n % 2 == 0, "note": "n", "ts": now + 100 * n}
+                | ({"site": "north"} if n % 2 else {}) for n in range(MESSAGES)
+            ]
+            produce(kafka, name, messages)
+            points = f'tidegate_batches_total{{connector="{name}"}} 0'
+            until("points", lambda: points not in http(metrics)[1] and
+                f'tidegate_lag_records{{connector="{name}"}} 0' in http(metrics)[1])
+            run("grafana", "export", "-o", out, "--datasource", "d", *arguments, "--config", folder / "tidegate.yaml", folder / f"{name}.yaml")
+            yield name, pathlib.Path(out), metrics
+
+    def every_query(self, out, name, field, ask, macros):
+        """Asks every panel's query, and says which found nothing."""
+        dashboard = json.loads((out / "dashboards" / f"{name}.json").read_text())
+        empty = []
+        for panel in dashboard["panels"]:
+            for target in panel["targets"]:
+                if not ask(filled(target[field], macros)):
+                    empty.append((panel["title"], target[field]))
+        self.assertEqual(empty, [])
+        return [panel["title"] for panel in dashboard["panels"]]
+
+    def promql(self, database):
+        def ask(query):
+            answer = http(f"{database}/api/v1/query?{urllib.parse.urlencode({'query': query})}")
+            self.assertEqual(answer[0], 200, answer[1])
+            return json.loads(answer[1])["data"]["result"]
+
+        return ask
+
+    def test_prometheus(self):
+        database = os.environ["TIDEGATE_TEST_PROMETHEUS"]
+        with self.pipeline("prometheus", {"prometheus": {"url": database + "/api/v1/write"}}, strings=False) as (name, out, _):
+            titles = self.every_query(out, name, "expr", self.promql(database), PROMQL)
+            self.assertEqual(titles, ["cycles", "running", "temperature"])
+            rules = yaml.safe_load((out / "rules" / f"{name}.yaml").read_text())["groups"][0]["rules"]
+            firing = [rule["alert"] for rule in rules if self.promql(database)(rule["expr"])]
+            self.assertEqual(firing, ["TooHot", "Off"])
+
+    def test_victoria_metrics_behind_an_influxdb_sink(self):
+        database = os.environ["TIDEGATE_TEST_VICTORIA_METRICS"]
+        sink = {"influxdb": {"url": database, "org": "o", "bucket": "b"}}
+        with self.pipeline("vm", sink, strings=False, arguments=["--language", "promql"]) as (name, out, _):
+            http(database + "/internal/force_flush")
+            self.every_query(out, name, "expr", self.promql(database), PROMQL)
+
+    def test_influxdb_1(self):
+        database = os.environ["TIDEGATE_TEST_INFLUXDB1"]
+        login = {"username": "tidegate", "password": "tidegate-tests"}
+        sink = {"influxdb": {"url": database, "version": 1, "database": "tests", "basic_auth": login}}
+
+        def ask(query):
+            form = urllib.parse.urlencode({"db": "tests", "q": query, "u": login["username"], "p": login["password"]})
+            answer = http(f"{database}/query?{form}")
+            self.assertEqual(answer[0], 200, answer[1])
+            result = json.loads(answer[1])["results"][0]
+            self.assertNotIn("error", result, query)
+            return result.get("series")
+
+        with self.pipeline("influx1", sink) as (name, out, _):
+            titles = self.every_query(out, name, "query", ask, INFLUXQL)
+            self.assertEqual(titles, ["cycles", "note", "running", "temperature"])
+            for variable in json.loads((out / "dashboards" / f"{name}.json").read_text())["templating"]["list"][1:]:
+                self.assertTrue(ask(variable["query"]), variable["query"])
+            group = yaml.safe_load((out / "alerting" / f"{name}.yaml").read_text())["groups"][0]
+            for rule in group["rules"]:
+                self.assertTrue(ask(rule["data"][0]["model"]["query"]), rule["title"])
+
+    def flux(self, query):
+        database = os.environ["TIDEGATE_TEST_INFLUXDB2"]
+        answer = http(database + "/api/v2/query?org=tidegate", "POST", query, Authorization="Token tidegate-tests-token",
+            Content_Type="application/vnd.flux", Accept="application/csv")
+        self.assertEqual(answer[0], 200, f"{query}\n{answer[1]}")
+        return answer[1].strip().splitlines()[1:]
+
+    def test_influxdb_2_panels_alerts_and_tasks(self):
+        database = os.environ["TIDEGATE_TEST_INFLUXDB2"]
+        sink = {"influxdb": {"url": database, "org": "tidegate", "bucket": "tests", "token": "tidegate-tests-token"}}
+        with self.pipeline("influx2", sink) as (name, out, _):
+            self.every_query(out, name, "query", self.flux, FLUX)
+            for variable in json.loads((out / "dashboards" / f"{name}.json").read_text())["templating"]["list"][1:]:
+                self.assertTrue(self.flux(variable["query"]), variable["query"])
+            group = yaml.safe_load((out / "alerting" / f"{name}.yaml").read_text())["groups"][0]
+            for rule in group["rules"]:
+                self.assertTrue(self.flux(filled(rule["data"][0]["model"]["query"], FLUX)), rule["title"])
+        with self.pipeline("influx2t", sink, arguments=["--rules", "flux"]) as (name, out, _):
+            for file in sorted((out / "tasks").iterdir()):
+                self.run_task(database, file.read_text())
+            statuses = "".join(self.flux(f'''import "influxdata/influxdb/monitor"
+                monitor.from(start: -5m) |> filter(fn: (r) => r.connector == "{name}")
+                    |> keep(columns: ["_check_name", "_level", "_message", "team"])'''))
+            self.assertIn('TooHot,crit,', statuses)
+            self.assertIn('has 7', statuses)
+            self.assertIn('""degrees""', statuses)
+            self.assertNotIn("Never,warn", statuses)
+
+    def run_task(self, database, flux):
+        """Makes the task, has it run at once, and waits for its end."""
+        headers = {"Authorization": "Token tidegate-tests-token", "Content_Type": "application/json"}
+        status, body = http(database + "/api/v2/tasks", "POST", json.dumps({"org": "tidegate", "flux": flux}), **headers)
+        self.assertEqual(status, 201, f"{flux}\n{body}")
+        task = json.loads(body)["id"]
+        status, body = http(f"{database}/api/v2/tasks/{task}/runs", "POST", "{}", **headers)
+        self.assertEqual(status, 201, body)
+        number = json.loads(body)["id"]
+
+        def ended():
+            run = json.loads(http(f"{database}/api/v2/tasks/{task}/runs/{number}", **headers)[1])
+            return run["status"] in ("success", "failed") and run
+
+        run = until("the task", ended)
+        self.assertEqual(run["status"], "success", f"{flux}\n{run}")
+
+    def test_operations(self):
+        database = os.environ["TIDEGATE_TEST_PROMETHEUS"]
+        sink = {"prometheus": {"url": database + "/api/v1/write"}}
+        with self.pipeline("operations", sink, strings=False) as (_, out, metrics), tempfile.TemporaryDirectory() as folder:
+            port = free_port()
+            target = metrics.removeprefix("http://").removesuffix("/metrics")
+            scraping = {"scrape_configs": [{"job_name": "t", "scrape_interval": "1s", "static_configs": [{"targets": [target]}]}]}
+            pathlib.Path(folder, "prometheus.yaml").write_text(yaml.safe_dump(scraping))
+            with process(installed("prometheus") / "bin" / "prometheus", f"--config.file={folder}/prometheus.yaml",
+                    f"--storage.tsdb.path={folder}/data", f"--web.listen-address=127.0.0.1:{port}",
+                    ready=f"http://127.0.0.1:{port}/-/ready"):
+                ask = self.promql(f"http://127.0.0.1:{port}")
+                until("scrapes", lambda: ask("count_over_time(tidegate_build_info[1m]) > 3"))
+                self.every_query(out, "operations", "expr", ask, PROMQL)
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
