@@ -38,7 +38,12 @@ enum Command {
         #[command(flatten)]
         common: Common,
         /// Grafana's address, such as `http://localhost:3000`.
-        #[arg(long, value_name = "URL", required_unless_present = "mimir", conflicts_with = "mimir")]
+        #[arg(
+            long,
+            value_name = "URL",
+            required_unless_present = "mimir",
+            conflicts_with = "mimir"
+        )]
         grafana: Option<Url>,
         /// Mimir's address, such as `http://mimir:8080`: only rules go there.
         #[arg(long, value_name = "URL")]

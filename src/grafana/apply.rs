@@ -99,8 +99,7 @@ impl Api {
             return Err(refused(&what, status, &answer));
         }
         let folder = json!({ "uid": FOLDER_UID, "title": FOLDER });
-        let (status, answer) =
-            self.json(Method::POST, &["api", "folders"], &folder, &what).await?;
+        let (status, answer) = self.json(Method::POST, &["api", "folders"], &folder, &what).await?;
         // Another run has made it meanwhile.
         if status.is_success() || status == StatusCode::CONFLICT {
             return Ok(());
@@ -131,9 +130,7 @@ impl Api {
 
     async fn rule_group(&self, group: &Group, data_source: &str) -> Result<(), ApplyError> {
         let what = format!("rule group {}", group.name);
-        let path = [
-            "api", "v1", "provisioning", "folder", FOLDER_UID, "rule-groups", &group.name,
-        ];
+        let path = ["api", "v1", "provisioning", "folder", FOLDER_UID, "rule-groups", &group.name];
         let (status, answer) = self.get(&path, &what).await?;
         if status.is_success() {
             let there: Value = serde_json::from_str(&answer).unwrap_or_default();

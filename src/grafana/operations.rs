@@ -16,7 +16,10 @@ const ROWS: &[Row] = &[
         "Behind",
         "Records in Kafka that are not durable in the database yet. Should fall back to near nothing.",
         "short",
-        &[("sum by (connector) (tidegate_lag_records{connector=~\"$connector\"})", "{{connector}}")],
+        &[(
+            "sum by (connector) (tidegate_lag_records{connector=~\"$connector\"})",
+            "{{connector}}",
+        )],
     ),
     (
         "Age of the newest point",
@@ -124,10 +127,7 @@ const ROWS: &[Row] = &[
         "Memory",
         "Resident, of each process.",
         "bytes",
-        &[(
-            "process_resident_memory_bytes and on (instance) tidegate_build_info",
-            "{{instance}}",
-        )],
+        &[("process_resident_memory_bytes and on (instance) tidegate_build_info", "{{instance}}")],
     ),
 ];
 

@@ -13,11 +13,11 @@ pub(super) const FRESH: Duration = Duration::from_mins(5);
 /// The values of a field over the time that a dashboard shows, narrowed by its variables.
 pub fn of_panel(series: &Series, field: &Field) -> String {
     match series.language {
-        Language::PromQl => selector(series, field, true),
+        Language::PromQl => selector(field, true),
         Language::Flux => {
-            let mut flux = flux_from(series, "v.timeRangeStart, stop: v.timeRangeStop");
+            let mut flux = flux_from(series, field, "v.timeRangeStart, stop: v.timeRangeStop");
             flux_field(field, &mut flux);
-            for tag in &series.tags {
+            for tag in &field.tags {
                 let column = flux_text(&tag.name);
                 let variable = &tag.variable;
                 let _ = write!(
@@ -36,7 +36,7 @@ pub fn of_panel(series: &Series, field: &Field) -> String {
         }
         Language::InfluxQl => {
             // A variable's `All` stands for every text, and a missing tag is an empty one to InfluxQL.
-            let narrowed: String = series
+            let narrowed: String = field
                 .tags
                 .iter()
                 .map(|tag| format!(" AND {} =~ /^${}$/", quoted(&tag.name), tag.variable))
@@ -50,8 +50,8 @@ pub fn of_panel(series: &Series, field: &Field) -> String {
             format!(
                 "SELECT {function}({}) FROM {} WHERE $timeFilter{narrowed}{}{fill}",
                 quoted(&field.name),
-                from(series),
-                group_by(series, window),
+                from(field),
+                group_by(field, window),
             )
         }
     }
@@ -59,19 +59,19 @@ pub fn of_panel(series: &Series, field: &Field) -> String {
 
 /// Values that a tag has, for a dashboard's variable.
 pub fn of_variable(series: &Series, tag: &Tag) -> String {
+    let Some(field) = series.fields.iter().find(|field| field.tags.contains(tag)) else {
+        return String::new();
+    };
     match series.language {
-        Language::PromQl => {
-            let any = series.fields.first().map(|field| selector(series, field, false));
-            format!("label_values({}, {})", any.unwrap_or_default(), tag.name)
-        }
+        Language::PromQl => format!("label_values({}, {})", selector(field, false), tag.name),
         Language::Flux => format!(
             "import \"influxdata/influxdb/schema\"\n\nschema.tagValues(bucket: {}, tag: {}, predicate: (r) => {}, start: -7d)",
             flux_text(series.bucket.as_deref().unwrap_or_default()),
             flux_text(&tag.name),
-            flux_measurement(series),
+            flux_measurement(field),
         ),
         Language::InfluxQl => {
-            format!("SHOW TAG VALUES FROM {} WITH KEY = {}", from(series), quoted(&tag.name))
+            format!("SHOW TAG VALUES FROM {} WITH KEY = {}", from(field), quoted(&tag.name))
         }
     }
 }
@@ -84,9 +84,9 @@ pub fn of_alert(series: &Series, subject: &Subject, lasting: Duration) -> String
     };
     let Some(field) = series.field(name) else { return String::new() };
     match series.language {
-        Language::PromQl => selector(series, field, false),
+        Language::PromQl => selector(field, false),
         Language::Flux => {
-            let mut flux = flux_from(series, "v.timeRangeStart, stop: v.timeRangeStop");
+            let mut flux = flux_from(series, field, "v.timeRangeStart, stop: v.timeRangeStop");
             flux_field(field, &mut flux);
             if field.kind == FieldKind::Boolean {
                 flux.push_str(FLUX_OF_BOOLEAN);
@@ -97,9 +97,9 @@ pub fn of_alert(series: &Series, subject: &Subject, lasting: Duration) -> String
         Language::InfluxQl => format!(
             "SELECT last({}) FROM {} WHERE time > now() - {}s{}",
             quoted(name),
-            from(series),
+            from(field),
             lasting.max(FRESH).as_secs(),
-            group_by(series, ""),
+            group_by(field, ""),
         ),
     }
 }
@@ -108,11 +108,11 @@ const FLUX_OF_BOOLEAN: &str =
     "\n    |> map(fn: (r) => ({r with _value: if r._value then 1.0 else 0.0}))";
 
 /// A bucket and a span; what follows `start:`.
-pub(super) fn flux_from(series: &Series, start: &str) -> String {
+pub(super) fn flux_from(series: &Series, field: &Field, start: &str) -> String {
     let bucket = flux_text(series.bucket.as_deref().unwrap_or_default());
     format!(
         "from(bucket: {bucket})\n    |> range(start: {start})\n    |> filter(fn: (r) => {})",
-        flux_measurement(series)
+        flux_measurement(field)
     )
 }
 
@@ -121,8 +121,8 @@ pub(super) fn flux_field(field: &Field, flux: &mut String) {
     let _ = write!(flux, "\n    |> filter(fn: (r) => r._field == {})", flux_text(&field.name));
 }
 
-fn flux_measurement(series: &Series) -> String {
-    match &series.measurement {
+fn flux_measurement(field: &Field) -> String {
+    match &field.measurement {
         Name::Is(name) => format!("r._measurement == {}", flux_text(name)),
         Name::Matches(pattern) => {
             format!("r._measurement =~ /^{}$/", pattern.replace('/', "\\/"))
@@ -145,22 +145,22 @@ fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('\\', "\\\\").replace('"', "\\\""))
 }
 
-fn from(series: &Series) -> String {
-    match &series.measurement {
+fn from(field: &Field) -> String {
+    match &field.measurement {
         Name::Is(name) => quoted(name),
         Name::Matches(pattern) => format!("/^{}$/", pattern.replace('/', "\\/")),
     }
 }
 
-fn group_by(series: &Series, window: &str) -> String {
+fn group_by(field: &Field, window: &str) -> String {
     let window = (!window.is_empty()).then(|| window.to_owned());
     let by: Vec<_> =
-        window.into_iter().chain(series.tags.iter().map(|tag| quoted(&tag.name))).collect();
+        window.into_iter().chain(field.tags.iter().map(|tag| quoted(&tag.name))).collect();
     if by.is_empty() { String::new() } else { format!(" GROUP BY {}", by.join(", ")) }
 }
 
 /// The series of a field; `narrowed` by the dashboard's variables.
-fn selector(series: &Series, field: &Field, narrowed: bool) -> String {
+fn selector(field: &Field, narrowed: bool) -> String {
     let mut matchers = Vec::new();
     let mut metric = "";
     match &field.metric {
@@ -172,7 +172,7 @@ fn selector(series: &Series, field: &Field, narrowed: bool) -> String {
         None => {}
     }
     if narrowed {
-        matchers.extend(series.tags.iter().map(|tag| {
+        matchers.extend(field.tags.iter().map(|tag| {
             let label =
                 if is_legal(&tag.name, false) { tag.name.clone() } else { prom_text(&tag.name) };
             format!("{label}=~\"${}\"", tag.variable)

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use crate::config::raw::FieldKind;
 use crate::config::{Connector, InfluxApi, Sink};
 use crate::encode::SeriesRules;
-use crate::map::{Piece, Template};
+use crate::map::{Piece, PointRule, Template};
 
 /// The language that the database is asked in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -42,18 +42,16 @@ pub struct Series {
     pub connector: String,
     /// How the database is asked.
     pub language: Language,
-    /// Tags, as the database names them, with a Grafana variable's name for each.
+    /// All tags of all fields.
     pub tags: Vec<Tag>,
-    /// Fields, by the mapping's names.
+    /// Fields of all points, by the mapping's names.
     pub fields: Vec<Field>,
     /// Of Flux only.
     pub bucket: Option<String>,
-    /// The measurement, of which PromQL knows nothing.
-    pub measurement: Name,
 }
 
 /// A tag.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tag {
     /// In the database.
     pub name: String,
@@ -68,6 +66,10 @@ pub struct Field {
     pub name: String,
     /// Its type.
     pub kind: FieldKind,
+    /// The measurement, of which PromQL knows nothing.
+    pub measurement: Name,
+    /// Its series' tags.
+    pub tags: Vec<Tag>,
     /// The metric's name, of PromQL only.
     pub metric: Option<Name>,
     /// The unit that is known for its metric, in the configuration's words.
@@ -108,7 +110,7 @@ impl Series {
             }
         };
         let language = language.unwrap_or(own);
-        if connector.mapping.fields.is_empty() {
+        if connector.mapping.points.is_empty() {
             return Err(Unchartable(format!(
                 "{}: its messages hold points already, so the configuration does not say which \
                  fields there are; make its dashboard by hand",
@@ -131,14 +133,14 @@ impl Series {
         };
         let rules = rules.unwrap_or(&of_line_protocol);
         let tags = tags(connector, language, rules);
-        let fields = fields(connector, language, rules);
+        let points = connector.mapping.points.iter();
+        let fields = points.flat_map(|point| fields(connector, point, language, rules, &tags));
         Ok(Self {
             connector: connector.name.clone(),
             language,
-            tags,
-            fields,
+            fields: fields.collect(),
             bucket: bucket_of(connector, language, bucket)?,
-            measurement: measurement(&connector.mapping.measurement),
+            tags: tags.into_iter().map(|(_, tag)| tag).collect(),
         })
     }
 
@@ -169,33 +171,41 @@ fn bucket_of(
     }
 }
 
-fn tags(connector: &Connector, language: Language, rules: &SeriesRules) -> Vec<Tag> {
-    let mut tags: Vec<Tag> = Vec::new();
-    for tag in &connector.mapping.tags {
+/// Every tag of the mapping once, by its name there.
+fn tags(connector: &Connector, language: Language, rules: &SeriesRules) -> Vec<(String, Tag)> {
+    let mut tags: Vec<(String, Tag)> = Vec::new();
+    for tag in connector.mapping.points.iter().flat_map(|point| &point.tags) {
+        if tags.iter().any(|(name, _)| *name == tag.name) {
+            continue;
+        }
         let name = match language {
             Language::PromQl => rules.label(&tag.name),
             _ => Cow::Borrowed(tag.name.as_str()),
         };
         let legal = |c: char| if c.is_ascii_alphanumeric() { c } else { '_' };
         let mut variable: String = name.chars().map(legal).collect();
-        while tags.iter().any(|other| other.variable == variable) || variable == "datasource" {
+        while tags.iter().any(|(_, other)| other.variable == variable) || variable == "datasource" {
             variable.push('_');
         }
-        tags.push(Tag { name: name.into_owned(), variable });
+        tags.push((tag.name.clone(), Tag { name: name.into_owned(), variable }));
     }
     tags
 }
 
-fn fields(connector: &Connector, language: Language, rules: &SeriesRules) -> Vec<Field> {
-    let mut measurement = String::new();
-    for piece in &connector.mapping.measurement.0 {
-        measurement.push_str(match piece {
-            Piece::Text(text) => text,
-            Piece::Source(_) => TOLD,
-        });
-    }
+fn fields(
+    connector: &Connector,
+    point: &PointRule,
+    language: Language,
+    rules: &SeriesRules,
+    tags: &[(String, Tag)],
+) -> Vec<Field> {
+    let told = point.measurement.0.iter().map(|piece| match piece {
+        Piece::Text(text) => text,
+        Piece::Source(_) => TOLD,
+    });
+    let told: String = told.collect();
     let named = |field: &str| {
-        let metric = rules.metric(&measurement, field);
+        let metric = rules.metric(&told, field);
         if metric.contains(TOLD) {
             Name::Matches(regex::escape(&metric).replace(TOLD, ".+"))
         } else {
@@ -203,7 +213,10 @@ fn fields(connector: &Connector, language: Language, rules: &SeriesRules) -> Vec
         }
     };
     let of_promql = language == Language::PromQl;
-    let fields = connector.mapping.fields.iter();
+    let is_own = |name: &String| point.tags.iter().any(|tag| tag.name == *name);
+    let own = tags.iter().filter(|(name, _)| is_own(name)).map(|(_, tag)| tag.clone());
+    let own: Vec<_> = own.collect();
+    let fields = point.fields.iter();
     fields
         // Remote write carries no texts: see `strings` of the sink.
         .filter(|field| !of_promql || field.kind != FieldKind::String)
@@ -213,6 +226,8 @@ fn fields(connector: &Connector, language: Language, rules: &SeriesRules) -> Vec
                 unit: unit(connector, metric.as_ref()),
                 name: field.name.clone(),
                 kind: field.kind,
+                measurement: measurement(&point.measurement),
+                tags: own.clone(),
                 metric,
             }
         })
@@ -222,9 +237,12 @@ fn fields(connector: &Connector, language: Language, rules: &SeriesRules) -> Vec
 /// What `metadata` of the sink tells of a metric.
 fn unit(connector: &Connector, metric: Option<&Name>) -> Option<String> {
     match (&connector.sink, metric) {
-        (Sink::Prometheus(sink), Some(Name::Is(metric))) => {
-            sink.metadata.0.get(metric).map(|known| known.unit.clone()).filter(|unit| !unit.is_empty())
-        }
+        (Sink::Prometheus(sink), Some(Name::Is(metric))) => sink
+            .metadata
+            .0
+            .get(metric)
+            .map(|known| known.unit.clone())
+            .filter(|unit| !unit.is_empty()),
         _ => None,
     }
 }

@@ -146,7 +146,8 @@ fn uids_fit_grafana_and_tell_long_and_odd_names_apart() {
 
 #[test]
 fn yaml_quotes_what_could_be_taken_for_something_else() {
-    let value = serde_json::json!({ "a": ["yes", "5m", "x: y", {}], "b": { "c": 1.5 }, "d": "plain" });
+    let value =
+        serde_json::json!({ "a": ["yes", "5m", "x: y", {}], "b": { "c": 1.5 }, "d": "plain" });
     assert_eq!(
         yaml::document(&value),
         "a:\n  - \"yes\"\n  - \"5m\"\n  - \"x: y\"\n  - {}\nb:\n  c: 1.5\nd: plain\n"
@@ -169,5 +170,9 @@ fn same(file: &Path, text: &str) {
         std::fs::write(&path, text).unwrap();
     }
     let there = std::fs::read_to_string(&path).unwrap_or_default();
-    assert!(there == text, "{} differs: make generated, and look at the difference", file.display());
+    assert!(
+        there == text,
+        "{} differs: make generated, and look at the difference",
+        file.display()
+    );
 }

@@ -66,8 +66,7 @@ fn alert(
     };
     let range = Duration::ZERO..=Duration::from_hours(7 * 24);
     let lasting = units::duration(checker, &["alerts", index, "for"], &rule.lasting, range);
-    for (kind, names) in
-        [("labels", rule.labels.keys()), ("annotations", rule.annotations.keys())]
+    for (kind, names) in [("labels", rule.labels.keys()), ("annotations", rule.annotations.keys())]
     {
         for name in names {
             label(&["alerts", index, kind, name], name, checker);
@@ -115,9 +114,7 @@ fn field_of(
 /// A name that Alertmanager takes; `alertname` and `severity` are set already.
 fn label(at: &[&str], name: &str, checker: &mut Checker<'_>) {
     let legal = |c: char| c.is_ascii_alphanumeric() || c == '_';
-    if name.is_empty()
-        || !name.chars().all(legal)
-        || name.starts_with(|c: char| c.is_ascii_digit())
+    if name.is_empty() || !name.chars().all(legal) || name.starts_with(|c: char| c.is_ascii_digit())
     {
         checker.wrong_key(at, "must be letters, digits and `_`, and begin with no digit");
     } else if matches!(name, "alertname" | "severity" | "connector" | "managed_by") {

@@ -59,8 +59,8 @@ fn task(series: &Series, group: &Group, rule: &Rule) -> String {
 /// The value that decides whether the condition has held all the time: the least for `above`.
 fn of_field(series: &Series, rule: &Rule, field: &str, text: &mut String) {
     let lasting = rule.alert.lasting.max(EVERY).as_secs();
-    text.push_str(&flux_from(series, &format!("-{lasting}s")));
     let Some(field) = series.field(field) else { return };
+    text.push_str(&flux_from(series, field, &format!("-{lasting}s")));
     flux_field(field, text);
     if field.kind == FieldKind::Boolean {
         text.push_str("\n    |> map(fn: (r) => ({r with _value: if r._value then 1.0 else 0.0}))");
