@@ -100,6 +100,7 @@ def fake():
         (folder / "tidegate.yaml").write_text("kafka: { bootstrap.servers: 'localhost:9092' }\n")
         yield grafana, folder
     grafana.shutdown()
+    grafana.server_close()
 
 
 ALERTS = """

@@ -35,7 +35,7 @@ class Process(unittest.TestCase):
         connector = {
             "topics": [topic],
             "point": {
-                "measurement": "chart",
+                "measurement": topic.replace("-", "_"),
                 "tags": {"device": "device"},
                 "fields": {"temperature": "temperature"},
                 "timestamp": {"path": "ts", "unit": "ms"},
@@ -69,7 +69,7 @@ class Process(unittest.TestCase):
                 process.wait()
                 log = (folder / "log").read_text()
         self.assertNotIn("ERROR", log)
-        self.assertEqual(self.held(database), RECORDS, log)
+        self.assertEqual(self.held(database, topic), RECORDS, log)
 
     def probed_and_stopped(self, process, pod, port, kafka, topic):
         base = f"http://127.0.0.1:{port}"
@@ -90,11 +90,11 @@ class Process(unittest.TestCase):
         self.assertEqual(code, 0)
         print(f"stopped in {time.monotonic() - before:.2f} s of {pod['terminationGracePeriodSeconds']} s")
 
-    def held(self, database):
+    def held(self, database, topic):
         http(database + "/internal/force_flush")
-        query = urllib.parse.urlencode({"query": "sum(count_over_time(chart_temperature[5m]))"})
-        result = json.loads(http(f"{database}/api/v1/query?{query}")[1])["data"]["result"]
-        return int(result[0]["value"][1]) if result else 0
+        query = urllib.parse.urlencode({"match[]": topic.replace("-", "_") + "_temperature"})
+        lines = http(f"{database}/api/v1/export?{query}")[1].splitlines()
+        return sum(len(json.loads(line)["values"]) for line in lines)
 
 
 if __name__ == "__main__":
