@@ -110,10 +110,10 @@ impl Series {
             }
         };
         let language = language.unwrap_or(own);
-        if connector.mapping.points.is_empty() {
+        if connector.mapping.points.iter().all(|point| point.fields.is_empty()) {
             return Err(Unchartable(format!(
-                "{}: its messages hold points already, so the configuration does not say which \
-                 fields there are; make its dashboard by hand",
+                "{}: its configuration names no fields, because its messages hold points already or \
+                 it takes whatever a message has; make its dashboard by hand",
                 connector.name
             )));
         }

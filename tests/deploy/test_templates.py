@@ -101,6 +101,11 @@ class Pods(unittest.TestCase):
         self.assertEqual(before, checksum(PLAIN | {"replicas": 5}))
         self.assertNotEqual(before, checksum(PLAIN | {"config": {"log": "text"}}))
         self.assertNotEqual(before, checksum({"connectors": {"sensors": "workers: 2"}}))
+        watching = checksum(PLAIN | {"reload": "watch"})
+        self.assertEqual(watching, checksum({"connectors": {"sensors": "workers: 2"}, "reload": "watch"}))
+        for reload, watch in (("roll", False), ("watch", True)):
+            data = the(render(PLAIN | {"reload": reload}), "ConfigMap", "t-tidegate")["data"]
+            self.assertEqual(yaml.safe_load(data["tidegate.yaml"])["watch"], watch)
 
     def test_secrets_are_mounted_and_never_copied(self):
         pod = self.pod(FULL)

@@ -46,7 +46,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 
 {{/* tidegate.yaml: the values' config, with what only the chart can know, unless the values say otherwise. */}}
 {{- define "tidegate.process" -}}
-{{- $defaults := dict "server" (dict "listen" (printf "%s:%d" .Values.server.address (int .Values.server.port))) -}}
+{{- $defaults := dict "server" (dict "listen" (printf "%s:%d" .Values.server.address (int .Values.server.port))) "watch" (eq .Values.reload "watch") -}}
 {{- if .Values.staticMembership -}}
 {{- $_ := set $defaults "kafka" (dict "group.instance.id" "${POD_NAME}") -}}
 {{- end -}}

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::{Checker, units};
+use super::{Checker, point, units};
 use crate::alert::{Alert, Condition, Subject};
 use crate::config::error::quoted;
 use crate::config::raw::{AlertRule, ConnectorFile, FieldKind, FieldRule};
@@ -90,7 +90,9 @@ fn field_of(
     checker: &mut Checker<'_>,
 ) -> Option<String> {
     let at = &["alerts", index, "field"];
-    match raw.point.fields.get(field) {
+    let rules: Vec<_> = point::rules(raw).collect();
+    let mut fields = rules.iter().flat_map(|(_, rule)| &rule.fields);
+    match fields.clone().find(|(name, _)| *name == field).map(|(_, rule)| rule) {
         Some(FieldRule::Long(rule)) if rule.kind == FieldKind::String => {
             let message = format!("{} is text, and an alert compares numbers", quoted(field));
             checker.wrong(at, message);
@@ -98,11 +100,12 @@ fn field_of(
         }
         Some(_) => Some(field.to_owned()),
         None => {
-            let names: Vec<_> = raw.point.fields.keys().map(|name| quoted(name)).collect();
-            let message = if names.is_empty() {
+            let message = if fields.next().is_none() {
                 "this connector names no fields (its messages hold points already): write `query`"
                     .to_owned()
             } else {
+                let rules = rules.iter().flat_map(|(_, rule)| rule.fields.keys());
+                let names: Vec<_> = rules.map(|name| quoted(name)).collect();
                 format!("no field {}; there are: {}", quoted(field), names.join(", "))
             };
             checker.wrong(at, message);
