@@ -26,7 +26,7 @@ use tempfile::TempDir;
 use run::{Message, Topic, unique};
 use stack::{Kafka, shared_kafka};
 
-const WITHIN: Duration = Duration::from_secs(60);
+const WITHIN: Duration = Duration::from_mins(1);
 /// 2026-11-22T10:00:00Z.
 const START: i64 = 1_795_341_600_000;
 
@@ -127,9 +127,8 @@ fn every_ready_connector_has_tests_and_they_hold() {
     assert_eq!(code, 0, "{text}");
     for file in fs::read_dir(repository().join("connectors")).unwrap() {
         let name = file.unwrap().file_name().into_string().unwrap();
-        let stem = name
-            .strip_suffix(".yaml")
-            .filter(|stem| *stem != "tidegate" && !stem.ends_with(".test"));
+        let stem =
+            name.strip_suffix(".yaml").filter(|stem| *stem != "tidegate" && !stem.contains('.'));
         if let Some(stem) = stem {
             assert!(text.contains(&format!("{stem}.test.yaml:")), "{name} has no tests:\n{text}");
         }

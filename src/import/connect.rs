@@ -245,13 +245,12 @@ fn confluent(properties: &mut Properties) -> Result<Imported, ImportError> {
         imported.note("influxdb.db is not set, so the database has the topic's name");
     }
     database(properties, &mut imported, "influxdb", first)?;
-    imported.measurement = match properties.remove("measurement.name.format") {
-        Some(format) => format.replace("${topic}", "{{ topic }}"),
-        None => {
-            imported.note("the measurement is told by the record's field `measurement`");
-            "{{ value.measurement }}".into()
-        }
-    };
+    let format = properties.remove("measurement.name.format");
+    if format.is_none() {
+        imported.note("the measurement is told by the record's field `measurement`");
+    }
+    let format = format.map(|format| format.replace("${topic}", "{{ topic }}"));
+    imported.measurement = format.unwrap_or_else(|| "{{ value.measurement }}".into());
     imported.all_fields("this sink");
     imported.note(
         "the record's map `tags` gave the tags, whose names are not in the configuration: name each, \

@@ -57,13 +57,11 @@ impl Imported {
             let note: String = note.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
             let _ = writeln!(text, "# - {note}");
         }
-        match &self.pattern {
-            Some(pattern) => _ = writeln!(text, "topics_pattern: {}", quoted(pattern)),
-            None => {
-                let topics: Vec<_> = self.topics.iter().map(|topic| quoted(topic)).collect();
-                let _ = writeln!(text, "topics: [{}]", topics.join(", "));
-            }
-        }
+        let topics: Vec<_> = self.topics.iter().map(|topic| quoted(topic)).collect();
+        let _ = match &self.pattern {
+            Some(pattern) => writeln!(text, "topics_pattern: {}", quoted(pattern)),
+            None => writeln!(text, "topics: [{}]", topics.join(", ")),
+        };
         if let Some(group) = &self.group {
             let _ = writeln!(text, "group: {}", quoted(group));
         }

@@ -1,5 +1,7 @@
 //! Telegraf's `inputs.kafka_consumer` with `json_v2`, and its `outputs.influxdb` and `outputs.influxdb_v2`.
 
+use std::fmt::Write as _;
+
 use toml::{Table, Value};
 
 use super::ImportError;
@@ -19,7 +21,7 @@ pub(super) fn import(text: &str) -> Result<Vec<Imported>, ImportError> {
         // Each is a measurement of its own, and so a connector; a message without any still is one.
         let none = Table::new();
         let parsers = if parsers.is_empty() { vec![&none] } else { parsers };
-        let (count, first) = (parsers.len(), connectors.len());
+        let count = parsers.len();
         for (number, parser) in parsers.into_iter().enumerate() {
             let mut imported = of_input(input, parser)?;
             output(&config, &mut imported)?;
@@ -34,7 +36,6 @@ pub(super) fn import(text: &str) -> Result<Vec<Imported>, ImportError> {
             }
             connectors.push(imported);
         }
-        debug_assert!(connectors.len() > first);
     }
     Ok(connectors)
 }
@@ -194,10 +195,11 @@ fn path(gjson: &str) -> Option<String> {
     let mut path = String::new();
     for part in gjson.split('.') {
         // A number is an element or a key; of a message with arrays it is mostly an element.
-        match part.parse::<usize>() {
-            Ok(index) => path.push_str(&format!("[{index}]")),
-            Err(_) => path.push_str(&format!("[{}]", serde_json::Value::from(part))),
-        }
+        // Writing to a String can't fail.
+        let _ = match part.parse::<usize>() {
+            Ok(index) => write!(path, "[{index}]"),
+            Err(_) => write!(path, "[{}]", serde_json::Value::from(part)),
+        };
     }
     path.parse::<Path>().ok().map(|path| path.to_string())
 }
@@ -245,7 +247,7 @@ fn object(object: &Table, imported: &mut Imported) {
     };
     for key in listed {
         let below = format!("[{}]", serde_json::Value::from(key.as_str()));
-        let Ok(path) = format!("{}{below}", bracketed(&base)).parse::<Path>() else { continue };
+        let Ok(path) = format!("{base}{below}").parse::<Path>() else { continue };
         let name = renames.get(&key).and_then(Value::as_str).unwrap_or(&key).to_owned();
         if tags.contains(&key) {
             imported.tags.push((name, quoted(&path.to_string())));
@@ -258,11 +260,6 @@ fn object(object: &Table, imported: &mut Imported) {
         let path = if base.is_empty() { key.to_owned() } else { format!("{base}.{key}") };
         time(&path, text(object, "timestamp_format").unwrap_or_default(), imported);
     }
-}
-
-/// A path as it is, with nothing before what follows.
-fn bracketed(path: &str) -> String {
-    path.to_owned()
 }
 
 fn time(path: &str, format: &str, imported: &mut Imported) {
@@ -344,7 +341,7 @@ fn unknown(config: &Table, imported: &mut Imported) {
         for name in
             config.get(kind).and_then(Value::as_table).into_iter().flatten().map(|(name, _)| name)
         {
-            imported.note(format!("{kind}.{name} has no counterpart here: see docs/processors.md"));
+            imported.note(format!("{kind}.{name} has no counterpart in this file"));
         }
     }
     let tags = config.get("global_tags").and_then(Value::as_table).into_iter().flatten();

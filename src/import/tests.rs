@@ -19,7 +19,7 @@ fn golden(name: &str) {
         if let Err(errors) = load_text("imported.yaml", &text, &process, &environment) {
             panic!("{errors}\n{text}");
         }
-        found.push_str(&format!("# {}.yaml\n{text}\n", imported.name));
+        found.extend(["# ", &imported.name, ".yaml\n", &text, "\n"]);
     }
     assert!(!found.contains("hunter2"), "{found}");
     let file = folder.join(format!("{name}.yaml"));
