@@ -1,13 +1,15 @@
 //! Inference: from some messages of a topic to a connector file that maps them.
 //!
 //! ```text
-//! messages ──shape──▶ what stands at each path ──guess──▶ tags, fields, time ──draft──▶ YAML
+//! messages ──format──▶ documents ──shape──▶ what stands at each path ──guess──▶ tags, fields, time
+//!                                                                  YAML ◀──draft──┘
 //! ```
 //!
 //! A guess is a guess: the file says with each line what it was made from, and whoever runs it reads
 //! it first. What is guessed is chosen so that each of the messages gives a point.
 
 mod draft;
+mod format;
 mod guess;
 mod shape;
 #[cfg(test)]
@@ -18,6 +20,7 @@ pub use draft::{Draft, SinkKind};
 
 use serde_json::Value as Json;
 
+use format::Format;
 use guess::Guesses;
 use shape::Shape;
 
@@ -32,11 +35,12 @@ pub struct Sample<'a> {
 /// What a topic holds.
 #[derive(Debug)]
 pub struct Inferred {
+    format: Format,
     guesses: Guesses,
     /// How many messages it was made from.
     samples: usize,
-    /// One of them, on a line.
-    example: String,
+    /// One of them, if it is text.
+    example: Option<String>,
 }
 
 /// Why nothing can be made of the messages.
@@ -49,39 +53,48 @@ pub enum InferError {
          docs/formats.md and docs/mapping.md say how"
     )]
     Format { looks: &'static str },
-    #[error("{bad} of {all} messages are no JSON objects, such as {example}")]
-    Mixed { bad: usize, all: usize, example: String },
+    #[error("{bad} of {all} messages can't be read as {format}, such as {example}")]
+    Mixed { bad: usize, all: usize, format: &'static str, example: String },
 }
 
-/// What messages hold: JSON objects.
+/// What messages hold.
 ///
 /// # Errors
-/// When they are of another format, or nothing can be learnt from them. A few broken messages among
-/// many are passed over.
+/// When their format is none that is known, or nothing can be learnt from them. A few broken messages
+/// among many are passed over.
 pub fn infer(samples: &[Sample<'_>], sink: SinkKind) -> Result<Inferred, InferError> {
     let samples: Vec<_> =
         samples.iter().filter(|sample| !sample.value.trim_ascii().is_empty()).collect();
     let first = samples.first().ok_or(InferError::Nothing)?;
-    let (mut shape, mut example, mut bad) = (Shape::default(), None, Vec::new());
-    for sample in &samples {
-        match serde_json::from_slice(sample.value) {
-            Ok(Json::Object(object)) => {
-                example.get_or_insert_with(|| String::from_utf8_lossy(sample.value).into_owned());
-                shape.take(&object, sample.timestamp_millis);
-            }
-            _ => bad.push(sample.value),
-        }
-    }
-    let Some(example) = example else {
+    let read = |format: &Format| {
+        samples.iter().filter(|sample| format.documents(sample.value).is_some()).count()
+    };
+    // Of two that read as many, the first: `max_by_key` gives the last.
+    let best = Format::ALL.into_iter().rev().map(|format| (read(&format), format));
+    let best = best.max_by_key(|(count, _)| *count).filter(|(count, _)| *count > 0);
+    let Some((count, format)) = best else {
         return Err(InferError::Format { looks: looks(first.value) });
     };
+    let bad = samples.len() - count;
     // One in ten may be broken; more are a part of what the topic holds.
-    if bad.len() * 10 > samples.len() {
-        let example = String::from_utf8_lossy(bad[0]).chars().take(80).collect();
-        return Err(InferError::Mixed { bad: bad.len(), all: samples.len(), example });
+    if bad * 10 > samples.len() {
+        let unread = samples.iter().find(|sample| format.documents(sample.value).is_none());
+        let example = String::from_utf8_lossy(unread.map_or(b"", |sample| sample.value));
+        let (all, example) = (samples.len(), example.chars().take(80).collect());
+        return Err(InferError::Mixed { bad, all, format: format.word(), example });
     }
-    let count = samples.len() - bad.len();
-    Ok(Inferred { guesses: Guesses::of(&shape, sink), samples: count, example })
+    let (mut shape, mut example) = (Shape::default(), None);
+    for sample in samples {
+        for document in format.documents(sample.value).into_iter().flatten() {
+            let text = std::str::from_utf8(sample.value).ok();
+            example = example.or_else(|| text.map(ToOwned::to_owned));
+            shape.take(&document, sample.timestamp_millis);
+        }
+    }
+    if shape.messages == 0 {
+        return Err(InferError::Nothing);
+    }
+    Ok(Inferred { format, guesses: Guesses::of(&shape, sink), samples: count, example })
 }
 
 /// In words, what a message that is no JSON object may be.
@@ -96,7 +109,6 @@ fn looks(value: &[u8]) -> &'static str {
     };
     let mut documents = serde_json::Deserializer::from_str(text).into_iter::<Json>();
     match (documents.next(), documents.next()) {
-        (Some(Ok(Json::Object(_))), Some(Ok(_))) => return "JSON lines",
         (Some(Ok(Json::Array(_))), None) => return "JSON arrays",
         (Some(Ok(Json::Number(_))), None) => return "plain numbers",
         _ => {}

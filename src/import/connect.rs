@@ -77,10 +77,7 @@ fn converter(properties: &mut Properties, imported: &mut Imported) {
         !name.starts_with("key.converter.") && !name.starts_with("value.converter.")
     });
     match converter.rsplit('.').next().unwrap_or_default() {
-        "JsonConverter" if schemas => imported.note(
-            "the messages are JSON in Kafka Connect's envelope of schema and payload: write `payload.` \
-             before each path, or see docs/formats.md",
-        ),
+        "JsonConverter" if schemas => imported.decode = "connect_json",
         "JsonConverter" | "StringConverter" => {}
         "" => imported.note(
             "value.converter is that of the Connect worker, which is not in this file; plain JSON is \

@@ -17,6 +17,8 @@ pub struct Imported {
     pub(super) group: Option<String>,
     pub(super) workers: Option<u32>,
     pub(super) kafka: Vec<(String, String)>,
+    /// A format's name; `json` if it is empty.
+    pub(super) decode: &'static str,
     pub(super) measurement: String,
     /// Name and rule, as YAML.
     pub(super) tags: Vec<(String, String)>,
@@ -73,8 +75,9 @@ impl Imported {
             "kafka",
             self.kafka.iter().map(|(key, value)| (key.as_str(), quoted(value))),
         );
-        let _ =
-            writeln!(text, "decode: json\n\npoint:\n  measurement: {}", quoted(&self.measurement));
+        let decode = if self.decode.is_empty() { "json" } else { self.decode };
+        let measurement = quoted(&self.measurement);
+        let _ = writeln!(text, "decode: {decode}\n\npoint:\n  measurement: {measurement}");
         for (title, rules) in [("tags", &self.tags), ("fields", &self.fields)] {
             if !rules.is_empty() {
                 let _ = writeln!(text, "  {title}:");

@@ -140,19 +140,20 @@ impl Inferred {
         let topic = quoted(draft.topic);
         let mut text = format!(
             "# A draft by `tidegate init`, from {} message{} of the topic {}. What is guessed has a\n\
-             # comment: read it, and try it with `tidegate preview` before it runs.\n#\n\
-             # A message:\n#   {}\n",
+             # comment: read it, and try it with `tidegate preview` before it runs.\n",
             self.samples,
             if self.samples == 1 { "" } else { "s" },
             comment(draft.topic),
-            cut(&self.example),
         );
         // Writing to a String can't fail.
+        if let Some(example) = &self.example {
+            let _ = write!(text, "#\n# A message:\n#   {}\n", cut(example));
+        }
         let _ = writeln!(text, "topics: [{topic}]");
         if let Some(servers) = draft.bootstrap {
             let _ = writeln!(text, "kafka: {{ bootstrap.servers: {} }}", quoted(servers));
         }
-        text.push_str("decode: json\n\npoint:\n");
+        let _ = writeln!(text, "decode: {}\n\npoint:", self.format.word());
         let _ = writeln!(text, "  measurement: {}", quoted(&measurement(draft.topic)));
         self.tags(&mut text);
         self.fields(&mut text);

@@ -1,10 +1,11 @@
-//! What stands at each path of JSON messages.
+//! What stands at each path of documents.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
-use serde_json::{Map, Value as Json};
+use serde_json::Value as Json;
 
+use crate::decode::tree::Value;
 use crate::path::{Path, Segment};
 use crate::point::Timestamp;
 
@@ -61,28 +62,25 @@ pub(super) struct Leaf {
 }
 
 impl Shape {
-    /// Takes a message in.
-    pub(super) fn take(&mut self, object: &Map<String, Json>, millis: i64) {
-        self.walk(object, &mut Vec::new(), millis);
+    /// Takes a document in.
+    pub(super) fn take(&mut self, document: &Value<'_>, millis: i64) {
+        self.walk(document, &mut Vec::new(), millis);
         self.messages += 1;
     }
 
-    fn walk(&mut self, object: &Map<String, Json>, path: &mut Vec<String>, millis: i64) {
-        for (key, value) in object {
-            path.push(key.clone());
-            if !value.is_null()
-                && (self.leaves.contains_key(path) || self.leaves.len() < MOST_PATHS)
-            {
+    fn walk(&mut self, document: &Value<'_>, path: &mut Vec<String>, millis: i64) {
+        let Value::Map(entries) = document else { return };
+        for (key, value) in entries.iter().filter(|(_, value)| *value != Value::Null) {
+            path.push(key.to_string());
+            if self.leaves.contains_key(path) || self.leaves.len() < MOST_PATHS {
                 let leaf = self.leaves.entry(path.clone()).or_default();
                 leaf.take(value, millis);
                 leaf.seen_in.insert(self.messages);
-            } else if !value.is_null() {
+            } else {
                 self.left_out += 1;
             }
-            if let Json::Object(inner) = value
-                && path.len() < MOST_SEGMENTS
-            {
-                self.walk(inner, path, millis);
+            if path.len() < MOST_SEGMENTS {
+                self.walk(value, path, millis);
             }
             path.pop();
         }
@@ -90,39 +88,48 @@ impl Shape {
 }
 
 impl Leaf {
-    fn take(&mut self, value: &Json, millis: i64) {
+    fn take(&mut self, value: &Value<'_>, millis: i64) {
         self.messages += 1;
         match value {
-            Json::Null => {}
-            Json::Bool(_) => self.booleans += 1,
-            Json::Number(number) => {
-                let float = number.as_f64().unwrap_or_default();
-                let (least, most) = self.range.unwrap_or((float, float));
-                self.range = Some((least.min(float), most.max(float)));
-                self.count_years(float, millis);
-                if number.is_i64() {
-                    self.whole += 1;
-                    self.keep(&number.to_string());
-                } else if number.is_u64() {
-                    self.unsigned += 1;
-                } else {
-                    self.fractions += 1;
-                }
+            Value::Null => {}
+            Value::Boolean(_) => self.booleans += 1,
+            Value::Integer(number) => {
+                self.whole += 1;
+                self.keep(&number.to_string());
+                #[expect(clippy::cast_precision_loss, reason = "of a time and a range only")]
+                self.number(*number as f64, millis);
             }
-            Json::String(text) => {
-                self.texts += 1;
-                self.longest = self.longest.max(text.len());
-                self.awkward |= text.contains(|c: char| c.is_control() || c == '\\');
-                let moment = text.parse::<jiff::Timestamp>().ok();
-                let moment = moment.and_then(|at| Timestamp::from_nanos(at.as_nanosecond()));
-                self.moments += usize::from(moment.is_some());
-                self.zoneless +=
-                    usize::from(text.len() >= 10 && text.parse::<jiff::civil::DateTime>().is_ok());
-                self.keep(text);
+            Value::Unsigned(number) => {
+                self.unsigned += 1;
+                #[expect(clippy::cast_precision_loss, reason = "of a range only")]
+                self.number(*number as f64, millis);
             }
-            Json::Array(_) => self.arrays += 1,
-            Json::Object(_) => self.objects += 1,
+            Value::Float(number) => {
+                self.fractions += 1;
+                self.number(*number, millis);
+            }
+            Value::Text(text) | Value::Untyped(text) => self.text(text),
+            Value::Array(_) => self.arrays += 1,
+            Value::Map(_) => self.objects += 1,
         }
+    }
+
+    fn number(&mut self, number: f64, millis: i64) {
+        let (least, most) = self.range.unwrap_or((number, number));
+        self.range = Some((least.min(number), most.max(number)));
+        self.count_years(number, millis);
+    }
+
+    fn text(&mut self, text: &str) {
+        self.texts += 1;
+        self.longest = self.longest.max(text.len());
+        self.awkward |= text.contains(|c: char| c.is_control() || c == '\\');
+        let moment = text.parse::<jiff::Timestamp>().ok();
+        let moment = moment.and_then(|at| Timestamp::from_nanos(at.as_nanosecond()));
+        self.moments += usize::from(moment.is_some());
+        let civil = text.len() >= 10 && text.parse::<jiff::civil::DateTime>().is_ok();
+        self.zoneless += usize::from(civil);
+        self.keep(text);
     }
 
     fn count_years(&mut self, number: f64, millis: i64) {

@@ -11,6 +11,10 @@ const NOW: i64 = 1_795_341_600_000;
 
 fn drafted(messages: &[Json], sink: SinkKind) -> (String, Connector, Vec<String>) {
     let values: Vec<_> = messages.iter().map(|message| message.to_string().into_bytes()).collect();
+    drafted_of(&values, sink)
+}
+
+fn drafted_of(values: &[Vec<u8>], sink: SinkKind) -> (String, Connector, Vec<String>) {
     let samples: Vec<_> =
         values.iter().map(|value| Sample { value, timestamp_millis: NOW }).collect();
     let inferred = infer(&samples, sink).unwrap();
@@ -23,17 +27,22 @@ fn drafted(messages: &[Json], sink: SinkKind) -> (String, Connector, Vec<String>
 }
 
 fn outcomes(messages: &[Json], connector: &Connector) -> Vec<Outcome> {
+    let values: Vec<_> = messages.iter().map(|message| message.to_string().into_bytes()).collect();
+    outcomes_of(&values, connector)
+}
+
+fn outcomes_of(values: &[Vec<u8>], connector: &Connector) -> Vec<Outcome> {
     let mut trial = Trial::new(connector).unwrap();
-    let record = |message: &Json| OwnedRecord {
+    let record = |value: &Vec<u8>| OwnedRecord {
         topic: "sensors".into(),
         partition: 0,
         offset: Offset(0),
         key: None,
-        value: Some(message.to_string().into_bytes()),
+        value: Some(value.clone()),
         timestamp_millis: Some(NOW),
         headers: Vec::new(),
     };
-    messages.iter().map(|message| trial.run(&record(message)).unwrap()).collect()
+    values.iter().map(|value| trial.run(&record(value)).unwrap()).collect()
 }
 
 fn value() -> impl Strategy<Value = Json> {
@@ -156,6 +165,45 @@ fn a_units_size_is_told_from_the_messages_own_time() {
 }
 
 #[test]
+fn the_format_is_the_one_that_reads_the_messages() {
+    let connect = json!({
+        "schema": { "type": "struct", "fields": [
+            { "field": "at", "type": "int64", "name": "org.apache.kafka.connect.data.Timestamp" },
+            { "field": "v", "type": "double" },
+        ] },
+        "payload": { "at": NOW, "v": 1.5 },
+    });
+    let debezium = json!({
+        "before": null,
+        "after": { "id": 7, "price": 1.5 },
+        "source": { "db": "shop", "table": "orders" },
+        "op": "c",
+        "ts_ms": NOW,
+    });
+    let text = |json: &Json| json.to_string().into_bytes();
+    for (word, time, message) in [
+        ("json", "path: ts, unit: ms", text(&json!({ "ts": NOW, "v": 1 }))),
+        (
+            "json_lines",
+            "path: ts, unit: ms",
+            format!("{{\"ts\":{NOW},\"v\":1}}\n{{\"ts\":{NOW},\"v\":2}}\n").into_bytes(),
+        ),
+        ("connect_json", "path: at, format: rfc3339", text(&connect)),
+        ("debezium", "path: ts_ms, unit: ms", text(&debezium)),
+        ("msgpack", "the record's own", b"\x81\xa1v\xcb\x3f\xf8\0\0\0\0\0\0".to_vec()),
+        ("cbor", "the record's own", b"\xa1\x61v\xfb\x3f\xf8\0\0\0\0\0\0".to_vec()),
+    ] {
+        let messages = vec![message; 3];
+        let (draft, connector, _) = drafted_of(&messages, SinkKind::Influxdb);
+        assert!(draft.contains(&format!("decode: {word}\n")), "{word}\n{draft}");
+        assert!(draft.contains(time), "{word}: {time}\n{draft}");
+        for outcome in outcomes_of(&messages, &connector) {
+            assert!(matches!(outcome, Outcome::Points(_)), "{word}: {outcome:?}\n{draft}");
+        }
+    }
+}
+
+#[test]
 fn other_formats_are_named() {
     let looks = |value: &[u8]| {
         let sample = Sample { value, timestamp_millis: NOW };
@@ -164,7 +212,6 @@ fn other_formats_are_named() {
     for (value, name) in [
         (&b"\0\0\0\0\x11\x06foo\xff"[..], "Schema Registry"),
         (b"cpu,host=a usage=1.5 1700000000000000000", "line protocol"),
-        (b"{\"a\":1}\n{\"a\":2}", "JSON lines"),
         (b"[1,2]", "JSON arrays"),
         (b"21.5", "plain numbers"),
         (b"a;b;c\n1;2;3", "CSV"),
