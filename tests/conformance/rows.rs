@@ -262,6 +262,7 @@ fn as_number(value: &Value<'_>) -> f64 {
         Value::Boolean(truth) => f64::from(u8::from(*truth)),
         Value::String(_) => 0.0,
         Value::Stale => f64::NAN,
+        Value::NotFinite(number) => number.to_f64(),
     }
 }
 
@@ -273,5 +274,6 @@ fn typed(value: &Value<'_>) -> String {
         Value::Boolean(truth) => format!("bool {truth}"),
         Value::String(text) => format!("string {text}"),
         Value::Stale => "the end of the series".into(),
+        Value::NotFinite(number) => number.to_f64().to_string(),
     }
 }
