@@ -26,6 +26,7 @@ pub mod record;
 pub mod decode;
 mod files;
 pub mod path;
+pub mod registry;
 
 pub mod map;
 pub mod point;

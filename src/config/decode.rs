@@ -1,10 +1,16 @@
 //! The format of a record's value, checked.
 
+use std::sync::Arc;
+
+use prost_reflect::MessageDescriptor;
+
+use super::Http;
 use super::raw::{Deletes, TimeUnit};
+use crate::decode::avro::{Framing, Schema};
 use crate::decode::csv::Csv;
 
 /// The format of a record's value.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub enum Decode {
     /// Whose values the mapping makes points of.
     Documents(Documents),
@@ -13,7 +19,7 @@ pub enum Decode {
 }
 
 /// Formats of documents.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub enum Documents {
     /// One JSON document a record.
     Json,
@@ -33,6 +39,12 @@ pub enum Documents {
     Csv(Csv),
     /// The whole value as text.
     Text,
+    /// By a schema of a registry or a file.
+    Avro(Avro),
+    /// By a schema of a registry or a file.
+    Protobuf(Protobuf),
+    /// JSON behind a registry's frame.
+    JsonSchema,
 }
 
 /// Formats of points.
@@ -48,4 +60,31 @@ pub enum Points {
     CollectdJson,
     /// With the unit of its timestamps.
     TelegrafJson(TimeUnit),
+}
+
+/// Where Avro's schema is.
+#[derive(Debug, Clone)]
+pub enum Avro {
+    /// Each message says its id.
+    Registry(Registry),
+    /// One for all messages.
+    File(Arc<Schema>, Framing),
+}
+
+/// Where Protobuf's schema is.
+#[derive(Debug, Clone)]
+pub enum Protobuf {
+    /// Each message says its id.
+    Registry(Registry),
+    /// One for all messages.
+    File(MessageDescriptor),
+}
+
+/// A schema registry, and how it is reached.
+#[derive(Debug, Clone)]
+pub struct Registry {
+    /// At least one; each has a scheme and a host. May hold a login.
+    pub urls: Vec<String>,
+    /// The same for all.
+    pub http: Http,
 }

@@ -34,7 +34,7 @@ use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::PathBuf;
 use std::time::Duration;
 
-pub use decode::{Decode, Documents, Points};
+pub use decode::{Avro, Decode, Documents, Points, Protobuf, Registry};
 pub use error::{Error, Errors};
 pub use expand::Environment;
 pub use load::{load, load_process, load_tests, load_text, sources};

@@ -62,7 +62,10 @@ fn typed<'a>(value: Value<'a>, schema: &Value<'_>) -> Result<Value<'a>, DecodeEr
                 let ahead = fields.get(next).filter(|field| is_it(field));
                 let field = ahead.or_else(|| fields.iter().find(|field| is_it(field)));
                 next += 1;
-                let value = field.map_or(Ok(value.clone()), |field| typed(value, field))?;
+                let value = match field {
+                    Some(field) => typed(value, field).map_err(|error| error.under(&key))?,
+                    None => value,
+                };
                 Ok((key, value))
             });
             Value::Map(typed.collect::<Result<_, DecodeError>>()?)

@@ -6,6 +6,8 @@
 
 use std::fmt::Write as _;
 use std::fs;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -48,8 +50,13 @@ fn differs(folder: &Path) -> Option<String> {
 /// What the inputs become, in their order; of a rejected one, why.
 fn lines(folder: &Path) -> String {
     let text = fs::read_to_string(folder.join("connector.yaml")).unwrap();
+    let registry = registry(folder.join("registry"));
     let environment = Environment::new(
-        |name| (name == "FOLDER").then(|| folder.display().to_string()),
+        |name| match name {
+            "FOLDER" => Some(folder.display().to_string()),
+            "REGISTRY" => Some(registry.clone()),
+            _ => None,
+        },
         |_| Err(std::io::ErrorKind::NotFound.into()),
     );
     let kafka = [("bootstrap.servers".into(), crate::config::Secret::new("localhost:9092"))];
@@ -89,6 +96,30 @@ fn lines(folder: &Path) -> String {
         }
     }
     lines
+}
+
+/// A registry whose answers are the files of a folder; what is no file it does not have.
+fn registry(folder: PathBuf) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let mut lines = BufReader::new(stream.try_clone().unwrap()).lines();
+            let first = lines.next().unwrap().unwrap();
+            for _ in lines.map_while(Result::ok).take_while(|line| !line.is_empty()) {}
+            let path = first.split([' ', '?']).nth(1).unwrap().trim_start_matches('/');
+            let (status, body) = match fs::read_to_string(folder.join(path)) {
+                Ok(body) => (200, body),
+                Err(_) => (404, r#"{"error_code":40403,"message":"Schema not found"}"#.into()),
+            };
+            let length = body.len();
+            let head =
+                format!("HTTP/1.1 {status} x\r\ncontent-length: {length}\r\nconnection: close");
+            write!(stream, "{head}\r\n\r\n{body}").unwrap();
+        }
+    });
+    url
 }
 
 /// Its headers stand beside it, one a line.

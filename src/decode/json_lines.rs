@@ -1,6 +1,6 @@
 //! JSON lines: a document on each line of a message. Empty lines are none.
 
-use super::{DecodeError, Refusal, Slot, json};
+use super::{Refusal, Slot, json};
 use crate::path::PathTrie;
 
 /// Fills the slots with each line's document, and hands them to `each`.
@@ -13,10 +13,7 @@ pub fn decode<'a>(
     let mut start = 0;
     for line in payload.split(|byte| *byte == b'\n') {
         if !line.trim_ascii().is_empty() {
-            json::decode(line, paths, slots).map_err(|error| DecodeError {
-                offset: error.offset.map(|offset| start + offset),
-                ..error
-            })?;
+            json::decode(line, paths, slots).map_err(|error| error.behind(start))?;
             each(slots)?;
         }
         start += line.len() + 1;

@@ -4,12 +4,14 @@
 //! A new format is one file here, one arm of [`Documents`] or [`Points`], and one of
 //! [`config::Decode`](crate::config::Decode).
 
+pub mod avro;
 pub mod cbor;
 pub mod cloudevents;
 pub mod compression;
 pub mod connect;
 pub mod csv;
 pub mod debezium;
+pub mod frame;
 #[cfg(test)]
 mod golden_tests;
 pub mod input;
@@ -17,6 +19,7 @@ pub mod json;
 pub mod json_lines;
 pub mod msgpack;
 pub mod points;
+pub mod protobuf;
 pub mod text;
 pub mod tree;
 
@@ -25,7 +28,9 @@ use std::borrow::Cow;
 pub use compression::Decompressed;
 pub use points::Points;
 
+use self::avro::Avro;
 use self::csv::Csv;
+use self::protobuf::Protobuf;
 use crate::config;
 use crate::config::raw::Deletes;
 use crate::dead_letter::{Reject, Stage};
@@ -118,6 +123,16 @@ impl DecodeError {
         Self { offset: None, what: what.into() }
     }
 
+    /// The same in a payload that has so many bytes before.
+    pub fn behind(self, start: usize) -> Self {
+        Self { offset: self.offset.map(|offset| start + offset), ..self }
+    }
+
+    /// The same of the value under a key.
+    pub fn under(self, key: &str) -> Self {
+        Self { what: format!("{key}: {}", self.what).into(), ..self }
+    }
+
     /// An error at a byte of the payload.
     pub fn at(offset: usize, what: impl Into<Cow<'static, str>>) -> Self {
         Self { offset: Some(offset), what: what.into() }
@@ -168,6 +183,9 @@ pub enum Documents {
     Cbor,
     Csv(Csv),
     Text,
+    Avro(Avro),
+    Protobuf(Protobuf),
+    JsonSchema,
     /// JSON whose decoder needs something that can't be reached in this time.
     #[cfg(test)]
     Unreachable(std::ops::Range<tokio::time::Instant>),
@@ -211,6 +229,9 @@ impl Documents {
             config::Documents::Cbor => Self::Cbor,
             config::Documents::Csv(csv) => Self::Csv(csv.clone()),
             config::Documents::Text => Self::Text,
+            config::Documents::Avro(avro) => Self::Avro(Avro::new(avro)),
+            config::Documents::Protobuf(protobuf) => Self::Protobuf(Protobuf::new(protobuf)),
+            config::Documents::JsonSchema => Self::JsonSchema,
         }
     }
 
@@ -241,6 +262,14 @@ impl Documents {
             Self::MessagePack => Some(msgpack::decode(payload)?),
             Self::Cbor => Some(cbor::decode(payload)?),
             Self::Text => Some(text::decode(payload)?),
+            Self::Avro(avro) => Some(avro.decode(message)?),
+            Self::Protobuf(protobuf) => Some(protobuf.decode(message)?),
+            Self::JsonSchema => {
+                let start = frame::read(message)?.end;
+                let json = payload.get(start..).unwrap_or_default();
+                json::decode(json, paths, slots).map_err(|error| error.behind(start))?;
+                return each(slots);
+            }
             #[cfg(test)]
             Self::Unreachable(time) if time.contains(&tokio::time::Instant::now()) => {
                 return Err(Refusal::Unavailable("the registry is down".into()));

@@ -1,8 +1,15 @@
 //! Any bytes as a message of each format of documents.
 
+use std::path::Path;
+use std::sync::{Arc, LazyLock};
+
+use prost_reflect::MessageDescriptor;
+
 use super::mapping::Bare;
 use crate::config::raw::Deletes;
+use crate::decode::avro::{Avro, Framing, Schema};
 use crate::decode::csv::Csv;
+use crate::decode::protobuf::{self, Protobuf};
 use crate::decode::{Documents, Message, Refusal, Slot};
 use crate::path::PathTrie;
 
@@ -21,6 +28,9 @@ pub fn documents(data: &[u8]) {
         Documents::Cbor,
         Documents::Csv(Csv { delimiter: b',', columns: None }),
         Documents::Text,
+        Documents::JsonSchema,
+        Documents::Avro(avro()),
+        Documents::Protobuf(protobuf()),
     ];
     let record = Bare(data);
     let message = Message { payload: data, record: &record };
@@ -36,4 +46,21 @@ pub fn documents(data: &[u8]) {
             Err(Refusal::Unavailable(reason)) => panic!("{format:?}: {reason}"),
         }
     }
+}
+
+/// By the schemas of the golden folders.
+fn avro() -> Avro {
+    const TEXT: &str = include_str!("../../tests/formats/avro_file/reading.avsc");
+    static SCHEMA: LazyLock<Arc<Schema>> =
+        LazyLock::new(|| Arc::new(Schema::new(TEXT, &[]).unwrap()));
+    Avro::File { schema: Arc::clone(&SCHEMA), framing: Framing::Raw }
+}
+
+fn protobuf() -> Protobuf {
+    const FILE: &str =
+        concat!(env!("CARGO_MANIFEST_DIR"), "/tests/formats/protobuf_file/reading.proto");
+    static TYPE: LazyLock<MessageDescriptor> = LazyLock::new(|| {
+        protobuf::message(Path::new(FILE), &[], "acme.plant.Envelope.Reading").unwrap()
+    });
+    Protobuf::File(TYPE.clone())
 }

@@ -7,7 +7,7 @@ mod file;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
 mod go_text;
-mod http;
+pub(crate) mod http;
 mod influxdb;
 mod prometheus;
 mod stdout;

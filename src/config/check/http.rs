@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use reqwest::Url;
 use reqwest::header::{HeaderName, HeaderValue};
 
-use super::Checker;
 use super::routing::is_template;
+use super::{At, Checker};
 use crate::config::error::quoted;
 use crate::config::{Authorization, Credential, Http, Secret, Tls, raw};
 
@@ -42,18 +42,18 @@ pub(super) struct InfluxToken<'a> {
     pub(super) file: Option<&'a str>,
 }
 
-/// `sink` is the key under `sink:`, and `url` the database's address, if it is one.
+/// `at` is where these keys stand, and `url` the server's address, if it is one.
 pub(super) fn http(
     raw: &raw::Http,
     token: Option<InfluxToken<'_>>,
     checker: &mut Checker<'_>,
-    sink: &str,
+    at: At<'_>,
     url: Option<&Url>,
 ) -> Http {
-    let authorization = authorization(raw, token, checker, sink);
-    let tls = tls(raw.tls_config.as_ref(), checker, sink, url);
-    let headers = headers(raw, checker, sink);
-    proxy(raw, checker, sink);
+    let authorization = authorization(raw, token, checker, at);
+    let tls = tls(raw.tls_config.as_ref(), checker, at, url);
+    let headers = headers(raw, checker, at);
+    proxy(raw, checker, at);
     let proxy = raw.proxy_url.as_deref().map(Secret::new);
     Http { authorization, tls, headers, proxy }
 }
@@ -62,33 +62,33 @@ fn authorization(
     raw: &raw::Http,
     token: Option<InfluxToken<'_>>,
     checker: &mut Checker<'_>,
-    sink: &str,
+    at: At<'_>,
 ) -> Option<Authorization> {
     let influx = token.and_then(|token| {
-        let place = Place { checker, at: &["sink", sink], keys: ["token", "token_file"] };
+        let place = Place { checker, at, keys: ["token", "token_file"] };
         let token = place.credential(token.given, token.file)?;
         Some(Authorization::Token { kind: "Token".into(), token })
     });
-    let basic = raw.basic_auth.as_ref().and_then(|raw| basic(raw, checker, sink));
-    let header = raw.authorization.as_ref().and_then(|raw| header(raw, checker, sink));
+    let basic = raw.basic_auth.as_ref().and_then(|raw| basic(raw, checker, at));
+    let header = raw.authorization.as_ref().and_then(|raw| header(raw, checker, at));
     let mut logins = [influx, basic, header].into_iter().flatten();
     let login = logins.next();
     if logins.next().is_some() {
         let keys = ["authorization", "basic_auth"];
-        let key = keys.into_iter().find(|key| checker.node(&["sink", sink, key]).is_some());
-        let at = ["sink", sink, key.unwrap_or_default()];
+        let key = keys.into_iter().find(|key| checker.node(&[at, &[*key]].concat()).is_some());
+        let at = [at, &[key.unwrap_or_default()]].concat();
         checker.wrong_key(&at, "there is another login beside this one; keep one of them");
     }
     login
 }
 
-fn basic(raw: &raw::BasicAuth, checker: &mut Checker<'_>, sink: &str) -> Option<Authorization> {
-    let at = ["sink", sink, "basic_auth"];
+fn basic(raw: &raw::BasicAuth, checker: &mut Checker<'_>, at: At<'_>) -> Option<Authorization> {
+    let at = &[at, &["basic_auth"]].concat();
     if raw.username.is_empty() || raw.username.contains(':') {
-        let at = ["sink", sink, "basic_auth", "username"];
+        let at = [at.as_slice(), &["username"]].concat();
         checker.wrong(&at, "a user's name can't be empty, and can't have a colon in it");
     }
-    let place = Place { checker, at: &at, keys: ["password", "password_file"] };
+    let place = Place { checker, at, keys: ["password", "password_file"] };
     let password = place.needed(raw.password.as_deref(), raw.password_file.as_deref())?;
     Some(Authorization::Basic { username: raw.username.clone(), password })
 }
@@ -96,16 +96,16 @@ fn basic(raw: &raw::BasicAuth, checker: &mut Checker<'_>, sink: &str) -> Option<
 fn header(
     raw: &raw::Authorization,
     checker: &mut Checker<'_>,
-    sink: &str,
+    at: At<'_>,
 ) -> Option<Authorization> {
-    let at = ["sink", sink, "authorization"];
-    let kind = ["sink", sink, "authorization", "type"];
+    let at = &[at, &["authorization"]].concat();
+    let kind = [at.as_slice(), &["type"]].concat();
     if raw.kind.eq_ignore_ascii_case("basic") {
         checker.wrong(&kind, "for a user and a password write `basic_auth` instead");
     } else if HeaderName::try_from(&raw.kind).is_err() {
         checker.wrong(&kind, "the type must be one word, such as `Bearer`");
     }
-    let place = Place { checker, at: &at, keys: ["credentials", "credentials_file"] };
+    let place = Place { checker, at, keys: ["credentials", "credentials_file"] };
     let token = place.needed(raw.credentials.as_deref(), raw.credentials_file.as_deref())?;
     Some(Authorization::Token { kind: raw.kind.clone(), token })
 }
@@ -160,7 +160,7 @@ fn unfit(text: &str, key: &str) -> Option<String> {
     (!fits).then(message)
 }
 
-fn absolute(path: &str, checker: &mut Checker<'_>, at: &[&str]) -> Option<PathBuf> {
+pub(super) fn absolute(path: &str, checker: &mut Checker<'_>, at: &[&str]) -> Option<PathBuf> {
     let path = Path::new(path);
     if !path.is_absolute() {
         // Not shown: it may be the secret itself, under the wrong key.
@@ -173,11 +173,11 @@ fn absolute(path: &str, checker: &mut Checker<'_>, at: &[&str]) -> Option<PathBu
 fn tls(
     raw: Option<&raw::TlsConfig>,
     checker: &mut Checker<'_>,
-    sink: &str,
+    at: At<'_>,
     url: Option<&Url>,
 ) -> Tls {
     let Some(raw) = raw else { return Tls::default() };
-    let at = ["sink", sink, "tls_config"];
+    let at = [at, &["tls_config"]].concat();
     if url.is_some_and(|url| url.scheme() != "https") {
         checker.wrong_key(
             &at,
@@ -185,7 +185,7 @@ fn tls(
         );
     }
     let mut file = |key, path: &Option<String>| {
-        absolute(path.as_deref()?, checker, &["sink", sink, "tls_config", key])
+        absolute(path.as_deref()?, checker, &[at.as_slice(), &[key]].concat())
     };
     let ca = file("ca_file", &raw.ca_file);
     let identity = (file("cert_file", &raw.cert_file), file("key_file", &raw.key_file));
@@ -200,12 +200,12 @@ fn tls(
     Tls { ca, identity: identity.0.zip(identity.1), insecure: raw.insecure_skip_verify }
 }
 
-fn headers(raw: &raw::Http, checker: &mut Checker<'_>, sink: &str) -> Vec<(String, Secret)> {
+fn headers(raw: &raw::Http, checker: &mut Checker<'_>, at: At<'_>) -> Vec<(String, Secret)> {
     let mut seen = BTreeSet::new();
     for (name, value) in &raw.headers {
         let lower = name.to_ascii_lowercase();
         let owned = OWNED.iter().find(|(owned, _)| *owned == lower);
-        let at = ["sink", sink, "headers", name];
+        let at = [at, &["headers", name.as_str()]].concat();
         let shown = quoted(name);
         if let Some((_, why)) = owned {
             checker.wrong_key(&at, format!("the header {shown} can't be set: {why}"));
@@ -228,7 +228,7 @@ fn headers(raw: &raw::Http, checker: &mut Checker<'_>, sink: &str) -> Vec<(Strin
 }
 
 /// Messages don't show the address: it may hold a password.
-fn proxy(raw: &raw::Http, checker: &mut Checker<'_>, sink: &str) {
+fn proxy(raw: &raw::Http, checker: &mut Checker<'_>, at: At<'_>) {
     let Some(text) = &raw.proxy_url else { return };
     let url = Url::parse(text).ok();
     let fits = |url: &Url| {
@@ -237,6 +237,6 @@ fn proxy(raw: &raw::Http, checker: &mut Checker<'_>, sink: &str) {
     };
     if !url.as_ref().is_some_and(fits) {
         let message = "a proxy's address is `http://` or `https://`, a host, and a port";
-        checker.wrong(&["sink", sink, "proxy_url"], message);
+        checker.wrong(&[at, &["proxy_url"]].concat(), message);
     }
 }

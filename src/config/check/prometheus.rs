@@ -23,7 +23,7 @@ pub(super) fn prometheus(raw: &raw::Prometheus, checker: &mut Checker<'_>) -> Op
              `http://localhost:9090/api/v1/write`",
         );
     }
-    let http = http::http(&raw.http, None, checker, "prometheus", Some(&url));
+    let http = http::http(&raw.http, None, checker, &["sink", "prometheus"], Some(&url));
     if raw.compression == Compression::Zstd && raw.protobuf_message != ProtobufMessage::V1 {
         checker.wrong(
             &["sink", "prometheus", "compression"],

@@ -92,7 +92,7 @@ fn influxdb(raw: &raw::InfluxDb, checker: &mut Checker<'_>) -> Option<InfluxDb> 
         }
     }
     let token = http::InfluxToken { given: raw.token.as_deref(), file: raw.token_file.as_deref() };
-    let http = http::http(&raw.http, Some(token), checker, "influxdb", url.as_ref());
+    let http = http::http(&raw.http, Some(token), checker, &["sink", "influxdb"], url.as_ref());
     Some(InfluxDb {
         url: url?.as_str().trim_end_matches('/').to_owned(),
         api: api?,

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::TimeUnit;
+use super::{Http, TimeUnit};
 
 /// The format of a record's value: its name, or its name with its settings.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -61,6 +61,8 @@ pub enum Format {
     CollectdJson,
     /// Telegraf's JSON, with timestamps in seconds.
     TelegrafJson,
+    /// JSON behind the frame of a schema registry, as JSON Schema's serialisers write it.
+    JsonSchema,
 }
 
 /// The format of a record's value, with its settings: exactly one key.
@@ -77,6 +79,10 @@ pub struct FormatChoice {
     pub line_protocol: Option<LineProtocol>,
     /// Telegraf's JSON.
     pub telegraf_json: Option<TelegrafJson>,
+    /// Avro, by a schema of a registry or a file.
+    pub avro: Option<Avro>,
+    /// Protobuf, by a schema of a registry or a file.
+    pub protobuf: Option<Protobuf>,
 }
 
 /// InfluxDB line protocol: points on any number of lines.
@@ -145,4 +151,57 @@ impl Default for Csv {
     fn default() -> Self {
         Self { delimiter: ",".into(), columns: None }
     }
+}
+
+/// Avro. Its schema comes from a registry, by the id in each message, or from a file: exactly one of
+/// `registry` and `schema_file`.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Avro {
+    /// The registry that the messages' ids are of.
+    pub registry: Option<Registry>,
+    /// The absolute path of a file with the schema (`.avsc`).
+    pub schema_file: Option<String>,
+    /// What stands before each message, with `schema_file`.
+    pub framing: AvroFraming,
+}
+
+/// What stands before each message that has no registry.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum AvroFraming {
+    /// Nothing.
+    #[default]
+    Raw,
+    /// Avro's encoding of single objects: `C3 01` and the schema's fingerprint, which must be that of
+    /// the file.
+    SingleObject,
+}
+
+/// Protobuf. Its schema comes from a registry, by the id in each message, or from a file: exactly one of
+/// `registry` and `schema_file`.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Protobuf {
+    /// The registry that the messages' ids are of.
+    pub registry: Option<Registry>,
+    /// The absolute path of a `.proto` file, or of a file with a set of descriptors
+    /// (`protoc --include_imports --descriptor_set_out`).
+    pub schema_file: Option<String>,
+    /// Folders to find imports in, by their absolute paths, besides that of `schema_file`.
+    pub include: Vec<String>,
+    /// The messages' type by its full name, such as `acme.plant.Reading`, with `schema_file`.
+    pub message: Option<String>,
+}
+
+/// A schema registry with Confluent's API: Confluent's own, Karapace, Redpanda's, Apicurio's
+/// (`/apis/ccompat/v7`).
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Registry {
+    /// Its address, such as `http://localhost:8081`. Several, with commas between, are tried in their
+    /// order.
+    pub url: String,
+    #[serde(flatten)]
+    pub http: Http,
 }
