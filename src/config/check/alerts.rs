@@ -18,7 +18,7 @@ pub(super) fn alerts(raw: &ConnectorFile, checker: &mut Checker<'_>) -> Option<V
         return None;
     }
     let mut names = BTreeSet::new();
-    let checked: Vec<_> = raw
+    let alerts: Vec<_> = raw
         .alerts
         .iter()
         .enumerate()
@@ -31,7 +31,7 @@ pub(super) fn alerts(raw: &ConnectorFile, checker: &mut Checker<'_>) -> Option<V
             alert(rule, &index, raw, checker)
         })
         .collect();
-    checked.into_iter().collect()
+    alerts.into_iter().collect()
 }
 
 fn alert(
