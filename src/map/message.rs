@@ -115,7 +115,7 @@ impl<'a, R: Record + ?Sized> Message<'a, R> {
         for (wildcard, from) in &rule.all_tags {
             for (key, slot) in self.entries(wildcard, from)? {
                 let name = wildcard.name(key);
-                let value = self.stepped(input_of(slot), &wildcard.steps);
+                let value = stepped(input_of(slot), &wildcard.steps);
                 let value = value.map_err(|why| MapError(format!("tag {name}: {why}")))?;
                 let Some(text) = value.text().filter(|text| !text.is_empty()) else { continue };
                 if let Err(place) = point.tags.binary_search_by(|(known, _)| known.cmp(&name)) {
@@ -128,7 +128,7 @@ impl<'a, R: Record + ?Sized> Message<'a, R> {
                 let name = wildcard.name(key);
                 let known = point.fields.iter().any(|(known, _)| *known == name)
                     || point.tags.binary_search_by(|(known, _)| known.cmp(&name)).is_ok();
-                let value = self.stepped(input_of(slot), &wildcard.steps);
+                let value = stepped(input_of(slot), &wildcard.steps);
                 let value = value.map_err(|why| MapError(format!("field {name}: {why}")))?;
                 // What is of another type is another wildcard's, or nobody's.
                 if let Ok(Some(value)) = convert::to_value(value, wildcard.kind, wildcard.coerce)
@@ -174,7 +174,7 @@ impl<'a, R: Record + ?Sized> Message<'a, R> {
         let text = if tag.steps.is_empty() {
             self.text(from)
         } else {
-            let stepped = self.input(from).and_then(|input| self.stepped(input, &tag.steps));
+            let stepped = self.input(from).and_then(|input| stepped(input, &tag.steps));
             let stepped = stepped.map_err(|why| format!("{}{why}", self.plan.place(from)));
             stepped.map(|input| input.text())
         };
@@ -192,7 +192,7 @@ impl<'a, R: Record + ?Sized> Message<'a, R> {
         {
             return Ok(Some(Value::Stale));
         }
-        let input = self.input(from).and_then(|input| self.stepped(input, &field.steps));
+        let input = self.input(from).and_then(|input| stepped(input, &field.steps));
         let value = input.and_then(|input| convert::to_value(input, field.kind, field.coerce));
         let value = value.map_err(|why| {
             MapError(format!("field {}: {}{why}", field.name, self.plan.place(from)))
@@ -201,10 +201,6 @@ impl<'a, R: Record + ?Sized> Message<'a, R> {
             return Err(self.missing("field", &field.name, from));
         }
         Ok(value)
-    }
-
-    fn stepped(&self, input: Input<'a>, steps: &'a [Step]) -> Result<Input<'a>, String> {
-        steps.iter().try_fold(input, |input, step| step.take(input))
     }
 
     fn measurement(&self, rule: &'a PointPlan) -> Result<Cow<'a, str>, MapError> {
@@ -408,8 +404,12 @@ fn within(refusal: Refusal, path: &crate::path::Path, index: usize) -> Refusal {
             reject.reason = format!("{path}[{index}]: {}", reject.reason);
             Refusal::Rejected(reject)
         }
-        other => other,
+        unavailable @ Refusal::Unavailable(_) => unavailable,
     }
+}
+
+fn stepped<'a>(input: Input<'a>, steps: &'a [Step]) -> Result<Input<'a>, String> {
+    steps.iter().try_fold(input, |input, step| step.take(input))
 }
 
 fn utf8<'a>(bytes: Option<&'a [u8]>, what: &str) -> Result<Option<Cow<'a, str>>, String> {

@@ -323,6 +323,7 @@ fn a_null_ends_its_series_where_that_is_asked_for_and_is_as_if_missing_elsewhere
 
 #[test]
 fn numbers_of_other_formats_than_json_are_taken_exactly_or_not_at_all() {
+    use FieldKind::{Float, Integer, Unsigned};
     let value = |slot: &Slot<'_>, kind| {
         let rule = mapping(Vec::new(), vec![field("f", path("v"), kind)]);
         let plan = Plan::new(&rule.into());
@@ -334,7 +335,6 @@ fn numbers_of_other_formats_than_json_are_taken_exactly_or_not_at_all() {
         });
         mapped.map(|()| found.unwrap()).map_err(reason)
     };
-    use FieldKind::{Float, Integer, Unsigned};
     let ok = |text: &str| Ok(text.to_owned());
     assert_eq!(value(&Slot::Integer(i64::MIN), Integer), ok("Integer(-9223372036854775808)"));
     assert_eq!(value(&Slot::Integer(i64::MAX), Unsigned), ok("Unsigned(9223372036854775807)"));
@@ -475,7 +475,7 @@ fn what_is_looked_up_is_taken_from_the_table_and_waits_for_it() {
     let Err(Refusal::Unavailable(reason)) = apply("a") else { panic!("not to be had yet") };
     assert!(reason.contains("sites.csv: can't be read"), "{reason}");
     std::fs::write(&file, "device,site,floor\na,north,2\nb,south,\n").unwrap();
-    assert_eq!(apply("a").unwrap(), "m,floor=2,site=north f=1 1000000\n");
-    assert_eq!(apply("b").unwrap(), "m,site=south f=1 1000000\n");
-    assert_eq!(apply("c").unwrap(), "m,site=unknown f=1 1000000\n");
+    assert_eq!(apply("a").unwrap(), "m,floor=2,site=north f=1.0 1000000\n");
+    assert_eq!(apply("b").unwrap(), "m,site=south f=1.0 1000000\n");
+    assert_eq!(apply("c").unwrap(), "m,site=unknown f=1.0 1000000\n");
 }

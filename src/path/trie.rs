@@ -127,8 +127,8 @@ impl PathTrie {
         wanted: Wanted,
         want: impl FnOnce(&mut Node, usize),
     ) -> usize {
-        let known = self.paths.iter().zip(&self.kinds);
-        if let Some(slot) = { known }.position(|(known, kind)| known == path && *kind == wanted) {
+        let mut known = self.paths.iter().zip(&self.kinds);
+        if let Some(slot) = known.position(|(known, kind)| known == path && *kind == wanted) {
             return slot;
         }
         let slot = self.paths.len();

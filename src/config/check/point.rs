@@ -129,8 +129,7 @@ impl Rule<'_, '_> {
             }
         }
         let (tags, all) = self.tags(raw)?;
-        let of_the_value = |source: &Source| source.is_of_the_value();
-        let names = tags.iter().filter(|tag| of_the_value(&tag.source)).map(|tag| &tag.name);
+        let names = tags.iter().filter(|tag| tag.source.is_of_the_value()).map(|tag| &tag.name);
         let stars = raw.tags.keys().filter(|name| !all.is_empty() && name.contains('*'));
         for name in names.chain(stars) {
             let message = "messages of this format hold points and have no paths; take a `header`, a \
@@ -181,7 +180,7 @@ impl Rule<'_, '_> {
             fields,
             all_fields,
             timestamp: timestamp?,
-            disambiguate: spread?,
+            disambiguate: spread,
         })
     }
 

@@ -13,10 +13,8 @@ const FORMATS: &str = "`rfc3339`, or strftime's notation, such as `%Y-%m-%d %H:%
 
 impl Rule<'_, '_> {
     /// How points of one time are kept apart.
-    pub(super) fn spread(&mut self, rule: Option<&raw::TimestampRule>) -> Option<Option<Spread>> {
-        let Some(raw::Disambiguate::Offset) = rule.and_then(|rule| rule.disambiguate) else {
-            return Some(None);
-        };
+    pub(super) fn spread(&mut self, rule: Option<&raw::TimestampRule>) -> Option<Spread> {
+        let raw::Disambiguate::Offset = rule.and_then(|rule| rule.disambiguate)?;
         let room = match rule.and_then(|rule| rule.unit) {
             Some(raw::TimeUnit::S) => 1_000_000_000,
             Some(raw::TimeUnit::Us) => 1_000,
@@ -32,7 +30,7 @@ impl Rule<'_, '_> {
             self.checker.wrong_key(&at, message);
             return None;
         }
-        Some(Some(Spread { room, step }))
+        Some(Spread { room, step })
     }
 
     pub(super) fn timestamp(&mut self, rule: &raw::TimestampRule) -> Option<TimeSource> {
