@@ -13,6 +13,7 @@
 //! That is 1.0; [`v2`] makes 2.0 of it.
 
 mod hash;
+mod known;
 mod labels;
 mod metadata;
 mod names;
@@ -31,6 +32,7 @@ pub use self::names::{LabelLimits, NamePiece, SeriesRules};
 pub use self::sources::SharedMetric;
 pub use self::spread::{Origins, SpreadSeries};
 
+use self::known::{Known, Place};
 use self::labels::{Labels, check_metric};
 use self::order::SeriesOrder;
 use self::sources::{Made, Seen};
@@ -52,6 +54,10 @@ pub struct RemoteWrite {
     rules: Arc<SeriesRules>,
     labels: Labels,
     metric: Vec<u8>,
+    /// The hash of each series of the last point that was not known.
+    series: Vec<u64>,
+    /// `None` for one destination of many, whose encoder is gone with its batch.
+    known: Option<Known>,
     order: SeriesOrder,
     origins: Arc<Origins>,
     /// The partition that points come from, and its topic.
@@ -94,6 +100,8 @@ impl RemoteWrite {
             rules,
             labels: Labels::default(),
             metric: Vec::new(),
+            series: Vec::new(),
+            known: Some(Known::new(origins.seed)),
             order: SeriesOrder::new(origins.seed),
             origins,
             origin: None,
@@ -108,6 +116,7 @@ impl RemoteWrite {
         let seed = self.order.hash(&[key.as_bytes()]);
         Self {
             order: SeriesOrder::new(seed),
+            known: None,
             ..Self::new(Arc::clone(&self.rules), Arc::clone(&self.origins))
         }
     }
@@ -138,26 +147,83 @@ impl RemoteWrite {
         if point.measurement.is_empty() {
             return Err(EncodeError("the measurement is empty".into()));
         }
+        // Taken out while it is read, because all else here is written to.
+        let mut known = self.known.take();
+        let encoded = self.encode_by(known.as_mut(), point, record, batch);
+        self.known = known;
+        encoded
+    }
+
+    fn encode_by(
+        &mut self,
+        mut known: Option<&mut Known>,
+        point: &Point<'_>,
+        record: RecordIndex,
+        batch: &mut OpenBatch,
+    ) -> Result<(), EncodeError> {
+        let timestamp = point.timestamp.millis();
+        let found = known.as_mut().map_or(Err(false), |known| known.find(point, timestamp));
+        let is_kept = match found {
+            Ok(place) => {
+                self.encode_known(place, point, record, batch);
+                return Ok(());
+            }
+            Err(is_kept) => is_kept,
+        };
+        let start = batch.items.len();
+        self.encode_new(point, record, batch)?;
+        if let (true, Some(known)) = (is_kept, known) {
+            known.learn(batch, start, &self.series);
+        }
+        Ok(())
+    }
+
+    /// Appends the series of a point like one that came before.
+    fn encode_known(
+        &mut self,
+        known: &Place,
+        point: &Point<'_>,
+        record: RecordIndex,
+        batch: &mut OpenBatch,
+    ) {
+        let timestamp = point.timestamp.millis();
+        let values = point.fields.iter().filter_map(|(_, value)| number(value));
+        for ((item, series), value) in known.items().zip(values) {
+            self.order.see(series, timestamp);
+            let start = batch.bytes.len();
+            batch.bytes.extend_from_slice(item);
+            known::push_rest(&mut batch.bytes, value, timestamp);
+            batch.end_item(record);
+            self.see_origin(series, &batch.bytes[start..]);
+        }
+    }
+
+    fn encode_new(
+        &mut self,
+        point: &Point<'_>,
+        record: RecordIndex,
+        batch: &mut OpenBatch,
+    ) -> Result<(), EncodeError> {
         refuse_equal_fields(&self.rules, point)?;
         let dropped = self.encode_labels(point)?;
         let tags = self.order.hash(&[&self.labels.before_name, &self.labels.after_name]);
         let timestamp = point.timestamp.millis();
-        let mut numbers = 0;
+        self.series.clear();
         for (field, value) in &point.fields {
             let Some(value) = number(value) else { continue };
-            numbers += 1;
             self.rules.put_metric(&mut self.metric, &point.measurement, field);
             check_metric(&self.metric, &self.rules.limits)?;
             let metric = self.order.hash(&[&self.metric]);
             self.see_source(metric, &point.measurement, field);
             let series = tags ^ metric;
+            self.series.push(series);
             self.order.see(series, timestamp);
             let start = batch.bytes.len();
             push_series(&mut batch.bytes, &self.labels, &self.metric, value, timestamp);
             batch.end_item(record);
             self.see_origin(series, &batch.bytes[start..]);
         }
-        if numbers == 0 {
+        if self.series.is_empty() {
             return Err(EncodeError(
                 "no field is a number, and remote write carries numbers only".into(),
             ));

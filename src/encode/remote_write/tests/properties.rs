@@ -203,3 +203,44 @@ proptest! {
         prop_assert_eq!(found, expected);
     }
 }
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// An encoder that has seen the points, and others that took their places, writes what a new one writes.
+    #[test]
+    fn a_point_that_came_before_is_written_as_if_it_were_new(
+        rules in rules(),
+        points in prop::collection::vec(parts(), 1..6),
+        order in prop::collection::vec(any::<prop::sample::Index>(), 1..20),
+    ) {
+        let rules = Arc::new(rules);
+        let new = || RemoteWrite::new(Arc::clone(&rules), Arc::default());
+        let mut seasoned = Encoder::RemoteWrite(new());
+        for (index, at) in (0..).zip(&order) {
+            let parts = at.get(&points);
+            let mut given = as_point(parts);
+            given.timestamp = Timestamp::from_millis(parts.millis + i64::from(index)).unwrap();
+            let (mut open, mut fresh) = (OpenBatch::default(), OpenBatch::default());
+            let first = seasoned.encode(&given, RecordIndex(index), &mut open);
+            let second = Encoder::RemoteWrite(new()).encode(&given, RecordIndex(index), &mut fresh);
+            prop_assert_eq!(first, second);
+            prop_assert_eq!(&open.bytes, &fresh.bytes);
+            prop_assert_eq!(&open.items, &fresh.items);
+        }
+    }
+}
+
+#[test]
+fn more_points_than_there_are_places_take_each_other_s() {
+    let mut seasoned = Encoder::RemoteWrite(RemoteWrite::new(Arc::default(), Arc::default()));
+    for number in (0..3000).chain(0..3000) {
+        let device = number.to_string();
+        let given = point("m", &[("device", &device)], &[("a", 1.0), ("b", 2.0)], number);
+        let (mut open, mut fresh) = (OpenBatch::default(), OpenBatch::default());
+        seasoned.encode(&given, RecordIndex(0), &mut open).unwrap();
+        let mut new = Encoder::RemoteWrite(RemoteWrite::new(Arc::default(), Arc::default()));
+        new.encode(&given, RecordIndex(0), &mut fresh).unwrap();
+        assert_eq!(open.bytes, fresh.bytes);
+    }
+}
