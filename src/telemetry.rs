@@ -87,6 +87,8 @@ pub struct Metrics {
     /// Workers whose partitions are paused because the database does not take what is in flight, or a
     /// record can't be decoded yet.
     pub paused: Gauge,
+    /// Workers whose last attempt to write found the database unavailable, or in need of a mend.
+    pub outages: Gauge,
     /// Partitions assigned to this connector's workers.
     pub partitions_assigned: Gauge,
     /// Assignments gained or lost.

@@ -73,7 +73,7 @@ fn figures(Shown { view, config }: &Shown) -> Value {
         "name": view.name(),
         "state": state.name(),
         "reason": reason,
-        "database_takes_nothing": metrics.paused.get() > 0,
+        "database_takes_nothing": metrics.outages.get() > 0 || metrics.paused.get() > 0,
         "file": config.file.display().to_string(),
         "topics": topics,
         "group": config.group,

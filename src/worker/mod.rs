@@ -116,6 +116,7 @@ struct Shares {
     turns: WorkerTurns,
     partitions: Share,
     paused: Share,
+    outage: Share,
     in_flight: Share,
     bytes: Share,
 }
@@ -136,6 +137,7 @@ impl<'c, C: Consumer, D: DeadLetterTopic, W: Write> Worker<'c, C, D, W> {
             turns: WorkerTurns::of(&metrics.turns),
             partitions: Share::of(&metrics.partitions_assigned),
             paused: Share::of(&metrics.paused),
+            outage: Share::of(&metrics.outages),
             in_flight: Share::of(&metrics.batches_in_flight),
             bytes: Share::of(&metrics.bytes_in_flight),
         };
@@ -174,6 +176,7 @@ impl<'c, C: Consumer, D: DeadLetterTopic, W: Write> Worker<'c, C, D, W> {
         while !self.stop.load(Ordering::Acquire) && self.failure.is_none() {
             self.shares.turns.turn();
             self.take_settled();
+            self.shares.outage.set(usize::from(self.deliveries.in_outage()));
             // Before the next batch: an ordered sink's is not written until this one is committed.
             self.commit_if_due();
             // Before the next poll, which would add a record to a batch that is full.
