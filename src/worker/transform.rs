@@ -41,6 +41,7 @@ impl Transform {
         let mut newest = None;
         open.begin_record();
         encoder.reads_from(origin.0, origin.1);
+        // Only while nothing else stands between the decoder and the encoder.
         let taken = if let (true, None, Some(lines), Encoder::LineProtocol(_)) =
             (plan.adds_nothing(), &routing, decoder.line_protocol(), &*encoder)
         {

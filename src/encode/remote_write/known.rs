@@ -101,10 +101,9 @@ impl Known {
         // The upper half of the hash: the lower one has chosen the places.
         let taken = usize::try_from(self.hash >> 32).unwrap_or_default() % WAYS;
         let Some(known) = places.get_mut(free.unwrap_or(taken)) else { return };
-        self.key.clone_into(&mut known.key);
+        known.take_room(self.key.len(), batch.bytes.len() - first, series.len());
         known.hash = self.hash;
-        known.bytes.clear();
-        known.items.clear();
+        known.key.extend_from_slice(&self.key);
         let after = VALUE + usize::from(self.key[0]);
         let mut start_of_item = first;
         for (Item { end, .. }, series) in batch.items[start..].iter().zip(series) {
@@ -117,6 +116,17 @@ impl Known {
 }
 
 impl Place {
+    /// Forgets what it has, and makes room, with some to spare: points that take each other's place
+    /// are to do without an allocation.
+    fn take_room(&mut self, key: usize, bytes: usize, items: usize) {
+        self.key.clear();
+        self.key.reserve_exact(key.next_power_of_two().max(128));
+        self.bytes.clear();
+        self.bytes.reserve_exact(bytes.next_power_of_two().max(1024));
+        self.items.clear();
+        self.items.reserve_exact(items.next_power_of_two().max(8));
+    }
+
     /// Each item up to its value, and the hash of its series, in the order of the fields.
     pub(super) fn items(&self) -> impl Iterator<Item = (&[u8], u64)> {
         let mut start = 0;
