@@ -11,6 +11,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use super::paint::Paint;
+use super::value::printable;
 use super::{BAD_CONFIGURATION, FAILED};
 use crate::config::{self, Case, Connector, Environment, Expected, Process, Secret, Tests, Topics};
 use crate::trial::{Outcome, Trial};
@@ -234,7 +235,7 @@ fn failure(
 fn shown(suite: &Suite, paint: Paint) -> String {
     let mut text = String::new();
     for CaseResult { name, line, failure, .. } in &suite.results {
-        let place = format!("{}:{line}", suite.file.display());
+        let (place, name) = (format!("{}:{line}", suite.file.display()), printable(name));
         // Writing to a String can't fail.
         let Some(failure) = failure else {
             let _ = writeln!(text, "{}  {place}  {name}", paint.good("ok  "));

@@ -155,5 +155,5 @@ fn parts(point: &WholePoint, time: Option<i64>) -> Vec<String> {
 
 fn line(text: &mut String, sign: char, rest: &str) {
     // Writing to a String can't fail.
-    let _ = writeln!(text, "  {sign} {rest}");
+    let _ = writeln!(text, "  {sign} {}", printable(rest));
 }
