@@ -7,6 +7,10 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use prost_reflect::prost::Message as _;
+use prost_reflect::prost_types::FileDescriptorProto;
 use prost_reflect::{
     DescriptorPool, DynamicMessage, FileDescriptor, Kind, MapKey, MessageDescriptor,
     ReflectMessage as _,
@@ -52,9 +56,16 @@ struct Registered(HashMap<String, String>);
 
 impl FileResolver for Registered {
     fn open_file(&self, name: &str) -> Result<File, protox::Error> {
-        match self.0.get(name) {
-            Some(text) => File::from_source(name, text),
-            None => Err(protox::Error::file_not_found(name)),
+        let text = self.0.get(name).ok_or_else(|| protox::Error::file_not_found(name))?;
+        // Some serialisers register a descriptor instead of text, in base64, and some registries give back
+        // what they were given.
+        let descriptor = BASE64_STANDARD.decode(text.trim()).ok();
+        match descriptor.map(|bytes| FileDescriptorProto::decode(bytes.as_slice())) {
+            Some(Ok(descriptor)) => Ok(File::from_file_descriptor_proto(FileDescriptorProto {
+                name: Some(name.into()),
+                ..descriptor
+            })),
+            _ => File::from_source(name, text),
         }
     }
 }

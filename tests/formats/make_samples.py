@@ -147,15 +147,14 @@ def avro_files():
     import io
     import fastavro
 
-    schema = fastavro.parse_schema([AVRO_SITE, AVRO])
     write("avro_file", "reading.avsc", json.dumps(
         {**AVRO, "fields": [AVRO["fields"][0], {"name": "site", "type": AVRO_SITE}, *AVRO["fields"][2:]]}, indent=1) + "\n")
+    schema = fastavro.parse_schema(json.loads((HERE / "avro_file/reading.avsc").read_text()))
     datum = io.BytesIO()
     fastavro.schemaless_writer(datum, schema, avro_reading(21.5))
     write("avro_file", "input.bin", datum.getvalue())
-    fingerprint = fastavro.schema.fingerprint(
-        fastavro.schema.to_parsing_canonical_form(fastavro.parse_schema(json.loads((HERE / "avro_file/reading.avsc").read_text()))),
-        "CRC-64-AVRO")
+    canonical = fastavro.schema.to_parsing_canonical_form(schema)
+    fingerprint = fastavro.schema.fingerprint(canonical, "CRC-64-AVRO")
     write("avro_single_object", "input.bin", b"\xc3\x01" + bytes.fromhex(fingerprint) + datum.getvalue())
 
 

@@ -44,6 +44,8 @@ pub enum Format {
     Csv,
     /// The whole value as text, at the path `$`, such as a number alone.
     Text,
+    /// JSON behind the frame of a schema registry, as JSON Schema's serialisers write it.
+    JsonSchema,
     /// InfluxDB line protocol: points on any number of lines, with timestamps in nanoseconds.
     LineProtocol,
     /// Graphite's plain text, with or without tags.
@@ -61,8 +63,6 @@ pub enum Format {
     CollectdJson,
     /// Telegraf's JSON, with timestamps in seconds.
     TelegrafJson,
-    /// JSON behind the frame of a schema registry, as JSON Schema's serialisers write it.
-    JsonSchema,
 }
 
 /// The format of a record's value, with its settings: exactly one key.
@@ -75,14 +75,14 @@ pub struct FormatChoice {
     pub debezium: Option<Debezium>,
     /// Rows of CSV.
     pub csv: Option<Csv>,
-    /// InfluxDB line protocol.
-    pub line_protocol: Option<LineProtocol>,
-    /// Telegraf's JSON.
-    pub telegraf_json: Option<TelegrafJson>,
     /// Avro, by a schema of a registry or a file.
     pub avro: Option<Avro>,
     /// Protobuf, by a schema of a registry or a file.
     pub protobuf: Option<Protobuf>,
+    /// InfluxDB line protocol.
+    pub line_protocol: Option<LineProtocol>,
+    /// Telegraf's JSON.
+    pub telegraf_json: Option<TelegrafJson>,
 }
 
 /// InfluxDB line protocol: points on any number of lines.
