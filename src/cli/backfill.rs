@@ -1,5 +1,6 @@
 //! `tidegate backfill`: a part of the topics' history through their connector once more.
 
+use std::fmt::Write as _;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
@@ -59,12 +60,12 @@ pub(super) struct BackfillArguments {
     timeout: Duration,
 }
 
-pub(super) fn run(arguments: BackfillArguments) -> ExitCode {
+pub(super) fn run(arguments: &BackfillArguments) -> ExitCode {
     telemetry::log_to_stderr(LogFormat::Text);
     backfill(arguments).unwrap_or_else(|trouble| trouble.told())
 }
 
-fn backfill(arguments: BackfillArguments) -> Result<ExitCode, Trouble> {
+fn backfill(arguments: &BackfillArguments) -> Result<ExitCode, Trouble> {
     let process = process_file(arguments.config.clone());
     let mut connector =
         one_connector(process.as_deref(), &arguments.connector).map_err(Trouble::Configuration)?;
@@ -77,8 +78,8 @@ fn backfill(arguments: BackfillArguments) -> Result<ExitCode, Trouble> {
     if let Some(workers) = arguments.workers {
         connector.workers = workers;
     }
-    connector.group = group(&connector, &arguments);
-    let topics = topics(&connector, &arguments)?;
+    connector.group = group(&connector, arguments);
+    let topics = topics(&connector, arguments)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
@@ -239,10 +240,8 @@ fn summary(connector: &Connector, metrics: &Metrics, left: u64) -> ExitCode {
         metrics.records_rejected.get(),
     );
     if left > 0 {
-        text += &format!(
-            "stopped with {} left: the same command goes on there\n",
-            count(left, "offset")
-        );
+        let left = count(left, "offset");
+        let _ = writeln!(text, "stopped with {left} left: the same command goes on there");
     }
     print(&text);
     ExitCode::from(if left > 0 { FAILED } else { 0 })

@@ -138,7 +138,7 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Command::Audit(arguments) => {
             audit::run(process_file(arguments.config.clone()).as_deref(), arguments)
         }
-        Command::Backfill(arguments) => backfill::run(arguments),
+        Command::Backfill(arguments) => backfill::run(&arguments),
         Command::Check(arguments) => check::run(arguments),
         Command::Dlq(arguments) => dlq::run(arguments),
         Command::Status(arguments) => steer::status(&arguments),

@@ -64,7 +64,7 @@ pub struct RemoteWrite {
     origin: Option<Origin>,
     topic: String,
     seen: Seen,
-    noticed: Noticed,
+    noticed: Box<Noticed>,
 }
 
 /// What was noticed since it was last asked for.
@@ -107,7 +107,7 @@ impl RemoteWrite {
             origin: None,
             topic: String::new(),
             seen: Seen::default(),
-            noticed: Noticed::default(),
+            noticed: Box::default(),
         }
     }
 
@@ -131,7 +131,7 @@ impl RemoteWrite {
 
     /// What was noticed since the last time.
     pub fn take_noticed(&mut self) -> Noticed {
-        std::mem::take(&mut self.noticed)
+        std::mem::take(&mut *self.noticed)
     }
 
     /// Appends the point's series. After an error the caller takes back what was appended.
@@ -260,11 +260,8 @@ impl RemoteWrite {
         let as_is = self.rules.keeps(measurement) && self.rules.keeps(field);
         let (measurement, field) = self.rules.parts(measurement, field);
         let made = Made { metric, measurement, field, as_is };
-        if self.seen.is_new(made)
-            && let Some(shared) = self.origins.sources.see(made, &self.metric)
-        {
-            self.noticed.shared_metrics += 1;
-            self.noticed.shared.extend(shared);
+        if self.seen.is_new(made) {
+            self.origins.sources.see(made, &self.metric, &mut self.noticed);
         }
     }
 

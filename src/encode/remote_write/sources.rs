@@ -9,6 +9,7 @@ use std::collections::{HashMap, HashSet};
 use std::hash::BuildHasherDefault;
 use std::sync::{Mutex, PoisonError};
 
+use super::Noticed;
 use super::hash::hash;
 use super::order::HashedAlready;
 
@@ -72,9 +73,8 @@ impl Seen {
 }
 
 impl Sources {
-    /// Takes note of a metric's source. If it has another, says so: whether it is the first time for
-    /// this metric, and what to tell, if not too much was told.
-    pub(super) fn see(&self, made: Made<'_>, metric: &[u8]) -> Option<Option<SharedMetric>> {
+    /// Takes note of a metric's source. If it has another, and that is new, says so.
+    pub(super) fn see(&self, made: Made<'_>, metric: &[u8], noticed: &mut Noticed) {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let Known { by_metric, told } = &mut *known;
         let Some(source) = by_metric.get_mut(&made.metric) else {
@@ -82,18 +82,22 @@ impl Sources {
                 let (measurement, field) = (made.measurement.to_owned(), made.field.to_owned());
                 by_metric.insert(made.metric, Source { measurement, field, is_shared: false });
             }
-            return None;
+            return;
         };
         let is_same = source.measurement == made.measurement && source.field == made.field;
         if is_same || std::mem::replace(&mut source.is_shared, true) {
-            return None;
+            return;
         }
+        noticed.shared_metrics += 1;
         *told += 1;
+        if *told > MAX_TOLD {
+            return;
+        }
         let shown = |measurement: &str, field: &str| format!("{field:?} of {measurement:?}");
-        Some((*told <= MAX_TOLD).then(|| SharedMetric {
+        noticed.shared.push(SharedMetric {
             metric: String::from_utf8_lossy(metric).into_owned(),
             one: shown(&source.measurement, &source.field),
             other: shown(made.measurement, made.field),
-        }))
+        });
     }
 }
