@@ -88,7 +88,7 @@ enum Form {
     Flux,
 }
 
-pub(super) fn run(arguments: GrafanaArguments) -> ExitCode {
+pub(super) fn run(arguments: &GrafanaArguments) -> ExitCode {
     let common = match &arguments.command {
         Command::Export { common, .. } | Command::Apply { common, .. } => common,
     };
@@ -240,7 +240,8 @@ fn to_grafana(
         groups.push((Group::of_pipeline(), uid.clone()));
     }
     let api = Api::new(url.clone(), token, None).map_err(|error| error.to_string())?;
-    done(block_on(api.apply_to_grafana(&dashboards, &groups))?)
+    told(&block_on(api.apply_to_grafana(&dashboards, &groups))?);
+    Ok(())
 }
 
 fn to_ruler(
@@ -260,7 +261,8 @@ fn to_ruler(
         }
     }
     let api = Api::new(url.clone(), token, tenant).map_err(|error| error.to_string())?;
-    done(block_on(api.apply_to_ruler(&groups))?)
+    told(&block_on(api.apply_to_ruler(&groups))?);
+    Ok(())
 }
 
 fn block_on<T, E: ToString>(work: impl Future<Output = Result<T, E>>) -> Result<T, String> {
@@ -268,11 +270,10 @@ fn block_on<T, E: ToString>(work: impl Future<Output = Result<T, E>>) -> Result<
     runtime.map_err(|error| error.to_string())?.block_on(work).map_err(|error| error.to_string())
 }
 
-fn done(lines: Vec<String>) -> Result<(), String> {
+fn told(lines: &[String]) {
     for line in lines {
         println!("{line}");
     }
-    Ok(())
 }
 
 fn token(file: &Path) -> Result<Secret, String> {

@@ -148,7 +148,7 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Command::Restart(arguments) => steer::restart(&arguments),
         Command::Offsets(arguments) => steer::offsets(&arguments),
         Command::Reload(arguments) => steer::reload(&arguments),
-        Command::Grafana(arguments) => grafana::run(arguments),
+        Command::Grafana(arguments) => grafana::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Schema { process, test, reference, metrics } => {
             let kind = match (process, test) {

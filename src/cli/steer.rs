@@ -88,7 +88,9 @@ pub(super) fn offsets(arguments: &SteerArguments) -> ExitCode {
 
 pub(super) fn reload(arguments: &ServerArguments) -> ExitCode {
     let reply = arguments.ask(&[(Method::POST, "/reload".into())]);
-    ended(reply.map(|replies| replies.iter().map(|reply| format!("{reply:#}\n")).collect()))
+    ended(reply.map(|replies| {
+        replies.iter().map(|reply| format!("{reply:#}\n")).collect::<Vec<_>>().concat()
+    }))
 }
 
 fn ended(result: Result<String, String>) -> ExitCode {
@@ -143,10 +145,10 @@ fn table(summary: &Value) -> String {
 impl SteerArguments {
     fn steer(&self, method: &Method, what: &str, doing: &str) -> ExitCode {
         let replies = self.server.ask(&self.calls(method, what));
-        ended(
-            replies
-                .map(|_| self.connectors.iter().map(|name| format!("{name}: {doing}\n")).collect()),
-        )
+        ended(replies.map(|_| {
+            let lines = self.connectors.iter().map(|name| format!("{name}: {doing}\n"));
+            lines.collect::<Vec<_>>().concat()
+        }))
     }
 
     fn calls(&self, method: &Method, what: &str) -> Vec<(Method, String)> {

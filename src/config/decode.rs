@@ -10,6 +10,7 @@ use crate::decode::avro::{Framing, Schema};
 use crate::decode::csv::Csv;
 
 /// The format of a record's value.
+#[expect(clippy::large_enum_variant, reason = "one a connector")]
 #[derive(Debug, Clone)]
 pub enum Decode {
     /// Whose values the mapping makes points of.
@@ -63,6 +64,7 @@ pub enum Points {
 }
 
 /// Where Avro's schema is.
+#[expect(clippy::large_enum_variant, reason = "one a connector")]
 #[derive(Debug, Clone)]
 pub enum Avro {
     /// Each message says its id.

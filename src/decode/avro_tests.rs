@@ -41,7 +41,7 @@ fn items_without_a_byte_are_counted_too() {
 fn a_type_that_holds_itself_ends_at_a_depth() {
     let list =
         schema(r#"{"type":"record","name":"L","fields":[{"name":"next","type":["null","L"]}]}"#);
-    assert!(read(&list, &[0x02; 100_000]).unwrap_err().contains("128 levels"));
+    assert!(read(&list, &vec![0x02; 100_000]).unwrap_err().contains("128 levels"));
     let text = r#"{"type":"record","name":"L","fields":[{"name":"next","type":"L"}]}"#;
     assert!(Schema::new(text, &[]).is_err());
 }

@@ -31,7 +31,9 @@ fn zstd(text: &[u8]) -> Vec<u8> {
     zstd::encode_all(text, 3).unwrap()
 }
 
-const KINDS: [fn(&[u8]) -> Vec<u8>; 4] = [gzip, zstd, framed, xerial];
+type Compress = fn(&[u8]) -> Vec<u8>;
+
+const KINDS: [Compress; 4] = [gzip, zstd, framed, xerial];
 
 #[test]
 fn each_kind_is_told_by_how_it_begins() {

@@ -19,6 +19,7 @@ use crate::config::raw::LineFormat;
 use crate::point::Point;
 
 /// An encoder with what it keeps between points (scratch space, the order of series).
+#[expect(clippy::large_enum_variant, reason = "one a worker and destination, and never moved")]
 #[derive(Debug)]
 pub enum Encoder {
     LineProtocol(LineProtocol),

@@ -48,7 +48,7 @@ impl Api {
             .timeout(TIMEOUT)
             .redirect(reqwest::redirect::Policy::none())
             .build()
-            .map_err(|error| failed("the HTTP client", error))?;
+            .map_err(|error| failed("the HTTP client", &error))?;
         Ok(Self { client, base, token, tenant })
     }
 
@@ -116,7 +116,7 @@ impl Api {
             let tags = there["dashboard"]["tags"].as_array();
             if !tags.is_some_and(|tags| tags.contains(&Value::from(OWNED.1))) {
                 let why = format!("one with this uid is there without the tag `{}`", OWNED.1);
-                return Err(failed(&what, why + "; rename it, or the connector"));
+                return Err(failed(&what, &(why + "; rename it, or the connector")));
             }
         } else if status != StatusCode::NOT_FOUND {
             return Err(refused(&what, status, &answer));
@@ -137,7 +137,7 @@ impl Api {
             let mut rules = there["rules"].as_array().into_iter().flatten();
             if rules.any(|rule| rule["labels"][OWNED.0] != OWNED.1) {
                 let why = format!("it has a rule without the label {}={}", OWNED.0, OWNED.1);
-                return Err(failed(&what, why + "; move that rule to another group"));
+                return Err(failed(&what, &(why + "; move that rule to another group")));
             }
         } else if status != StatusCode::NOT_FOUND {
             return Err(refused(&what, status, &answer));
@@ -184,7 +184,7 @@ impl Api {
             request = request.header("Content-Type", kind).body(body);
         }
         // Without the address, which may hold a password.
-        let no_answer = |error: reqwest::Error| failed(what, error.without_url());
+        let no_answer = |error: reqwest::Error| failed(what, &error.without_url());
         let answer = request.send().await.map_err(no_answer)?;
         let status = answer.status();
         let text = answer.text().await.map_err(no_answer)?;
@@ -192,11 +192,11 @@ impl Api {
     }
 }
 
-fn failed(what: &str, why: impl ToString) -> ApplyError {
+fn failed(what: &str, why: &impl ToString) -> ApplyError {
     ApplyError { what: what.into(), why: why.to_string() }
 }
 
 fn refused(what: &str, status: StatusCode, answer: &str) -> ApplyError {
     let answer: String = answer.trim().chars().take(SHOWN).collect();
-    failed(what, format!("{status}: {answer}"))
+    failed(what, &format!("{status}: {answer}"))
 }

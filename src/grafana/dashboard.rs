@@ -28,11 +28,11 @@ pub fn dashboard(series: &Series) -> Value {
                 FieldKind::Boolean => Chart::Switch,
                 _ => Chart::Line { unit: unit(field) },
             };
-            panel(index, &field.name, "", &kind, series.language.data_source(), vec![target])
+            panel(index, &field.name, "", &kind, series.language.data_source(), &[target])
         })
         .collect();
     let title = format!("Tidegate: {}", series.connector);
-    frame(&uid(&["tidegate", &series.connector]), &title, variables, panels)
+    frame(&uid(&["tidegate", &series.connector]), &title, &variables, &panels)
 }
 
 /// What a panel looks like.
@@ -43,7 +43,7 @@ pub(super) enum Chart {
 }
 
 /// A whole dashboard.
-pub(super) fn frame(uid: &str, title: &str, variables: Vec<Value>, panels: Vec<Value>) -> Value {
+pub(super) fn frame(uid: &str, title: &str, variables: &[Value], panels: &[Value]) -> Value {
     json!({
         "uid": uid,
         "title": title,
@@ -105,7 +105,7 @@ pub(super) fn panel(
     description: &str,
     chart: &Chart,
     data_source: &str,
-    targets: Vec<Value>,
+    targets: &[Value],
 ) -> Value {
     let (kind, unit) = match chart {
         Chart::Line { unit } => ("timeseries", *unit),

@@ -140,7 +140,8 @@ pub fn dashboard() -> Value {
             target["refId"] = Value::from(if number == 0 { "A" } else { "B" });
             target
         });
-        panel(index, title, description, &Chart::Line { unit }, "prometheus", targets.collect())
+        let targets: Vec<_> = targets.collect();
+        panel(index, title, description, &Chart::Line { unit }, "prometheus", &targets)
     });
     let connectors = json!({
         "name": "connector", "label": "Connector", "type": "query",
@@ -151,6 +152,7 @@ pub fn dashboard() -> Value {
         "current": { "selected": true, "text": ["All"], "value": ["$__all"] },
         "refresh": 2, "sort": 1, "hide": 0,
     });
-    let variables = vec![data_source("prometheus"), connectors];
-    frame("tidegate-operations", "Tidegate: operations", variables, panels.collect())
+    let variables = [data_source("prometheus"), connectors];
+    let panels: Vec<_> = panels.collect();
+    frame("tidegate-operations", "Tidegate: operations", &variables, &panels)
 }

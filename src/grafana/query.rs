@@ -36,11 +36,11 @@ pub fn of_panel(series: &Series, field: &Field) -> String {
         }
         Language::InfluxQl => {
             // A variable's `All` stands for every text, and a missing tag is an empty one to InfluxQL.
-            let narrowed: String = field
+            let narrowed = field
                 .tags
                 .iter()
-                .map(|tag| format!(" AND {} =~ /^${}$/", quoted(&tag.name), tag.variable))
-                .collect();
+                .map(|tag| format!(" AND {} =~ /^${}$/", quoted(&tag.name), tag.variable));
+            let narrowed = narrowed.collect::<Vec<_>>().concat();
             let (function, window) = match field.kind {
                 FieldKind::String => ("last", ""),
                 FieldKind::Boolean => ("last", "time($__interval)"),

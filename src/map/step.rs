@@ -33,7 +33,7 @@ impl Step {
             (Self::Default(text), Input::Nothing) => Ok(Input::Untyped(text.into())),
             (_, Input::Nothing) => Ok(Input::Nothing),
             (Self::Default(_), input) => Ok(input),
-            (Self::Capture(regex), input) => Ok(capture(regex, input)),
+            (Self::Capture(regex), input) => Ok(capture(regex, &input)),
             (Self::Lookup(table, column), input) => {
                 let key = input.text().unwrap_or_default();
                 let found = table.get(&key, *column);
@@ -83,7 +83,7 @@ impl Spread {
     }
 }
 
-fn capture<'a>(regex: &Regex, input: Input<'a>) -> Input<'a> {
+fn capture<'a>(regex: &Regex, input: &Input<'a>) -> Input<'a> {
     let Some(text) = input.text() else {
         return Input::Nothing;
     };

@@ -29,7 +29,8 @@ pub(super) struct Client {
 
 #[derive(Debug, Deserialize)]
 struct Schema {
-    schema: String,
+    #[serde(rename = "schema")]
+    text: String,
     #[serde(rename = "schemaType")]
     kind: Option<String>,
     #[serde(default)]
@@ -67,7 +68,7 @@ impl Client {
             Id::Guid(_) => ["schemas", "guids", &id_text],
         };
         let main: Schema = self.get(&path, None).await?;
-        let mut texts = main.schema.len();
+        let mut texts = main.text.len();
         let mut references = Vec::new();
         let mut seen = HashSet::new();
         // What is still to be looked at; a schema goes into the list behind those that it needs.
@@ -86,17 +87,17 @@ impl Client {
             let path = ["subjects", &reference.subject, "versions", &version];
             // What was deleted since may still be referred to.
             let found: Schema = self.get(&path, Some("deleted=true")).await?;
-            texts += found.schema.len();
+            texts += found.text.len();
             if seen.len() > MOST_REFERENCES || texts > MOST_TEXT {
                 let why =
                     format!("it refers to more than {MOST_REFERENCES} schemas, or 8 MiB of them");
                 return Err(Trouble::Unknown(why));
             }
-            open.push((reference, Some(found.schema)));
+            open.push((reference, Some(found.text)));
             open.extend(found.references.into_iter().rev().map(|reference| (reference, None)));
         }
         let kind = main.kind.unwrap_or_else(|| "AVRO".into());
-        Ok(Fetched { kind, text: main.schema, references })
+        Ok(Fetched { kind, text: main.text, references })
     }
 
     /// The first answer of the registry's servers. An address that is away says nothing of what the others

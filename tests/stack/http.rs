@@ -1,6 +1,7 @@
 //! HTTP by hand, and the Prometheus query API.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
@@ -115,7 +116,7 @@ pub fn request(
     let mut headers =
         headers.iter().fold(String::new(), |all, (name, value)| all + name + ": " + value + "\r\n");
     if !login.is_empty() {
-        headers += &format!("Authorization: Basic {}\r\n", STANDARD.encode(login));
+        let _ = write!(headers, "Authorization: Basic {}\r\n", STANDARD.encode(login));
     }
     let length = body.len();
     stream.write_all(

@@ -79,7 +79,9 @@ fn a_native_histogram_is_a_classic_one() {
     // schema 0; buckets 1 (1, 2], 2 (2, 4] and 5 (16, 32] with 2, 3 and 1; a zero bucket with 1.
     let varint = |field: u8, number: u8| vec![field << 3, number];
     let double = |field: u8, number: f64| [&[field << 3 | 1][..], &number.to_le_bytes()].concat();
-    let bytes = |field: u8, bytes: &[u8]| [&[field << 3 | 2, bytes.len() as u8], bytes].concat();
+    let bytes = |field: u8, bytes: &[u8]| {
+        [&[field << 3 | 2, u8::try_from(bytes.len()).unwrap()], bytes].concat()
+    };
     let histogram = [
         varint(1, 7),
         double(3, 40.5),
