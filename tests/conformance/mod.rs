@@ -24,6 +24,7 @@ pub mod table;
 
 use std::borrow::Cow;
 use std::hash::{BuildHasher, RandomState};
+use std::thread;
 use std::time::Duration;
 
 use tidegate::batch::{Batch, OpenBatch, RecordIndex};
@@ -73,7 +74,31 @@ impl Case {
         let encoder = sink.encoder();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let open = OpenBatch::default();
-        Self { row, database, id, sink, encoder, open, records: 0, runtime, report }
+        let case = Self { row, database, id, sink, encoder, open, records: 0, runtime, report };
+        if row == Row::Thanos {
+            case.open_tenant();
+        }
+        case
+    }
+
+    /// Thanos Receive opens a tenant's storage when the first write for it comes, and answers 500 until it has.
+    fn open_tenant(&self) {
+        let point = Point {
+            measurement: "opened".into(),
+            tags: Vec::new(),
+            fields: vec![("v".into(), float(1.0))],
+            timestamp: Timestamp::from_millis(START).unwrap(),
+        };
+        let (mut encoder, mut open) = (self.sink.encoder(), OpenBatch::default());
+        encoder.encode(&point, RecordIndex(0), &mut open).unwrap();
+        let batch = encoder.close(&mut open);
+        for _ in 0..200 {
+            match self.try_write(&batch) {
+                Err(SinkError::Unavailable { .. }) => thread::sleep(Duration::from_millis(100)),
+                answer => return answer.unwrap(),
+            }
+        }
+        panic!("the tenant's storage does not open");
     }
 
     /// Writes to another address, or with another login, from now on.

@@ -66,7 +66,8 @@ impl Labels {
             && tags.iter().all(|(name, _)| legal(name))
             && tags.is_sorted_by(|(one, _), (other, _)| one <= other)
         {
-            for (name, value) in tags {
+            // An empty value is a label that isn't there: Prometheus leaves it out, Thanos refuses it.
+            for (name, value) in tags.iter().filter(|(_, value)| !value.is_empty()) {
                 if *name == NAME {
                     return Err(EncodeError(format!("a tag can't have the name {NAME:?}")));
                 }
@@ -81,6 +82,9 @@ impl Labels {
             let (name, source) = self.sorted[at].clone();
             check_name(&self.names[name.clone()], &rules.limits)?;
             let value = sources.get(source).2;
+            if value.is_empty() {
+                continue;
+            }
             check_value(&self.names[name.clone()], value, &rules.limits)?;
             let side = side(&mut self.before_name, &mut self.after_name, &self.names[name.clone()]);
             push_label(side, &self.names[name], value.as_bytes());

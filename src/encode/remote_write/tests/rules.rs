@@ -194,3 +194,12 @@ fn a_metric_that_two_measurements_become_is_noticed_once_by_all_encoders_of_a_co
     };
     assert_eq!(noticed(&Arc::new(by_field), &[("a", "f"), ("bb", "f")]), (0, vec![]));
 }
+
+#[test]
+fn a_tag_without_a_value_is_no_label() {
+    for name in ["a", "a.b"] {
+        let point = point("m", &[(name, ""), ("c", "x")], &[("f", 1.0)], 7);
+        let texts = encode(SeriesRules::default(), &point).unwrap();
+        assert_eq!(texts, ["__name__=m_f c=x 1@7"]);
+    }
+}
