@@ -293,8 +293,8 @@ fn a_connector_is_made_changed_and_removed_over_rest_and_its_secrets_are_not_sho
     assert_eq!(code, 200, "{body}");
     let kept = fs::read_to_string(folder.join("made.json")).expect("its file");
     assert!(kept.contains("hunter2"), "a secret that was shown masked is kept: {kept}");
-    let patch = r#"{"batch.linger": "60ms", "tasks.max": null}"#;
-    let (code, body) = steered.ask("PATCH", "/connectors/made/config", patch);
+    let changed = r#"{"batch.linger": "60ms", "tasks.max": null}"#;
+    let (code, body) = steered.ask("PATCH", "/connectors/made/config", changed);
     assert_eq!((code, &body["config"]["batch.linger"]), (200, &json!("60ms")), "{body}");
     for name in ["..", "../x", "a/b", "", "%2e%2e"] {
         let body = json!({ "name": name, "config": config }).to_string();

@@ -89,7 +89,7 @@ sink: { prometheus: { url: 'http://vm:8428/api/v1/write?key=hunter2' } }
         let environment = Environment::variables(|_| None);
         let process = Process::default();
         let errors = load_text("a.yaml", "x: 1", &process, &environment).unwrap_err();
-        assert_eq!(count(&errors), "4 errors in 1 file");
+        assert_eq!(count(&errors), "3 errors in 1 file");
         let errors = load_text("a.yaml", "", &process, &environment).unwrap_err();
         assert_eq!(count(&errors), "1 error in 1 file");
     }
