@@ -35,6 +35,15 @@ const CORTEX: [&str; 10] = [
     "timestamp too new",
 ];
 
+/// What VictoriaMetrics says of the size compressed and not (`stream/streamparser.go`,
+/// `lib/encoding/snappy`), and Cortex (`pkg/util/http.go`).
+const TOO_LARGE: [&str; 4] = [
+    "too big unpacked request",
+    "too big data size",
+    "too big decompressed data size",
+    "received message larger than max",
+];
+
 /// How many elements of each kind a receiver of remote write 2.0 has written, by its own count. The
 /// samples first.
 const WRITTEN: [HeaderName; 3] = [
@@ -133,12 +142,7 @@ fn verdict(answer: &Answer, batch: &Batch, rest_written: bool) -> SinkError {
     if let Some((_, id)) = head.rsplit_once("(err-mimir-") {
         return mimir(answer, id, batch);
     }
-    // VictoriaMetrics, of the size compressed and not (`stream/streamparser.go`,
-    // `lib/encoding/snappy`).
-    if body.contains("too big unpacked request")
-        || body.contains("too big data size")
-        || body.contains("too big decompressed data size")
-    {
+    if TOO_LARGE.iter().any(|text| body.contains(text)) {
         return answer.too_large();
     }
     let is_superseded = SUPERSEDED.iter().any(|text| body.contains(text));

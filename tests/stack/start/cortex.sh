@@ -38,7 +38,7 @@ querier: {active_query_tracker_dir: $data/queries}
 compactor: {data_dir: $data/compactor, sharding_ring: {$store}}
 ruler: {rule_path: $data/rules-of-now, ring: {$store}}
 ruler_storage: {backend: local, local: {directory: $data/rules}}
-alertmanager: {data_dir: $data/alertmanager}
+alertmanager: {cluster: {listen_address: ""}, data_dir: $data/alertmanager, external_url: "http://127.0.0.1:$port/alertmanager"}
 alertmanager_storage: {backend: local, local: {path: $data/alerts}}
 YAML
 exec "$bin" -config.file="$data/cortex.yml" "$@"

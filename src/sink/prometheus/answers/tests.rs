@@ -166,6 +166,12 @@ fn every_answer_of_cortex_is_what_it_means_by_it() {
                 "misconfigured",
             ),
             row("pkg/distributor", 429, "ingestion rate limit (1) exceeded", "unavailable"),
+            row(
+                "seen from 1.21.1",
+                400,
+                "received message larger than max (206 vs 100)\n",
+                "too large",
+            ),
         ],
         judge,
     );
