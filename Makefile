@@ -12,7 +12,7 @@ with = PATH="$$($(INSTALL) --where $(1))/bin:$$PATH"
 # nextest refuses a filter that names no existing binary.
 without_conformance = $(if $(wildcard tests/conformance_*.rs),-E 'not binary(/^conformance_/)')
 
-.PHONY: help build-deps build demo test test-unit simulate fuzz conformance conformance-table chaos bench scale guard \
+.PHONY: help build-deps build demo test test-unit simulate fuzz conformance conformance-table chaos bench scale flame guard \
 	lint audit hooks chart deploy generated
 
 help: ## List the targets
@@ -76,6 +76,11 @@ scale: build-deps ## How cost, memory and latency grow with partitions, series a
 	@$(INSTALL) kafka
 	cargo build --locked --release --bins --example bench
 	$(TARGET)/release/examples/bench scale
+
+flame: build-deps ## A flame graph of where the time goes, OUTPUT=line_protocol or remote_write, target/report/flame-OUTPUT.svg
+	@$(INSTALL) kafka perf inferno
+	cargo build --locked --release --bins --example bench
+	@OUTPUT=$(or $(OUTPUT),line_protocol) TARGET=$(TARGET) $(call with,inferno) bench/flame.sh
 
 guard: build-deps ## Instructions per message in decode, map and encode against bench/instructions.json
 	@$(INSTALL) valgrind

@@ -146,9 +146,39 @@ pub fn account(
     start: Instant,
 ) -> Measurement {
     let before = until_done(subject, running, topic, start);
+    let messages = topic.messages - before.messages;
+    sum_up(subject, running, &before, messages, work, start)
+}
+
+/// The same for a Tidegate whose connectors read the topic once each, in these groups.
+pub fn account_groups(
+    running: &mut Running,
+    topic: &Topic,
+    groups: &[String],
+    work: &str,
+    start: Instant,
+) -> Measurement {
+    let mut left: Vec<_> = groups.iter().map(|group| topic.progress(group)).collect();
+    while !left.is_empty() {
+        left.retain(|progress| progress.committed() < topic.messages);
+        assert!(running.child.try_wait().expect("a child").is_none(), "it has ended by itself");
+        assert!(start.elapsed() < DONE_WITHIN, "{} groups are not done", left.len());
+        std::thread::sleep(ASK_EVERY);
+    }
+    let messages = topic.messages * groups.len() as u64;
+    sum_up(Subject::Tidegate, running, &Before::default(), messages, work, start)
+}
+
+fn sum_up(
+    subject: Subject,
+    running: &Running,
+    before: &Before,
+    messages: u64,
+    work: &str,
+    start: Instant,
+) -> Measurement {
     let pid = running.child.id();
     let cpu_seconds = cpu_seconds(pid) - before.cpu_seconds;
-    let messages = topic.messages - before.messages;
     #[expect(clippy::cast_precision_loss, reason = "a count of messages")]
     let messages_per_cpu_second = messages as f64 / cpu_seconds;
     Measurement {

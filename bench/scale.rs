@@ -1,5 +1,5 @@
-//! How cost and memory grow: with workers, partitions, series and the size of messages; how long a record takes at a
-//! low rate; and what idling costs.
+//! How cost and memory grow: with workers, the backlog, partitions, series, connectors, the size of messages and the
+//! time that the database takes for an answer; how long a record takes at a low rate; and what idling costs.
 
 use std::sync::{Arc, Mutex};
 use std::thread::sleep;
@@ -10,12 +10,12 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 use serde::Serialize;
 
 use crate::account::cpu_seconds;
-use crate::compare::{Measurement, account, number};
+use crate::compare::{Measurement, account, account_groups, number};
 use crate::plot::{Line, lines};
 use crate::receiver::{Receiver, closed_port};
 use crate::report::file;
 use crate::stack::Kafka;
-use crate::subjects::{Output, Subject, sink, start_tidegate};
+use crate::subjects::{Output, Subject, sink, start_tidegate, start_tidegates};
 use crate::topic::Topic;
 use crate::workload::{DEVICES, Message};
 
@@ -49,11 +49,14 @@ pub fn run() {
     let kafka = Kafka::start();
     let mut rows = Vec::new();
     let only = std::env::var("BENCH_SCALES").unwrap_or_default();
-    let scales: [(&str, Scale); 6] = [
+    let scales: [(&str, Scale); 9] = [
         ("workers", workers),
+        ("backlog", backlog),
         ("partitions", partitions),
         ("series", series),
+        ("connectors", connectors),
         ("sizes", sizes),
+        ("answers", answers),
         ("latency", latency),
         ("idle", idle),
     ];
@@ -123,6 +126,19 @@ fn workers(kafka: &Kafka, messages: u64, rows: &mut Vec<Row>) {
     }
 }
 
+/// A topic ten times as long costs ten times the time, and no more memory.
+fn backlog(kafka: &Kafka, messages: u64, rows: &mut Vec<Row>) {
+    for times in [1, 10] {
+        let name = format!("backlog-{times}");
+        let topic = standard(kafka, &name, 4, messages * times, DEVICES);
+        for output in [Output::LineProtocol, Output::RemoteWrite] {
+            let measurement = measured(&topic, output, &format!("{name}-{output:?}"), "");
+            #[expect(clippy::cast_precision_loss, reason = "some millions")]
+            rows.push(row("backlog", topic.messages as f64, &measurement));
+        }
+    }
+}
+
 /// Each number of partitions twice: with the database there, and with one that is away at first.
 fn partitions(kafka: &Kafka, messages: u64, rows: &mut Vec<Row>) {
     for partitions in [1, 10, 100, 1000] {
@@ -156,6 +172,42 @@ fn series(kafka: &Kafka, messages: u64, rows: &mut Vec<Row>) {
             let measurement = measured(&topic, output, &format!("{name}-{output:?}"), "");
             #[expect(clippy::cast_precision_loss, reason = "at most a million")]
             rows.push(row("series", devices as f64, &measurement));
+        }
+    }
+}
+
+/// Connectors in one process, each in a group of its own over the same topic, which is the shorter the more they are:
+/// together they always have as many messages.
+fn connectors(kafka: &Kafka, messages: u64, rows: &mut Vec<Row>) {
+    for connectors in [1, 10, 50, 200] {
+        let name = format!("connectors-{connectors}");
+        let each = messages / u64::from(connectors);
+        let topic = standard(kafka, &name, 4, each, DEVICES);
+        let (receiver, start) = (Receiver::start(), Instant::now());
+        let sink = sink(Output::LineProtocol, &receiver.url());
+        let mut running = start_tidegates(&topic, &name, &sink, connectors);
+        let groups: Vec<_> = (0..connectors).map(|n| format!("tidegate-{name}-{n}")).collect();
+        let work = "line protocol, all connectors together";
+        let measurement = account_groups(&mut running, &topic, &groups, work, start);
+        running.stop();
+        rows.push(row("connectors", f64::from(connectors), &measurement));
+    }
+}
+
+/// A database that takes its time: with several requests in flight, and (remote write) with one.
+fn answers(kafka: &Kafka, messages: u64, rows: &mut Vec<Row>) {
+    let topic = standard(kafka, "answers", 4, messages, DEVICES);
+    for delay_ms in [0, 10, 50, 200] {
+        for output in [Output::LineProtocol, Output::RemoteWrite] {
+            let delay = Duration::from_millis(delay_ms);
+            let (receiver, start) = (Receiver::looking(move |_| sleep(delay)), Instant::now());
+            let group = format!("answers-{delay_ms}-{output:?}");
+            let mut running = start_tidegate(&topic, &group, &sink(output, &receiver.url()), "");
+            let work = output.name();
+            let measurement = account(Subject::Tidegate, &mut running, &topic, work, start);
+            running.stop();
+            #[expect(clippy::cast_precision_loss, reason = "milliseconds")]
+            rows.push(row("answers", delay_ms as f64, &measurement));
         }
     }
 }
@@ -273,7 +325,7 @@ fn report(rows: &[Row]) {
         println!("| {} | {} | {} | {figures} |", row.scale, row.work, row.at);
     }
     file("scale.json", &serde_json::to_string_pretty(rows).expect("plain numbers"));
-    for scale in ["partitions", "series", "sizes"] {
+    for scale in ["backlog", "partitions", "series", "connectors", "sizes", "answers"] {
         let rate = plot(rows, scale, "k messages per CPU-second", |row| row.rate);
         file(&format!("scale-{scale}-rate.svg"), &rate);
         let peak = plot(rows, scale, "MiB resident at the peak", |row| row.peak_mib);

@@ -125,25 +125,47 @@ pub fn start_tidegate(topic: &Topic, group: &str, sink: &str, more: &str) -> Run
     Running { child, group, _folder: folder }
 }
 
+/// Starts one Tidegate with so many connectors, named (and their groups) by their numbers.
+pub fn start_tidegates(topic: &Topic, group: &str, sink: &str, connectors: u32) -> Running {
+    let folder = tempfile::tempdir().expect("a folder");
+    let group = format!("tidegate-{group}");
+    for number in 0..connectors {
+        let text = connector_file(topic, &format!("{group}-{number}"), sink, "");
+        let file = folder.path().join(format!("bench-{number}.yaml"));
+        std::fs::write(file, text.replacen("name: bench", &format!("name: bench-{number}"), 1))
+            .expect("a file");
+    }
+    let mut command = Command::new(tidegate_binary());
+    command.arg("run").arg(folder.path()).stdin(Stdio::null());
+    let child = command.spawn().expect("Tidegate starts");
+    Running { child, group, _folder: folder }
+}
+
 /// The release binary, which lies beside the folder of examples that this program is in.
+fn tidegate_binary() -> PathBuf {
+    let examples = std::env::current_exe().expect("this program");
+    examples.parent().expect("examples/").with_file_name("tidegate")
+}
+
 fn tidegate(folder: &Path, topic: &Topic, group: &str, sink: &str, more: &str) -> Command {
+    let file = folder.join("bench.yaml");
+    std::fs::write(&file, connector_file(topic, group, sink, more)).expect("a file");
+    let mut command = Command::new(tidegate_binary());
+    command.arg("run").arg(file);
+    command
+}
+
+fn connector_file(topic: &Topic, group: &str, sink: &str, more: &str) -> String {
     let Topic { bootstrap, name, .. } = topic;
     let properties = std::env::var("BENCH_KAFKA").map_or(String::new(), |more| format!(", {more}"));
-    let text = format!(
+    format!(
         "name: bench
 topics: [{name}]
 kafka: {{ bootstrap.servers: '{bootstrap}'{properties} }}
 group: {group}
 {MAPPING}sink: {{ {sink} }}
 {more}"
-    );
-    let file = folder.join("bench.yaml");
-    std::fs::write(&file, text).expect("a file");
-    let examples = std::env::current_exe().expect("this program");
-    let mut command =
-        Command::new(examples.parent().expect("examples/").with_file_name("tidegate"));
-    command.arg("run").arg(file);
-    command
+    )
 }
 
 /// Where `tests/stack/install.sh` has put a program.

@@ -41,6 +41,7 @@ declare -A VERSION=(
   [alertmanager]=0.31.0
   [cargo-nextest]=0.9.148
   [cargo-deny]=0.20.2
+  [inferno]=0.12.8
 )
 declare -A GROUP=(
   [quick]="kafka victoria-metrics prometheus confluent-kafka"
@@ -61,10 +62,10 @@ expand() {
     if [[ -n "${GROUP[$name]:-}" ]]; then
       # shellcheck disable=SC2086
       printf '%s\n' ${GROUP[$name]}
-    elif [[ -n "${VERSION[$name]:-}" || "$name" == build-deps || "$name" == valgrind ]]; then
+    elif [[ -n "${VERSION[$name]:-}" || "$name" == build-deps || "$name" == valgrind || "$name" == perf ]]; then
       printf '%s\n' "$name"
     else
-      die "no recipe for '$name'; there are: ${!VERSION[*]} build-deps valgrind, and the groups ${!GROUP[*]}"
+      die "no recipe for '$name'; there are: ${!VERSION[*]} build-deps valgrind perf, and the groups ${!GROUP[*]}"
     fi
   done
 }
@@ -72,7 +73,7 @@ expand() {
 have() {
   case "$1" in
     build-deps) missing_build_packages >/dev/null ;;
-    valgrind) command -v valgrind >/dev/null ;;
+    valgrind | perf) command -v "$1" >/dev/null ;;
     *) [[ -d "$(folder "$1")" ]] ;;
   esac
 }
@@ -452,12 +453,20 @@ recipe_cargo_deny() {
   rm -rf "$1/target"
 }
 
+# Draws flame graphs. From bare: a minute.
+recipe_inferno() {
+  CARGO_PROFILE_RELEASE_OPT_LEVEL=1 CARGO_TARGET_DIR="$1/target" \
+    cargo install --locked --root "$1" --version "${VERSION[inferno]}" inferno
+  rm -rf "$1/target"
+}
+
 # ---- one install ----
 
 install_one() (
   name="$1"
   if [[ "$name" == build-deps ]]; then install_build_deps; return; fi
   if [[ "$name" == valgrind ]]; then need valgrind valgrind; return; fi
+  if [[ "$name" == perf ]]; then need perf linux-perf; return; fi
   # What an installed server needs at run time, looked at each time: the cache may be older than the machine.
   case "$name" in
     kafka | kafka-connect | questdb) need java default-jre-headless ;;
@@ -500,7 +509,7 @@ main() {
       [[ -n "${VERSION[${2:-}]:-}" ]] || die "no recipe for '${2:-}'"
       printf '%s\n' "${VERSION[$2]}"
       ;;
-    --list) printf '%s\n' "${!VERSION[@]}" build-deps valgrind "${!GROUP[@]}" | sort ;;
+    --list) printf '%s\n' "${!VERSION[@]}" build-deps valgrind perf "${!GROUP[@]}" | sort ;;
     --have)
       shift
       names="$(expand "$@")"
