@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use stack::{free_port, http_request, shared_kafka};
 
 /// A JVM on a loaded machine takes its time.
-const STARTS_WITHIN: Duration = Duration::from_secs(120);
+const STARTS_WITHIN: Duration = Duration::from_mins(2);
 
 #[test]
 fn kafka_connect_py_sees_the_same_of_tidegate_as_of_kafka_connect() {
