@@ -28,7 +28,16 @@ pub fn run(output: &str, file: &str) {
     // By the clock's interrupts: virtual machines seldom have counters of their own. The release build keeps no
     // frame pointers.
     let mut perf = Command::new("perf")
-        .args(["record", "--quiet", "--event", "cpu-clock", "--freq", "299", "--call-graph", "dwarf,8192"])
+        .args([
+            "record",
+            "--quiet",
+            "--event",
+            "cpu-clock",
+            "--freq",
+            "299",
+            "--call-graph",
+            "dwarf,8192",
+        ])
         .args(["--output", file, "--pid", &pid])
         .spawn()
         .expect("perf is there: tests/stack/install.sh perf");
