@@ -1,12 +1,14 @@
 //! Avro (<https://avro.apache.org/docs/1.12.0/specification/>), by a schema from a registry or a file.
 //!
-//! Schemas are read by `serde_avro_fast`. The walk over a message is ours: that crate's own hands a
-//! timestamp on as the number that it is written as, and doesn't say where a message is broken.
+//! Schemas are read by `apache-avro`. The walk over a message is ours: that crate's own makes room for
+//! lengths that a message only promises, and recurses as deep as a message wants.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::sync::Arc;
 
-use serde_avro_fast::schema::{LogicalType, RegularType, SchemaKey, SchemaMut, SchemaNode};
+use apache_avro::rabin::Rabin;
+use apache_avro::schema::{InnerDecimalSchema, Name, ResolvedSchema, Schema as Type, UuidSchema};
 
 use super::input::Input;
 use super::tree::Value;
@@ -17,11 +19,16 @@ use crate::registry::{Fetched, Registry};
 /// What begins a message in the encoding of single objects.
 const SINGLE_OBJECT: [u8; 2] = [0xc3, 0x01];
 
+const MILLI: i64 = 1_000_000;
+const MICRO: i64 = 1000;
+
 /// A schema, ready to read messages by.
 #[derive(Debug)]
 pub struct Schema {
-    nodes: SchemaMut,
-    fingerprint: [u8; 8],
+    root: Type,
+    /// All types that have a name, by their full one.
+    named: HashMap<Name, Type>,
+    fingerprint: Vec<u8>,
 }
 
 impl Schema {
@@ -30,11 +37,18 @@ impl Schema {
     /// # Errors
     /// What is wrong with it.
     pub fn new(text: &str, references: &[&str]) -> Result<Self, String> {
-        let nodes =
-            SchemaMut::from_schemata(text, references).map_err(|error| error.to_string())?;
-        // Finds records that hold themselves, and so have no end.
-        let whole = nodes.clone().freeze().map_err(|error| error.to_string())?;
-        Ok(Self { nodes, fingerprint: *whole.rabin_fingerprint() })
+        let (root, others) =
+            Type::parse_str_with_list(text, references).map_err(|error| error.to_string())?;
+        let all = others.iter().chain([&root]).collect();
+        let named = ResolvedSchema::new_with_schemata(all).map_err(|error| error.to_string())?;
+        let named = named.get_names().iter().map(|(name, of)| (name.clone(), (*of).clone()));
+        let fingerprint = root.fingerprint::<Rabin>().bytes;
+        let schema = Self { named: named.collect(), root, fingerprint };
+        if schema.ends(&schema.root, &mut Vec::new()) {
+            Ok(schema)
+        } else {
+            Err("a record holds itself, and so has no end".into())
+        }
     }
 
     fn fetched(fetched: &Fetched) -> Result<Self, String> {
@@ -43,108 +57,112 @@ impl Schema {
         Self::new(&fetched.text, &references)
     }
 
+    /// Whether a value of this type can have an end; `open` are the records around it.
+    fn ends<'s>(&'s self, of: &'s Type, open: &mut Vec<&'s Name>) -> bool {
+        match of {
+            Type::Ref { name } => {
+                !open.contains(&name) && self.named.get(name).is_some_and(|of| self.ends(of, open))
+            }
+            Type::Record(record) => {
+                open.push(&record.name);
+                let ends = record.fields.iter().all(|field| self.ends(&field.schema, open));
+                open.pop();
+                ends
+            }
+            Type::Union(union) => union.variants().iter().any(|variant| self.ends(variant, open)),
+            _ => true,
+        }
+    }
+
     /// Reads one value, from the next byte to the end.
     fn read<'a>(&self, mut input: Input<'a>) -> Result<Value<'a>, DecodeError> {
-        let value = self.value(self.nodes.root(), &mut input)?;
+        let value = self.value(&self.root, &mut input)?;
         input.end()?;
         Ok(value)
     }
 
-    fn at<'a>(&self, key: SchemaKey, input: &mut Input<'a>) -> Result<Value<'a>, DecodeError> {
-        match self.nodes.get(key) {
-            Some(node) => self.value(node, input),
-            None => input.fail("the schema has a type that it does not declare"),
-        }
-    }
-
-    fn value<'a>(
-        &self,
-        node: &SchemaNode,
-        input: &mut Input<'a>,
-    ) -> Result<Value<'a>, DecodeError> {
+    fn value<'a>(&self, of: &Type, input: &mut Input<'a>) -> Result<Value<'a>, DecodeError> {
         input.value()?;
-        if let Some(logical) = &node.logical_type
-            && let Some(value) = logical_value(logical, &node.type_, input)?
-        {
-            return Ok(value);
-        }
-        Ok(match &node.type_ {
-            RegularType::Null => Value::Null,
-            RegularType::Boolean => match input.byte()? {
+        Ok(match of {
+            Type::Null => Value::Null,
+            Type::Boolean => match input.byte()? {
                 0 => Value::Boolean(false),
                 1 => Value::Boolean(true),
                 _ => return input.fail("a boolean that is neither 0 nor 1"),
             },
-            RegularType::Int | RegularType::Long => Value::Integer(long(input)?),
-            RegularType::Float => Value::Float(f32::from_le_bytes(input.array()?).into()),
-            RegularType::Double => Value::Float(f64::from_le_bytes(input.array()?)),
-            RegularType::Bytes => Value::bytes(bytes(input)?),
-            RegularType::Fixed(fixed) => Value::bytes(input.take(fixed.size)?),
-            RegularType::String => Value::Text(text(input)?),
-            RegularType::Enum(symbols) => {
+            Type::Int | Type::Long => Value::Integer(long(input)?),
+            Type::Float => Value::Float(f32::from_le_bytes(input.array()?).into()),
+            Type::Double => Value::Float(f64::from_le_bytes(input.array()?)),
+            Type::Bytes | Type::BigDecimal | Type::Uuid(UuidSchema::Bytes) => {
+                Value::bytes(bytes(input)?)
+            }
+            Type::Fixed(fixed) | Type::Duration(fixed) | Type::Uuid(UuidSchema::Fixed(fixed)) => {
+                Value::bytes(input.take(fixed.size)?)
+            }
+            Type::String | Type::Uuid(UuidSchema::String) => Value::Text(text(input)?),
+            Type::Enum(symbols) => {
                 let index = usize::try_from(long(input)?).ok();
                 match index.and_then(|index| symbols.symbols.get(index)) {
                     Some(symbol) => Value::Text(symbol.clone().into()),
                     None => return input.fail("an enum's symbol that the schema does not have"),
                 }
             }
-            RegularType::Union(union) => {
+            Type::Union(union) => {
                 let index = usize::try_from(long(input)?).ok();
-                match index.and_then(|index| union.variants.get(index)) {
-                    Some(variant) => input.nested(|input| self.at(*variant, input))?,
+                match index.and_then(|index| union.variants().get(index)) {
+                    Some(variant) => input.nested(|input| self.value(variant, input))?,
                     None => return input.fail("a union's branch that the schema does not have"),
                 }
             }
-            RegularType::Record(record) => input.nested(|input| {
+            Type::Record(record) => input.nested(|input| {
                 let fields = record.fields.iter();
                 let read = fields.map(|field| {
-                    Ok((Cow::Owned(field.name.clone()), self.at(field.type_, input)?))
+                    Ok((Cow::Owned(field.name.clone()), self.value(&field.schema, input)?))
                 });
                 read.collect::<Result<_, DecodeError>>().map(Value::Map)
             })?,
-            RegularType::Array(array) => {
-                Value::Array(blocks(input, |input| self.at(array.items, input))?)
+            Type::Array(array) => {
+                Value::Array(blocks(input, |input| self.value(&array.items, input))?)
             }
-            RegularType::Map(map) => {
-                Value::Map(blocks(input, |input| Ok((text(input)?, self.at(map.values, input)?)))?)
-            }
+            Type::Map(map) => Value::Map(blocks(input, |input| {
+                Ok((text(input)?, self.value(&map.types, input)?))
+            })?),
+            Type::Ref { name } => match self.named.get(name) {
+                Some(of) => input.nested(|input| self.value(of, input))?,
+                None => return input.fail("the schema has a type that it does not declare"),
+            },
+            logical => return logical_value(logical, input),
         })
     }
 }
 
-/// The value of a logical type; `None` where the type is read as what it is written as.
-fn logical_value<'a>(
-    logical: &LogicalType,
-    written: &RegularType,
-    input: &mut Input<'a>,
-) -> Result<Option<Value<'a>>, DecodeError> {
-    const MILLI: i64 = 1_000_000;
-    const MICRO: i64 = 1000;
+/// A decimal, or a point in time.
+fn logical_value<'a>(of: &Type, input: &mut Input<'a>) -> Result<Value<'a>, DecodeError> {
     let start = input.at();
-    let time = |input: &mut Input<'_>, unit: i64| {
-        Ok::<_, DecodeError>(Value::time(i128::from(long(input)?) * i128::from(unit)))
-    };
-    let time_of_day = |input: &mut Input<'_>, unit: i64| {
-        Ok::<_, DecodeError>(long(input)?.checked_mul(unit).and_then(Value::time_of_day))
-    };
-    let value = match (logical, logical.as_str()) {
-        (LogicalType::Decimal(decimal), _) => {
-            let unscaled = match written {
-                RegularType::Fixed(fixed) => input.take(fixed.size)?,
-                _ => bytes(input)?,
+    let (what, value) = match of {
+        Type::Decimal(decimal) => {
+            let unscaled = match &decimal.inner {
+                InnerDecimalSchema::Fixed(fixed) => input.take(fixed.size)?,
+                InnerDecimalSchema::Bytes => bytes(input)?,
             };
-            i32::try_from(decimal.scale).ok().and_then(|scale| Value::decimal(unscaled, scale))
+            let scale = i32::try_from(decimal.scale).ok();
+            ("decimal", scale.and_then(|scale| Value::decimal(unscaled, scale)))
         }
-        (_, "date") => Value::date(long(input)?),
-        (_, "time-millis") => time_of_day(input, MILLI)?,
-        (_, "time-micros") => time_of_day(input, MICRO)?,
-        (_, "timestamp-millis" | "local-timestamp-millis") => time(input, MILLI)?,
-        (_, "timestamp-micros" | "local-timestamp-micros") => time(input, MICRO)?,
-        (_, "timestamp-nanos" | "local-timestamp-nanos") => time(input, 1)?,
-        _ => return Ok(None),
+        Type::Date => ("date", Value::date(long(input)?)),
+        Type::TimeMillis | Type::TimeMicros => {
+            let unit = if *of == Type::TimeMillis { MILLI } else { MICRO };
+            ("time", long(input)?.checked_mul(unit).and_then(Value::time_of_day))
+        }
+        _ => {
+            let unit = match of {
+                Type::TimestampMillis | Type::LocalTimestampMillis => MILLI,
+                Type::TimestampMicros | Type::LocalTimestampMicros => MICRO,
+                _ => 1,
+            };
+            ("timestamp", Value::time(i128::from(long(input)?) * i128::from(unit)))
+        }
     };
-    let wrong = || DecodeError::at(start, format!("a {} out of range", logical.as_str()));
-    value.map(Some).ok_or_else(wrong)
+    value.ok_or_else(|| DecodeError::at(start, format!("a {what} out of range")))
 }
 
 /// A number of 64 bits, the sign in the lowest one.
@@ -247,7 +265,7 @@ impl Avro {
                     let what = "no single object of Avro: it does not begin with C3 01";
                     return Err(DecodeError::at(0, what).into());
                 }
-                if input.array::<8>()? != schema.fingerprint {
+                if input.array::<8>()?[..] != schema.fingerprint {
                     let what =
                         "a single object of another schema: its fingerprint is not the file's";
                     return Err(DecodeError::at(2, what).into());
