@@ -13,7 +13,6 @@
 //! batch, and the watermark; [`deliver`] writes batches on the runtime and answers to its worker.
 #![forbid(unsafe_code)]
 
-pub mod alert;
 pub mod config;
 pub mod connector;
 pub mod connectors;
@@ -24,7 +23,6 @@ pub mod kafka;
 pub mod record;
 
 pub mod decode;
-mod files;
 pub mod path;
 pub mod registry;
 
@@ -32,29 +30,31 @@ pub mod map;
 pub mod point;
 pub mod route;
 
-pub mod backfill;
 pub mod batch;
 pub mod encode;
 
 pub mod deliver;
 pub mod sink;
 
-pub mod audit;
 pub mod dead_letter;
-pub mod import;
-pub mod infer;
-pub mod replay;
-pub mod trial;
 pub mod watermark;
 
 pub mod server;
 pub mod telemetry;
 
-pub mod grafana;
-
+// Around the flow: what proves it, repeats it, prepares it and shows it.
+pub mod alert;
+pub mod audit;
+pub mod backfill;
 pub mod check;
 pub mod cli;
 pub mod demo;
+mod files;
+pub mod grafana;
+pub mod import;
+pub mod infer;
+pub mod replay;
+pub mod trial;
 
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
