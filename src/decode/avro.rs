@@ -137,10 +137,18 @@ impl Schema {
 
 /// CRC-64-AVRO of the canonical form, as the specification's section on fingerprints defines both.
 ///
-/// The crate's own canonical form leaves `{"type":"int"}` of a date, where the specification has `"int"`.
+/// The crate's own canonical form keeps a decimal's precision and scale, and leaves `{"type":"int"}` of a
+/// date, where the specification has `"int"`.
 fn fingerprint(schema: &Type) -> [u8; 8] {
     const EMPTY: u64 = 0xc15d_213a_a4d7_a795;
     let mut form = schema.canonical_form();
+    for attribute in [",\"precision\":", ",\"scale\":"] {
+        while let Some(start) = form.find(attribute) {
+            let value = start + attribute.len();
+            let digits = form[value..].bytes().take_while(u8::is_ascii_digit).count();
+            form.replace_range(start..value + digits, "");
+        }
+    }
     for of in ["null", "boolean", "int", "long", "float", "double", "bytes", "string"] {
         form = form.replace(&format!("{{\"type\":\"{of}\"}}"), &format!("\"{of}\""));
     }
