@@ -125,7 +125,9 @@ fn tagged<'a>(tag: u64, input: &mut Input<'a>) -> Result<Value<'a>, DecodeError>
                     clippy::cast_possible_truncation,
                     reason = "saturates, and is then out of range"
                 )]
-                Value::Float(seconds) => Value::time((seconds * 1e6).round() as i128 * 1000),
+                Value::Float(seconds) => {
+                    Value::time(((seconds * 1e6).round() as i128).saturating_mul(1000))
+                }
                 _ => None,
             };
             time.ok_or_else(wrong("a time that is no number, or out of range"))

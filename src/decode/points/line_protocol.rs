@@ -206,7 +206,10 @@ impl Line {
         let is_reserved = |name: &str| name.starts_with('_') || name == "time";
         self.fields_end - self.measurement.start <= LONGEST_COPIED
             && self.fields.len() <= MOST_COPIED
-            && !self.tags.iter().any(|(key, _)| is_reserved(key.of(text)))
+            // An equals sign in a tag's value needs no escape to be read, and has one where it is written.
+            && !self.tags.iter().any(|(key, value)| {
+                is_reserved(key.of(text)) || value.of(text).contains('=')
+            })
             && self.fields.iter().enumerate().all(|(at, (key, _))| {
                 let key = key.of(text);
                 key != "time" && self.fields[..at].iter().all(|(other, _)| other.of(text) != key)
