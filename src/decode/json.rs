@@ -11,10 +11,12 @@
 //! - more than [`MAX_DEPTH`] open containers are an error: the walk is recursive, and a message must not be able
 //!   to exhaust the stack.
 
+mod gather;
+
 use std::borrow::Cow;
 
-use super::{Container, DecodeError, MAX_GATHERED, Rows, Slot, joined};
-use crate::path::{Elements, Keys, Node, Path, PathTrie};
+use super::{Container, DecodeError, Slot};
+use crate::path::{Keys, Node, PathTrie};
 
 /// How many containers may be open at once.
 pub const MAX_DEPTH: usize = crate::path::MAX_SEGMENTS;
@@ -135,19 +137,11 @@ impl<'a> Scanner<'a> {
                 Slot::Number(&self.text[start..self.at])
             }
             b'{' => {
-                let start = self.at;
                 self.object(node, slots)?;
-                if let Some(node) = node.filter(|node| !node.entries().is_empty()) {
-                    self.entries(start, node, slots)?;
-                }
                 Slot::Container(Container::Object)
             }
             b'[' => {
-                let start = self.at;
                 self.array(node, slots)?;
-                if let Some(elements) = node.and_then(Node::elements) {
-                    self.elements(start, elements, slots)?;
-                }
                 Slot::Container(Container::Array)
             }
             b't' => self.literal("true", Slot::Boolean(true))?,
@@ -163,6 +157,16 @@ impl<'a> Scanner<'a> {
 
     #[inline(never)]
     fn object(&mut self, node: Option<&Node>, slots: &mut [Slot<'a>]) -> Checked<()> {
+        let start = self.at;
+        self.members(node, slots)?;
+        match node {
+            Some(node) if !node.entries().is_empty() => self.entries(start, node, slots),
+            _ => Ok(()),
+        }
+    }
+
+    #[inline]
+    fn members(&mut self, node: Option<&Node>, slots: &mut [Slot<'a>]) -> Checked<()> {
         let mut keys = node.filter(|node| !node.is_leaf()).map(Node::keys);
         self.open()?;
         if self.skip_space() == b'}' {
@@ -215,6 +219,16 @@ impl<'a> Scanner<'a> {
 
     #[inline(never)]
     fn array(&mut self, node: Option<&Node>, slots: &mut [Slot<'a>]) -> Checked<()> {
+        let start = self.at;
+        self.items(node, slots)?;
+        match node.and_then(Node::elements) {
+            Some(elements) => self.elements(start, elements, slots),
+            None => Ok(()),
+        }
+    }
+
+    #[inline]
+    fn items(&mut self, node: Option<&Node>, slots: &mut [Slot<'a>]) -> Checked<()> {
         let mut indexes = node.filter(|node| !node.is_leaf()).map(Node::indexes);
         self.open()?;
         if self.skip_space() == b']' {
@@ -230,79 +244,6 @@ impl<'a> Scanner<'a> {
             }
             self.skip_space();
         }
-        self.close()
-    }
-
-    /// Walks an object, which has been walked before, again for all its values.
-    #[cold]
-    fn entries(&mut self, start: usize, node: &Node, slots: &mut [Slot<'a>]) -> Checked<()> {
-        // The whole value, wherever it is to be put.
-        let mut whole = PathTrie::new();
-        whole.slot(&Path::default());
-        for entries in node.entries() {
-            self.at = start;
-            let mut found = Vec::new();
-            self.gather("", whole.root(), entries.depth, &mut found)?;
-            slots[entries.slot] = Slot::Entries(found);
-        }
-        Ok(())
-    }
-
-    fn gather(
-        &mut self,
-        outer: &str,
-        whole: &Node,
-        depth: usize,
-        found: &mut Vec<(Cow<'a, str>, Slot<'a>)>,
-    ) -> Checked<()> {
-        self.open()?;
-        while self.skip_space() != b'}' {
-            let key = self.string()?;
-            let key = joined(outer, self.text_of(key)?);
-            self.skip_space();
-            self.at += 1;
-            if self.skip_space() == b'{' && depth > 1 {
-                self.gather(&key, whole, depth - 1, found)?;
-            } else {
-                let mut slot = [Slot::Missing];
-                self.value(Some(whole), &mut slot)?;
-                let [slot] = slot;
-                if found.len() == MAX_GATHERED {
-                    return Err("more values in an object than are made fields of");
-                }
-                found.push((key, slot));
-            }
-            if self.skip_space() == b',' {
-                self.at += 1;
-            }
-        }
-        self.close()
-    }
-
-    /// Walks an array, which has been walked before, again for all its elements.
-    #[cold]
-    fn elements(
-        &mut self,
-        start: usize,
-        elements: &Elements,
-        slots: &mut [Slot<'a>],
-    ) -> Checked<()> {
-        self.at = start;
-        let mut rows = Rows::default();
-        self.open()?;
-        while self.skip_space() != b']' {
-            if rows.len == MAX_GATHERED {
-                return Err("more elements in an array than are made points of");
-            }
-            let row = rows.slots.len();
-            rows.slots.resize(row + elements.paths.slots(), Slot::Missing);
-            self.value(Some(elements.paths.root()), &mut rows.slots[row..])?;
-            rows.len += 1;
-            if self.skip_space() == b',' {
-                self.at += 1;
-            }
-        }
-        slots[elements.slot] = Slot::Elements(rows);
         self.close()
     }
 

@@ -389,7 +389,7 @@ fn every_element_of_an_array_is_a_row_and_other_paths_are_found_beside_it() {
         assert_eq!(slots[slot], Slot::Missing, "{message}");
     }
     decode(b"{\"r\":[ ]}", &trie, &mut slots).unwrap();
-    assert_eq!(slots[slot], Slot::Elements(crate::decode::Rows::default()));
+    assert_eq!(slots[slot], Slot::Elements(Box::default()));
 }
 
 #[test]

@@ -61,10 +61,13 @@ pub enum Slot<'a> {
     /// An object or an array stands where the mapping wants a value.
     Container(Container),
     /// Every element of an array, where the mapping wants that; missing where there is no array.
-    Elements(Rows<'a>),
+    Elements(Box<Rows<'a>>),
     /// Every value of an object, likewise, with its key.
-    Entries(Vec<(Cow<'a, str>, Slot<'a>)>),
+    Entries(Box<[(Cow<'a, str>, Slot<'a>)]>),
 }
+
+// Each message fills and empties one for each path: what is rare is boxed, so that it costs the others nothing.
+const _: () = assert!(size_of::<Slot<'_>>() <= size_of::<(usize, Cow<'_, str>)>());
 
 /// The slots of the elements of an array, one row of them for each.
 #[derive(Debug, Clone, PartialEq, Default)]

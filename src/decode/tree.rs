@@ -189,7 +189,7 @@ fn fill_below<'a>(value: Value<'a>, node: &Node, slots: &mut [Slot<'a>]) {
         Value::Untyped(text) => Slot::Untyped(text),
         Value::Array(elements) => {
             if let Some(wanted) = node.elements() {
-                slots[wanted.slot] = Slot::Elements(rows(&elements, &wanted.paths));
+                slots[wanted.slot] = Slot::Elements(Box::new(rows(&elements, &wanted.paths)));
             }
             if !node.is_leaf() {
                 let mut indexes = node.indexes();
@@ -205,7 +205,7 @@ fn fill_below<'a>(value: Value<'a>, node: &Node, slots: &mut [Slot<'a>]) {
             for wanted in node.entries() {
                 let mut found = Vec::new();
                 gather(&entries, "", wanted.depth, &mut found);
-                slots[wanted.slot] = Slot::Entries(found);
+                slots[wanted.slot] = Slot::Entries(found.into());
             }
             if !node.is_leaf() {
                 let mut keys = node.keys();

@@ -12,6 +12,7 @@ mod outcome;
 mod partitions;
 mod place;
 mod pressure;
+mod shares;
 #[cfg(test)]
 mod tests;
 mod told;
@@ -33,7 +34,7 @@ use crate::encode::Noticed;
 use crate::kafka::{Consumer, DeadLetterTopic, Event, KafkaError, LetterId};
 use crate::record::{Offset, Record, TopicPartition};
 use crate::sink::Write;
-use crate::telemetry::{LagShare, Metrics, Share, WorkerTurns};
+use crate::telemetry::Metrics;
 use crate::watermark::{BatchId, Watermark};
 
 use flight::{Flight, Letter};
@@ -42,6 +43,7 @@ use intake::{Closed, Intake, Taken};
 use letters::LetterOutage;
 use partitions::Partitions;
 use place::LookUp;
+use shares::Shares;
 use told::Told;
 
 pub use outcome::{Failure, Outcome};
@@ -109,18 +111,6 @@ pub struct Worker<'c, C: Consumer, D, W> {
     failure: Option<Failure>,
 }
 
-/// This worker's part of what several workers show together.
-struct Shares {
-    lag: Share,
-    lags: LagShare,
-    turns: WorkerTurns,
-    partitions: Share,
-    paused: Share,
-    outage: Share,
-    in_flight: Share,
-    bytes: Share,
-}
-
 impl<'c, C: Consumer, D: DeadLetterTopic, W: Write> Worker<'c, C, D, W> {
     pub fn new(
         settings: Settings,
@@ -131,16 +121,6 @@ impl<'c, C: Consumer, D: DeadLetterTopic, W: Write> Worker<'c, C, D, W> {
         metrics: Metrics,
         stop: Arc<AtomicBool>,
     ) -> Self {
-        let shares = Shares {
-            lag: Share::of(&metrics.lag_records),
-            lags: LagShare::of(&metrics.lags),
-            turns: WorkerTurns::of(&metrics.turns),
-            partitions: Share::of(&metrics.partitions_assigned),
-            paused: Share::of(&metrics.paused),
-            outage: Share::of(&metrics.outages),
-            in_flight: Share::of(&metrics.batches_in_flight),
-            bytes: Share::of(&metrics.bytes_in_flight),
-        };
         Self {
             intake: Intake::new(transform, settings.batch),
             held: Held::default(),
@@ -149,8 +129,8 @@ impl<'c, C: Consumer, D: DeadLetterTopic, W: Write> Worker<'c, C, D, W> {
             consumer,
             deliveries,
             dead_letters,
+            shares: Shares::of(&metrics),
             metrics,
-            shares,
             stop,
             to_pause: Arc::default(),
             watermark: Watermark::default(),

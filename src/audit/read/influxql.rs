@@ -28,11 +28,7 @@ pub(super) fn query(database: &str, policy: Option<&str>, selection: &Selection)
         selection.from,
         selection.to,
     );
-    let tags = selection
-        .labels
-        .iter()
-        .filter(|(label, _)| ![FIELD, MEASUREMENT].contains(&label.as_str()));
-    for (tag, values) in tags {
+    for (tag, values) in selection.tags() {
         let one = |value: &String| format!("{} = {}", name(tag), text(value));
         let any = values.iter().map(one).collect::<Vec<_>>().join(" OR ");
         let _ = write!(query, " AND ({any})");

@@ -13,7 +13,7 @@ use reqwest::{Method, StatusCode, Url};
 use tokio::runtime::Runtime;
 
 use self::http::Reader;
-use super::value::{DESTINATION, MEASUREMENT, Series, Value};
+use super::value::{DESTINATION, FIELD, MEASUREMENT, Series, Value};
 use crate::config::{self, InfluxApi};
 use crate::route::Routing;
 
@@ -24,6 +24,13 @@ pub struct Selection {
     pub labels: BTreeMap<String, BTreeSet<String>>,
     pub from: i64,
     pub to: i64,
+}
+
+impl Selection {
+    /// The labels that are tags in InfluxDB, with all their values.
+    fn tags(&self) -> impl Iterator<Item = (&String, &BTreeSet<String>)> {
+        self.labels.iter().filter(|(label, _)| ![FIELD, MEASUREMENT].contains(&label.as_str()))
+    }
 }
 
 /// A series and its values by time, in no order.

@@ -73,11 +73,7 @@ pub(super) fn query(selection: &Selection, columns: &Columns) -> Option<String> 
         selection.from,
         selection.to,
     );
-    let tags = selection
-        .labels
-        .iter()
-        .filter(|(label, _)| ![FIELD, MEASUREMENT].contains(&label.as_str()));
-    for (tag, values) in tags {
+    for (tag, values) in selection.tags() {
         if columns.get(tag) != Some(&Column::Tag) {
             return None;
         }
