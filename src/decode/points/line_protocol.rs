@@ -121,7 +121,9 @@ impl LineProtocol {
 fn next_line(bytes: &[u8], at: &mut usize) -> Option<usize> {
     loop {
         match bytes.get(*at)? {
-            b' ' | b'\t' | b'\n' | b'\r' | 0 => *at += 1,
+            b' ' | b'\t' | b'\n' | 0 => *at += 1,
+            // Of a line's end; before anything else it would be part of a measurement.
+            b'\r' if matches!(bytes.get(*at + 1), Some(b'\n') | None) => *at += 1,
             b'#' => {
                 let rest = &bytes[*at..];
                 *at += rest.iter().position(|byte| *byte == b'\n').unwrap_or(rest.len());

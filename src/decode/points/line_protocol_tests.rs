@@ -65,6 +65,7 @@ fn what_is_no_line_rejects_with_its_place() {
     for (text, why) in [
         ("m f=1 1\nm", "expected a space and the fields at byte 9"),
         (",t=a f=1", "expected a measurement at byte 0"),
+        ("\rm,t=a f=1", "expected a measurement at byte 0"),
         ("m,t f=1", "expected a tag's name and an equals sign at byte 3"),
         ("m,t= f=1", "expected a tag's value at byte 4"),
         ("m,=a f=1", "expected a tag's name and an equals sign at byte 2"),
