@@ -220,7 +220,8 @@ impl Scratch {
     }
 
     /// Takes the memory of slots back.
-    pub fn reclaim_slots(&mut self, slots: Vec<Slot<'_>>) {
+    pub fn reclaim_slots(&mut self, mut slots: Vec<Slot<'_>>) {
+        slots.drain(..).for_each(Slot::discard);
         self.slots = emptied(slots);
     }
 

@@ -40,7 +40,9 @@ pub fn decode<'a>(
     slots: &mut [Slot<'a>],
 ) -> Result<(), DecodeError> {
     assert_eq!(slots.len(), trie.slots(), "one slot a path");
-    slots.fill(Slot::Missing);
+    for slot in slots.iter_mut() {
+        slot.set(Slot::Missing);
+    }
     let text = std::str::from_utf8(payload)
         .map_err(|error| DecodeError::at(error.valid_up_to(), "invalid UTF-8"))?;
     let mut scanner = Scanner { text, bytes: payload, at: 0, depth: 0 };
@@ -150,7 +152,7 @@ impl<'a> Scanner<'a> {
             _ => return self.fail("expected a value"),
         };
         if let Some(slot) = slot {
-            slots[slot] = found;
+            slots[slot].set(found);
         }
         Ok(())
     }
@@ -190,7 +192,7 @@ impl<'a> Scanner<'a> {
             if let Some(child) = child {
                 // The key may be here for the second time.
                 for &slot in child.below() {
-                    slots[slot] = Slot::Missing;
+                    slots[slot].set(Slot::Missing);
                 }
             }
             self.value(child, slots)?;

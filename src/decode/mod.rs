@@ -69,6 +69,27 @@ pub enum Slot<'a> {
 // Each message fills and empties one for each path: what is rare is boxed, so that it costs the others nothing.
 const _: () = assert!(size_of::<Slot<'_>>() <= size_of::<(usize, Cow<'_, str>)>());
 
+impl Slot<'_> {
+    /// Puts another in its place.
+    #[inline]
+    pub fn set(&mut self, slot: Self) {
+        std::mem::replace(self, slot).discard();
+    }
+
+    /// What a drop does, without its call where the slot owns nothing, as nearly all: slots within slots
+    /// keep that call from being inlined, and there are some thirty of them a message.
+    #[inline]
+    pub fn discard(self) {
+        match self {
+            Self::Text(Cow::Owned(_))
+            | Self::Untyped(Cow::Owned(_))
+            | Self::Elements(_)
+            | Self::Entries(_) => drop(self),
+            _ => std::mem::forget(self),
+        }
+    }
+}
+
 /// The slots of the elements of an array, one row of them for each.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Rows<'a> {
