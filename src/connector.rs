@@ -15,6 +15,7 @@ use crate::decode::Decoder;
 use crate::deliver::Deliveries;
 use crate::kafka::{DeadLetterProducer, KafkaConsumer, KafkaError};
 use crate::map::Plan;
+use crate::process::Chain;
 use crate::record::Offset;
 use crate::replay::{Letters, Seen};
 use crate::sink::{BuildError, Sink};
@@ -289,6 +290,7 @@ pub fn transform(config: &config::Connector, sink: &Sink) -> Transform {
         plan: Plan::new(&config.mapping)
             .routed(config.routing.as_ref())
             .ending_series_by_null(config.sink.null_is_stale()),
+        process: Chain::new(&config.process),
         encoder: sink.encoder(),
         routing: config.routing.clone(),
     }

@@ -44,6 +44,8 @@ pub enum Stage {
     Decode,
     /// The message can't become a point by the mapping.
     Map,
+    /// A processor refuses the point.
+    Process,
     /// The point is not one that the database can take.
     Encode,
     /// The database refused the point.
@@ -52,13 +54,15 @@ pub enum Stage {
 
 impl Stage {
     /// In the order of the flow.
-    pub(crate) const ALL: [Self; 4] = [Self::Decode, Self::Map, Self::Encode, Self::Write];
+    pub(crate) const ALL: [Self; 5] =
+        [Self::Decode, Self::Map, Self::Process, Self::Encode, Self::Write];
 
     /// The word for people.
     pub fn name(self) -> &'static str {
         match self {
             Self::Decode => "decode",
             Self::Map => "map",
+            Self::Process => "process",
             Self::Encode => "encode",
             Self::Write => "write",
         }
@@ -68,7 +72,7 @@ impl Stage {
     fn connect_name(self) -> &'static str {
         match self {
             Self::Decode => "VALUE_CONVERTER",
-            Self::Map | Self::Encode => "TRANSFORMATION",
+            Self::Map | Self::Process | Self::Encode => "TRANSFORMATION",
             Self::Write => "TASK_PUT",
         }
     }
@@ -78,6 +82,7 @@ impl Stage {
         match self {
             Self::Decode => "tidegate.Decoder",
             Self::Map => "tidegate.Mapping",
+            Self::Process => "tidegate.Processor",
             Self::Encode => "tidegate.Encoder",
             Self::Write => "tidegate.Sink",
         }
@@ -88,6 +93,7 @@ impl Stage {
         match self {
             Self::Decode => "tidegate.DecodeError",
             Self::Map => "tidegate.MapError",
+            Self::Process => "tidegate.ProcessError",
             Self::Encode => "tidegate.EncodeError",
             Self::Write => "tidegate.RejectedByDatabase",
         }

@@ -28,6 +28,7 @@ pub mod registry;
 
 pub mod map;
 pub mod point;
+pub mod process;
 pub mod route;
 
 pub mod batch;

@@ -24,6 +24,7 @@ use crate::path::Path;
 use crate::point::{Point, Value};
 
 pub use condition::{Comparison, Condition, Literal, Operand};
+pub(crate) use convert::Input;
 pub use plan::Plan;
 pub use step::{Spread, Step};
 pub use table::Table;

@@ -1,6 +1,7 @@
 //! A point: one measurement's fields, of one set of tags, at one time.
 
 use std::borrow::Cow;
+use std::time::Duration;
 
 /// A point on its way from a record to a batch; borrows from both the record and the mapping plan.
 #[derive(Debug, Clone, PartialEq)]
@@ -12,6 +13,23 @@ pub struct Point<'a> {
     /// At least one; names are unique.
     pub fields: Vec<(Cow<'a, str>, Value<'a>)>,
     pub timestamp: Timestamp,
+}
+
+impl Point<'_> {
+    /// The same point with memory of its own. A float that was spelled becomes a number.
+    pub fn into_owned(self) -> Point<'static> {
+        let own = |text: Cow<'_, str>| Cow::Owned(text.into_owned());
+        Point {
+            measurement: own(self.measurement),
+            tags: self.tags.into_iter().map(|(name, value)| (own(name), own(value))).collect(),
+            fields: self
+                .fields
+                .into_iter()
+                .map(|(name, value)| (own(name), value.into_owned()))
+                .collect(),
+            timestamp: self.timestamp,
+        }
+    }
 }
 
 /// A field's value.
@@ -26,6 +44,21 @@ pub enum Value<'a> {
     Stale,
     /// Only where the sink takes such.
     NotFinite(NotFinite),
+}
+
+impl Value<'_> {
+    /// The same value with memory of its own. A float that was spelled becomes a number.
+    pub fn into_owned(self) -> Value<'static> {
+        match self {
+            Self::Float(float) => Value::Float(Float::Number(float.to_f64())),
+            Self::Integer(number) => Value::Integer(number),
+            Self::Unsigned(number) => Value::Unsigned(number),
+            Self::Boolean(boolean) => Value::Boolean(boolean),
+            Self::String(text) => Value::String(Cow::Owned(text.into_owned())),
+            Self::Stale => Value::Stale,
+            Self::NotFinite(number) => Value::NotFinite(number),
+        }
+    }
 }
 
 /// A floating-point number that is not finite.
@@ -81,7 +114,7 @@ impl<'a> Float<'a> {
 }
 
 /// Nanoseconds since 1970-01-01T00:00:00Z, within what every database can hold (years 1677–2262).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(i64);
 
 impl Timestamp {
@@ -102,6 +135,12 @@ impl Timestamp {
 
     pub fn nanos(self) -> i64 {
         self.0
+    }
+
+    /// This much earlier; the earliest time there is where that is out of range.
+    pub fn minus(self, duration: Duration) -> Self {
+        let nanos = i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX);
+        Self(self.0.saturating_sub(nanos).max(Self::MIN))
     }
 
     /// Rounded towards the past, also before 1970.

@@ -3,32 +3,83 @@
 use std::fmt;
 use std::sync::Arc;
 
+use crate::point::Timestamp;
+
 /// The offset of a record in its partition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Offset(pub i64);
 
-/// What a consumer group commits: the offset of the next record to read, the last done plus one.
+/// What a consumer group has come to: the offset of the next record to write, the last done plus one.
 ///
 /// A type of its own because committing the last done offset itself is a classic off-by-one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct NextOffset(i64);
+pub struct NextOffset {
+    next: i64,
+    hold: Option<Hold>,
+}
+
+/// From where on records have to be read again, because processors remember something of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Hold {
+    pub from: Offset,
+    /// The newest event time of the partition before that.
+    pub clock: Option<Timestamp>,
+}
 
 impl NextOffset {
     /// The position after a record that is done.
     pub fn after(done: Offset) -> Self {
-        Self(done.0 + 1)
+        Self { next: done.0 + 1, hold: None }
     }
 
     /// The position before everything from an offset on: all before it is done with, or gone.
     pub fn at(next: Offset) -> Self {
-        Self(next.0)
+        Self { next: next.0, hold: None }
     }
 
-    /// The number that goes over the wire.
+    /// The same, with records before it that have to be read again.
+    pub fn held(self, hold: Option<Hold>) -> Self {
+        Self { hold, ..self }
+    }
+
+    /// All before this offset is done with.
     pub fn get(self) -> i64 {
-        self.0
+        self.next
+    }
+
+    pub fn hold(self) -> Option<Hold> {
+        self.hold
+    }
+
+    /// What is committed to Kafka: the offset to read from, and text beside it, which is empty where
+    /// nothing has to be read again.
+    pub fn committed(self) -> (Offset, String) {
+        let Some(Hold { from, clock }) = self.hold else {
+            return (Offset(self.next), String::new());
+        };
+        let clock = clock.map_or_else(|| "-".to_owned(), |clock| clock.nanos().to_string());
+        (from, format!("{VERSION} next={} clock={clock}", self.next))
+    }
+
+    /// Reads what is committed. Text that another program has put there says nothing.
+    pub fn of_committed(from: Offset, text: &str) -> Self {
+        Self::read(from, text).unwrap_or(Self::at(from))
+    }
+
+    fn read(from: Offset, text: &str) -> Option<Self> {
+        let (next, clock) =
+            text.strip_prefix(VERSION)?.strip_prefix(" next=")?.split_once(" clock=")?;
+        let next = next.parse().ok().filter(|next| *next >= from.0)?;
+        let clock = match clock {
+            "-" => None,
+            nanos => Some(Timestamp::from_nanos(nanos.parse().ok()?)?),
+        };
+        Some(Self { next, hold: Some(Hold { from, clock }) })
     }
 }
+
+/// What the text beside a committed offset begins with. Another meaning needs another number.
+const VERSION: &str = "tidegate/1";
 
 impl fmt::Display for Offset {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -45,6 +45,7 @@ pub use testing::{Case, Expected, ExpectedPoint, Tests};
 use crate::alert::Alert;
 use crate::encode::{Metadata, SeriesRules};
 use crate::map::Mapping;
+use crate::process::Processor;
 use crate::route::Routing;
 
 /// All that a process runs, checked.
@@ -125,6 +126,8 @@ pub struct Connector {
     pub decompress: bool,
     /// How a message becomes points.
     pub mapping: Mapping,
+    /// What is done with the points, in this order.
+    pub process: Vec<Processor>,
     /// Where the points go.
     pub sink: Sink,
     /// Where in it each record's go, if that is told from the record: then texts of the sink are

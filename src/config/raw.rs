@@ -7,6 +7,7 @@
 
 mod alerts;
 mod decode;
+mod process;
 mod prometheus;
 mod sink;
 mod test;
@@ -18,6 +19,7 @@ use serde::{Deserialize, Serialize};
 
 pub use alerts::*;
 pub use decode::*;
+pub use process::*;
 pub use prometheus::*;
 pub use sink::*;
 pub use test::*;
@@ -123,6 +125,9 @@ pub struct ConnectorFile {
     /// Several points of each message, perhaps of different measurements, instead of `point`.
     #[serde(default)]
     pub points: Vec<PointRules>,
+    /// What is done with each point before it is written, in this order.
+    #[serde(default)]
+    pub process: Vec<ProcessStep>,
     /// Tables that tags and fields look values up in, by name.
     #[serde(default)]
     pub tables: BTreeMap<String, LookupTable>,

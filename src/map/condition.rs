@@ -5,20 +5,69 @@ use regex::Regex;
 use super::Source;
 use super::convert::Input;
 
-/// A condition, checked. What is missing or null fails every comparison.
+/// A condition over values that an `S` names, checked. What is missing or null fails every comparison.
 #[derive(Debug, Clone)]
-pub enum Condition {
+pub enum Condition<S = Source> {
     All(Vec<Self>),
     Any(Vec<Self>),
     Not(Box<Self>),
     /// There is something, and it is not null.
-    Exists(Source),
+    Exists(S),
     /// It is the boolean `true`.
-    IsTrue(Source),
-    Compare(Source, Comparison, Operand),
-    In(Source, Vec<Literal>),
+    IsTrue(S),
+    Compare(S, Comparison, Operand<S>),
+    In(S, Vec<Literal>),
     /// Text that the expression is found in.
-    Matches(Source, Regex),
+    Matches(S, Regex),
+}
+
+impl<S> Condition<S> {
+    /// The same condition over other names.
+    pub(super) fn map<T>(&self, name: &mut impl FnMut(&S) -> T) -> Condition<T> {
+        let mut all = |all: &[Self]| all.iter().map(|one| one.map(name)).collect();
+        match self {
+            Self::All(list) => Condition::All(all(list)),
+            Self::Any(list) => Condition::Any(all(list)),
+            Self::Not(condition) => Condition::Not(Box::new(condition.map(name))),
+            Self::Exists(of) => Condition::Exists(name(of)),
+            Self::IsTrue(of) => Condition::IsTrue(name(of)),
+            Self::Compare(of, how, with) => {
+                let of = name(of);
+                let with = match with {
+                    Operand::Literal(literal) => Operand::Literal(literal.clone()),
+                    Operand::Source(of) => Operand::Source(name(of)),
+                };
+                Condition::Compare(of, *how, with)
+            }
+            Self::In(of, literals) => Condition::In(name(of), literals.clone()),
+            Self::Matches(of, regex) => Condition::Matches(name(of), regex.clone()),
+        }
+    }
+
+    /// Whether it holds of these values. One that is no single value, such as an object or array, is an
+    /// error of `value`: it is something, and compares with nothing.
+    pub(crate) fn holds<'a>(&'a self, value: &impl Fn(&'a S) -> Result<Input<'a>, String>) -> bool {
+        let input = |of| value(of).unwrap_or(Input::Nothing);
+        match self {
+            Self::All(all) => all.iter().all(|one| one.holds(value)),
+            Self::Any(any) => any.iter().any(|one| one.holds(value)),
+            Self::Not(condition) => !condition.holds(value),
+            Self::Exists(of) => !matches!(value(of), Ok(Input::Nothing)),
+            Self::IsTrue(of) => matches!(input(of), Input::Boolean(true)),
+            Self::Compare(of, how, with) => {
+                let with = match with {
+                    Operand::Literal(literal) => literal.input(),
+                    Operand::Source(of) => input(of),
+                };
+                how.holds(&input(of), &with)
+            }
+            Self::In(of, literals) => {
+                let found = input(of);
+                literals.iter().any(|one| Comparison::Equal.holds(&found, &one.input()))
+            }
+            Self::Matches(of, regex) => input(of).text().is_some_and(|text| regex.is_match(&text)),
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,9 +82,9 @@ pub enum Comparison {
 
 /// What a source is compared with.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Operand {
+pub enum Operand<S = Source> {
     Literal(Literal),
-    Source(Source),
+    Source(S),
 }
 
 /// A value that stands in the condition itself.

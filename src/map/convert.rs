@@ -7,7 +7,7 @@ use crate::point::{Float, Value};
 
 /// A value as it stands in the record.
 #[derive(Debug)]
-pub(super) enum Input<'a> {
+pub(crate) enum Input<'a> {
     /// Missing, or null.
     Nothing,
     Boolean(bool),

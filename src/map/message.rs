@@ -3,10 +3,7 @@
 use std::borrow::Cow;
 
 use super::convert::{self, Input};
-use super::plan::{
-    CompiledCondition, CompiledOperand, CompiledPiece, CompiledTemplate, CompiledTime, From, Plan,
-    PointPlan,
-};
+use super::plan::{CompiledPiece, CompiledTemplate, CompiledTime, From, Plan, PointPlan};
 use super::{Field, MapError, Scratch, Spread, Step, Tag, Wildcard, emptied, time};
 use crate::config::raw::FieldKind;
 use crate::decode::{MAX_GATHERED, Refusal, Slot};
@@ -61,7 +58,7 @@ impl<'a, R: Record + ?Sized> Message<'a, R> {
         each: &mut dyn FnMut(&Point<'_>) -> Result<(), Refusal>,
     ) -> Result<(), Refusal> {
         if let Some(when) = &rule.when
-            && !self.holds(when)?
+            && !when.holds(&|from| self.input(from))
         {
             return Ok(());
         }
@@ -239,46 +236,6 @@ impl<'a, R: Record + ?Sized> Message<'a, R> {
             }
         };
         parsed.map_err(|why| MapError(format!("the timestamp: {}{why}", self.plan.place(from))))
-    }
-
-    fn holds(&self, condition: &CompiledCondition) -> Result<bool, MapError> {
-        // An object or array is something, and compares with nothing.
-        let input = |from| self.input(from).unwrap_or(Input::Nothing);
-        Ok(match condition {
-            CompiledCondition::All(all) => {
-                for condition in all {
-                    if !self.holds(condition)? {
-                        return Ok(false);
-                    }
-                }
-                true
-            }
-            CompiledCondition::Any(any) => {
-                for condition in any {
-                    if self.holds(condition)? {
-                        return Ok(true);
-                    }
-                }
-                false
-            }
-            CompiledCondition::Not(condition) => !self.holds(condition)?,
-            CompiledCondition::Exists(from) => !matches!(self.input(from), Ok(Input::Nothing)),
-            CompiledCondition::IsTrue(from) => matches!(input(from), Input::Boolean(true)),
-            CompiledCondition::Compare(from, how, with) => {
-                let with = match with {
-                    CompiledOperand::Literal(literal) => literal.input(),
-                    CompiledOperand::From(from) => input(from),
-                };
-                how.holds(&input(from), &with)
-            }
-            CompiledCondition::In(from, literals) => {
-                let found = input(from);
-                literals.iter().any(|one| super::Comparison::Equal.holds(&found, &one.input()))
-            }
-            CompiledCondition::Matches(from, regex) => {
-                input(from).text().is_some_and(|text| regex.is_match(&text))
-            }
-        })
     }
 
     /// What a decoder has put into a slot, where this is one.

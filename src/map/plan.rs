@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::condition::{Comparison, Condition, Literal, Operand};
+use super::condition::Condition;
 use super::message::Message;
 use super::{
     Field, MapError, Mapping, Piece, PointRule, Scratch, Source, Spread, Step, Table, Tag,
@@ -33,7 +33,7 @@ pub struct Plan {
 /// A [`PointRule`], compiled.
 #[derive(Debug)]
 pub(super) struct PointPlan {
-    pub when: Option<CompiledCondition>,
+    pub when: Option<Condition<From>>,
     pub explode: Option<Explode>,
     pub measurement: CompiledTemplate,
     pub tags: Vec<(Tag, From)>,
@@ -85,24 +85,6 @@ pub(super) enum CompiledTime {
     Number(From, TimeUnit),
     Rfc3339(From),
     Format(From, String, jiff::tz::TimeZone),
-}
-
-#[derive(Debug)]
-pub(super) enum CompiledCondition {
-    All(Vec<Self>),
-    Any(Vec<Self>),
-    Not(Box<Self>),
-    Exists(From),
-    IsTrue(From),
-    Compare(From, Comparison, CompiledOperand),
-    In(From, Vec<Literal>),
-    Matches(From, regex::Regex),
-}
-
-#[derive(Debug)]
-pub(super) enum CompiledOperand {
-    Literal(Literal),
-    From(From),
 }
 
 impl Plan {
@@ -230,7 +212,7 @@ impl PointPlan {
             }
         };
         Self {
-            when: rule.when.as_ref().map(|when| compiler.condition(when)),
+            when: rule.when.as_ref().map(|when| when.map(&mut |source| compiler.source(source))),
             explode,
             measurement: compiler.template(&rule.measurement),
             tags: compiler.tags(&rule.tags),
@@ -316,35 +298,5 @@ impl Compiler<'_> {
             Piece::Source(source) => CompiledPiece::From(self.source(source)),
         };
         CompiledTemplate(template.0.iter().map(piece).collect())
-    }
-
-    fn condition(&mut self, condition: &Condition) -> CompiledCondition {
-        match condition {
-            Condition::All(all) => {
-                CompiledCondition::All(all.iter().map(|one| self.condition(one)).collect())
-            }
-            Condition::Any(any) => {
-                CompiledCondition::Any(any.iter().map(|one| self.condition(one)).collect())
-            }
-            Condition::Not(condition) => {
-                CompiledCondition::Not(Box::new(self.condition(condition)))
-            }
-            Condition::Exists(source) => CompiledCondition::Exists(self.source(source)),
-            Condition::IsTrue(source) => CompiledCondition::IsTrue(self.source(source)),
-            Condition::Compare(source, how, with) => CompiledCondition::Compare(
-                self.source(source),
-                *how,
-                match with {
-                    Operand::Literal(literal) => CompiledOperand::Literal(literal.clone()),
-                    Operand::Source(source) => CompiledOperand::From(self.source(source)),
-                },
-            ),
-            Condition::In(source, literals) => {
-                CompiledCondition::In(self.source(source), literals.clone())
-            }
-            Condition::Matches(source, regex) => {
-                CompiledCondition::Matches(self.source(source), regex.clone())
-            }
-        }
     }
 }

@@ -7,16 +7,19 @@ use crate::decode::{Decoder, Decompressed, Message, Refusal};
 use crate::encode::{EncodeError, Encoder};
 use crate::map::{Plan, Scratch};
 use crate::point::{Point, Timestamp};
+use crate::process::Chain;
 use crate::record::Record;
 use crate::route::{RouteError, Routing};
 
-/// Decode, map and encode.
+/// Decode, map, process and encode.
 #[derive(Debug)]
 pub struct Transform {
     /// Whether a record's value that is compressed is decompressed first.
     pub decompress: bool,
     pub decoder: Decoder,
     pub plan: Plan,
+    /// What is done with the points.
+    pub process: Chain,
     pub encoder: Encoder,
     /// Where a record's points go, if it is not always the same place.
     pub routing: Option<Routing>,
@@ -36,7 +39,10 @@ impl Transform {
         scratch: &mut Scratch,
         open: &mut OpenParts,
     ) -> Result<Option<Timestamp>, Refusal> {
-        let Self { decompress, decoder, plan, encoder, routing } = self;
+        if !self.process.is_empty() {
+            return self.apply_processed(record, index, scratch, open);
+        }
+        let Self { decompress, decoder, plan, encoder, routing, .. } = self;
         let origin = (record.topic(), record.partition());
         let mut newest = None;
         open.begin_record();
@@ -80,8 +86,86 @@ impl Transform {
         scratch: &mut Scratch,
         each: EachPoint<'_>,
     ) -> Result<(), Refusal> {
-        points(self.decompress, &mut self.decoder, &self.plan, record, scratch, each)
+        let Self { decompress, decoder, plan, process, .. } = self;
+        if process.is_empty() {
+            points(*decompress, decoder, plan, record, scratch, each)
+        } else {
+            processed(*decompress, decoder, plan, process, record, scratch, each)
+        }
     }
+
+    /// The same as [`Transform::apply`], with processors.
+    fn apply_processed<R: Record>(
+        &mut self,
+        record: &R,
+        index: RecordIndex,
+        scratch: &mut Scratch,
+        open: &mut OpenParts,
+    ) -> Result<Option<Timestamp>, Refusal> {
+        let Self { decompress, decoder, plan, process, encoder, routing } = self;
+        let origin = (record.topic(), record.partition());
+        // What comes of one point is not that of another where processors remember.
+        let stand_together = !process.remembers();
+        let mut newest = None;
+        open.begin_record();
+        encoder.reads_from(origin.0, origin.1);
+        let each: EachPoint<'_> = &mut |point, key| {
+            match routing {
+                Some(routing) => {
+                    open.part(key, routing, encoder)?.encode(point, index, origin)?;
+                }
+                None => open.encode(point, index, encoder)?,
+            }
+            newest = newest.max(Some(point.timestamp));
+            Ok(())
+        };
+        match processed(*decompress, decoder, plan, process, record, scratch, each) {
+            Ok(()) => Ok(newest),
+            Err(refusal) => {
+                if stand_together {
+                    open.take_back_record();
+                }
+                Err(refusal)
+            }
+        }
+    }
+
+    /// Takes a record whose points are written already, for what processors remember of it. What is
+    /// refused was refused before.
+    ///
+    /// # Errors
+    /// What it takes can't be reached now, for a reason.
+    pub fn rebuild<R: Record>(&mut self, record: &R, scratch: &mut Scratch) -> Result<(), String> {
+        match self.points(record, scratch, &mut |_, _| Ok(())) {
+            Err(Refusal::Unavailable(reason)) => Err(reason),
+            Ok(()) | Err(Refusal::Rejected(_)) => Ok(()),
+        }
+    }
+}
+
+/// Decompresses, decodes, maps and processes. Where processors remember, all points of a record are known
+/// before the first of them is remembered, and they go to one place.
+fn processed<R: Record>(
+    decompress: bool,
+    decoder: &mut Decoder,
+    plan: &Plan,
+    process: &mut Chain,
+    record: &R,
+    scratch: &mut Scratch,
+    each: EachPoint<'_>,
+) -> Result<(), Refusal> {
+    process.ready()?;
+    let at = record.place();
+    if !process.remembers() {
+        return points(decompress, decoder, plan, record, scratch, &mut |point, key| {
+            process.pass(at, point.clone(), &mut |point| each(&point, key))
+        });
+    }
+    process.begin_record();
+    points(decompress, decoder, plan, record, scratch, &mut |point, _| {
+        process.gather(at, point.clone())
+    })?;
+    process.end_record(at, &mut |point| each(&point, ""))
 }
 
 /// Decompresses, decodes and maps.

@@ -6,6 +6,7 @@ mod decode;
 mod http;
 mod kafka;
 mod point;
+mod process;
 mod prometheus;
 mod routing;
 mod security;
@@ -165,6 +166,7 @@ pub(super) fn connector(
             prometheus::mapping(rule, sink, checker, &at);
         }
     }
+    let processors = process::processors(raw, checker);
     let dead_letter = kafka::dead_letter(raw, checker);
     let alerts = alerts::alerts(raw, checker);
     let batch = batch(&raw.batch, checker);
@@ -189,6 +191,7 @@ pub(super) fn connector(
         decode: decode?,
         decompress: raw.decompress,
         mapping: mapping?,
+        process: processors?,
         sink: sink?,
         routing,
         dead_letter,

@@ -15,6 +15,7 @@ use crate::config::raw::{FieldKind, FieldRule, RecordProperty, TagRule};
 use crate::config::{Decode, raw};
 use crate::map::{Field, Mapping, Piece, PointRule, Source, Tag, Template, TimeSource, Wildcard};
 
+pub(super) use condition::condition;
 use source::Parts;
 pub(super) use source::{Within, of_element};
 use tables::Tables;

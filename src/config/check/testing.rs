@@ -187,6 +187,7 @@ impl CaseCheck<'_, '_> {
                 stage: rejected.stage.map(|stage| match stage {
                     RejectedAt::Decode => Stage::Decode,
                     RejectedAt::Map => Stage::Map,
+                    RejectedAt::Process => Stage::Process,
                     RejectedAt::Encode => Stage::Encode,
                 }),
                 reason: rejected.reason.to_lowercase(),

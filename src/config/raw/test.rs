@@ -111,6 +111,8 @@ pub enum RejectedAt {
     Decode,
     /// The message can't become a point by the mapping.
     Map,
+    /// A processor refuses the point.
+    Process,
     /// The point is none that the database can take.
     Encode,
 }

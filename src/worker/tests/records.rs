@@ -39,6 +39,7 @@ fn transform(remote_write: bool, routed: bool) -> Transform {
         decompress: true,
         decoder: Decoder::Documents(Documents::Json),
         plan: Plan::new(&mapping).routed(routing.as_ref()),
+        process: crate::process::Chain::default(),
         encoder: if remote_write {
             Encoder::RemoteWrite(RemoteWrite::new(Arc::default(), Arc::default()))
         } else {

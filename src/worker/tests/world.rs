@@ -468,6 +468,7 @@ fn transform(unreachable: Range<Instant>) -> Transform {
         decompress: true,
         decoder: Decoder::Documents(Documents::Unreachable(unreachable)),
         plan: Plan::new(&rule.into()),
+        process: crate::process::Chain::default(),
         encoder: Encoder::LineProtocol(LineProtocol::new(Precision::Ns)),
         routing: None,
     }

@@ -16,7 +16,7 @@ use regex::Regex;
 
 use super::Rule;
 use crate::config::check::template::{self, Wrong};
-use crate::map::{Comparison, Condition, Literal, Operand, Source};
+use crate::map::{Comparison, Condition, Literal, Operand};
 
 /// Deeper parentheses are a mistake, and would exhaust the stack.
 const MAX_DEPTH: usize = 32;
@@ -24,21 +24,33 @@ const MAX_DEPTH: usize = 32;
 impl Rule<'_, '_> {
     pub(super) fn condition(&mut self, text: &str) -> Option<Condition> {
         let at = [self.at, &["when"]].concat();
-        let mut parser = Parser { text, at: 0, depth: 0, explodes: self.explodes };
-        let parsed = parser.whole().map_err(|wrong| vec![wrong]);
-        template::reported(parsed, self.checker, &at)
+        let explodes = self.explodes;
+        let read = |written: &str, at| template::placeholder(written, at, explodes);
+        let example = "`value.kind`, `header.type`, `topic` or `key`";
+        template::reported(condition(text, &read, example), self.checker, &at)
     }
 }
 
-struct Parser<'t> {
+/// Reads a condition whose sources `read` makes of what is written, given with its place in the text.
+/// `example` says what may stand there.
+pub(in crate::config::check) fn condition<S>(
+    text: &str,
+    read: &dyn Fn(&str, usize) -> Result<S, Wrong>,
+    example: &str,
+) -> Result<Condition<S>, Vec<Wrong>> {
+    Parser { text, at: 0, depth: 0, read, example }.whole().map_err(|wrong| vec![wrong])
+}
+
+struct Parser<'t, S> {
     text: &'t str,
     at: usize,
     depth: usize,
-    explodes: bool,
+    read: &'t dyn Fn(&str, usize) -> Result<S, Wrong>,
+    example: &'t str,
 }
 
-impl<'t> Parser<'t> {
-    fn whole(&mut self) -> Result<Condition, Wrong> {
+impl<'t, S> Parser<'t, S> {
+    fn whole(&mut self) -> Result<Condition<S>, Wrong> {
         let condition = self.any()?;
         match self.rest() {
             "" => Ok(condition),
@@ -47,7 +59,7 @@ impl<'t> Parser<'t> {
         }
     }
 
-    fn any(&mut self) -> Result<Condition, Wrong> {
+    fn any(&mut self) -> Result<Condition<S>, Wrong> {
         let first = self.all()?;
         let mut any = vec![first];
         while self.word("or") {
@@ -56,7 +68,7 @@ impl<'t> Parser<'t> {
         Ok(if any.len() == 1 { any.remove(0) } else { Condition::Any(any) })
     }
 
-    fn all(&mut self) -> Result<Condition, Wrong> {
+    fn all(&mut self) -> Result<Condition<S>, Wrong> {
         let first = self.one()?;
         let mut all = vec![first];
         while self.word("and") {
@@ -65,7 +77,7 @@ impl<'t> Parser<'t> {
         Ok(if all.len() == 1 { all.remove(0) } else { Condition::All(all) })
     }
 
-    fn one(&mut self) -> Result<Condition, Wrong> {
+    fn one(&mut self) -> Result<Condition<S>, Wrong> {
         self.depth += 1;
         if self.depth > MAX_DEPTH {
             return self.fail("nested too deeply");
@@ -89,7 +101,7 @@ impl<'t> Parser<'t> {
         Ok(one)
     }
 
-    fn test(&mut self, source: Source) -> Result<Condition, Wrong> {
+    fn test(&mut self, source: S) -> Result<Condition<S>, Wrong> {
         // The longer signs first.
         const SIGNS: [(&str, Comparison); 6] = [
             ("==", Comparison::Equal),
@@ -172,7 +184,7 @@ impl<'t> Parser<'t> {
     }
 
     /// What may stand in a template; a path may have brackets with quotes in it.
-    fn source(&mut self) -> Result<Source, Wrong> {
+    fn source(&mut self) -> Result<S, Wrong> {
         let rest = self.rest();
         let (mut quoted, mut escaped, mut brackets) = (false, false, 0_usize);
         let mut end = rest.len();
@@ -192,10 +204,9 @@ impl<'t> Parser<'t> {
             }
         }
         if end == 0 {
-            return self
-                .fail("a source is needed, such as `value.kind`, `header.type`, `topic` or `key`");
+            return self.fail(&format!("a source is needed, such as {}", self.example));
         }
-        let source = template::placeholder(&rest[..end], self.at, self.explodes)?;
+        let source = (self.read)(&rest[..end], self.at)?;
         self.at += end;
         Ok(source)
     }

@@ -180,6 +180,7 @@ fn transform(schedule: &Schedule) -> Transform {
         decompress: true,
         decoder: Decoder::Documents(Documents::Json),
         plan,
+        process: crate::process::Chain::default(),
         encoder,
         routing,
     }

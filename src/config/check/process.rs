@@ -1,0 +1,162 @@
+//! The processors between the mapping and the database.
+
+use std::num::NonZeroUsize;
+use std::time::Duration;
+
+use super::point::condition;
+use super::template::{self, Wrong};
+use super::{At, Checker, units};
+use crate::config::error::{nearest, quoted};
+use crate::config::raw;
+use crate::process::window::{Aggregate, Aggregated, Quantile, Rules, Stamp};
+use crate::process::{Filter, Name, Processor, Window};
+
+const CHOICE: &str =
+    "exactly one processor is needed in each entry of the list, such as `filter` or `window`";
+
+pub(super) fn processors(
+    raw: &raw::ConnectorFile,
+    checker: &mut Checker<'_>,
+) -> Option<Vec<Processor>> {
+    let steps = raw.process.iter().enumerate();
+    let steps: Vec<_> = steps
+        .map(|(index, step)| {
+            let index = index.to_string();
+            processor(step, checker, &["process", &index])
+        })
+        .collect();
+    steps.into_iter().collect()
+}
+
+fn processor(raw: &raw::ProcessStep, checker: &mut Checker<'_>, at: At<'_>) -> Option<Processor> {
+    let here = |key| [at, &[key]].concat();
+    let mut steps = Vec::new();
+    if let Some(text) = &raw.filter {
+        steps.push(filter(text, checker, &here("filter")).map(Processor::Filter));
+    }
+    if let Some(raw) = &raw.window {
+        steps.push(window(raw, checker, &here("window")).map(Processor::Window));
+    }
+    match steps.len() {
+        1 => steps.remove(0),
+        0 => {
+            checker.missing(at, CHOICE);
+            None
+        }
+        _ => {
+            checker.wrong(at, CHOICE);
+            None
+        }
+    }
+}
+
+fn filter(text: &str, checker: &mut Checker<'_>, at: At<'_>) -> Option<Filter> {
+    let name = |written: &str, _| -> Result<Name, Wrong> { Ok(Name::new(written)) };
+    let example = "a field's or a tag's name, or `measurement`";
+    template::reported(condition(text, &name, example), checker, at).map(Filter::new)
+}
+
+/// A point lies in at most this many windows of one size.
+const MOST_WINDOWS: u32 = 100;
+const DAY: Duration = Duration::from_hours(24);
+
+fn window(raw: &raw::WindowRules, checker: &mut Checker<'_>, at: At<'_>) -> Option<Window> {
+    let here = |key| [at, &[key]].concat();
+    let range = || Duration::from_millis(1)..=31 * DAY;
+    let size = units::duration(checker, &here("size"), &raw.size, range());
+    let every = match &raw.every {
+        Some(every) => units::duration(checker, &here("every"), every, range()),
+        None => size,
+    };
+    let late = Duration::ZERO..=31 * DAY;
+    let lateness = units::duration(checker, &here("lateness"), &raw.lateness, late);
+    let aggregated = fields(raw, checker, &here("fields"));
+    let (size, every) = (size?, every?);
+    if every > size {
+        let message = "`every` is longer than `size`: points between two windows would be lost";
+        checker.wrong(&here("every"), message);
+    } else if every.saturating_mul(MOST_WINDOWS) < size {
+        let message = format!("each point would lie in more than {MOST_WINDOWS} windows");
+        checker.wrong(&here("every"), message);
+    }
+    let mut rules = Rules::new(size, every, lateness?, aggregated?)?;
+    let count = |count: Option<u32>, default| {
+        count.and_then(|count| NonZeroUsize::new(count as usize)).unwrap_or(default)
+    };
+    rules.stamp = match raw.timestamp {
+        raw::WindowTime::Start => Stamp::Start,
+        raw::WindowTime::End => Stamp::End,
+    };
+    rules.keep = raw.keep;
+    rules.reject_late = raw.late == raw::LatePoints::Reject;
+    rules.max_series = count(raw.max_series, rules.max_series);
+    rules.max_values = count(raw.max_values, rules.max_values);
+    Some(Window::new(rules))
+}
+
+fn fields(
+    raw: &raw::WindowRules,
+    checker: &mut Checker<'_>,
+    at: At<'_>,
+) -> Option<Vec<Aggregated>> {
+    if raw.fields.is_empty() {
+        checker
+            .wrong_key(at, "no fields: write what is wanted, such as `temperature: [mean, max]`");
+    }
+    let fields: Vec<_> = raw
+        .fields
+        .iter()
+        .map(|(name, words)| {
+            let at = [at, &[name.as_str()]].concat();
+            if words.is_empty() {
+                checker.wrong_key(&at, format!("nothing is wanted of {}", quoted(name)));
+            }
+            let aggregates: Vec<_> = words
+                .iter()
+                .enumerate()
+                .map(|(index, word)| {
+                    let is_repeated = words[..index].contains(word);
+                    let index = index.to_string();
+                    if is_repeated {
+                        let message = format!("{} is here twice", quoted(word));
+                        checker.wrong(&[&at[..], &[&index]].concat(), message);
+                    }
+                    let aggregate = aggregate(word, checker, &[&at[..], &[&index]].concat());
+                    aggregate.map(|aggregate| (aggregate, format!("{name}_{word}")))
+                })
+                .collect();
+            let aggregates = aggregates.into_iter().collect::<Option<Vec<_>>>()?;
+            Some(Aggregated { field: name.clone(), aggregates })
+        })
+        .collect();
+    fields.into_iter().collect()
+}
+
+const AGGREGATES: [(&str, Aggregate); 8] = [
+    ("count", Aggregate::Count),
+    ("sum", Aggregate::Sum),
+    ("min", Aggregate::Min),
+    ("max", Aggregate::Max),
+    ("mean", Aggregate::Mean),
+    ("first", Aggregate::First),
+    ("last", Aggregate::Last),
+    ("stddev", Aggregate::Stddev),
+];
+
+fn aggregate(word: &str, checker: &mut Checker<'_>, at: At<'_>) -> Option<Aggregate> {
+    let known = AGGREGATES.iter().find(|(name, _)| *name == word).map(|(_, aggregate)| *aggregate);
+    let percent =
+        word.strip_prefix('p').filter(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));
+    let percent: Option<f64> = percent.and_then(|percent| percent.parse().ok());
+    let quantile = || percent.and_then(|percent| Quantile::new(percent / 100.0));
+    let found = known.or_else(|| quantile().map(Aggregate::Quantile));
+    if found.is_none() {
+        let names = AGGREGATES.map(|(name, _)| name);
+        let hint = match nearest(word, names) {
+            Some(near) => format!("did you mean {}?", quoted(near)),
+            None => format!("it is one of {}, or a quantile such as `p95`", names.join(", ")),
+        };
+        checker.wrong(at, format!("{} is no aggregate; {hint}", quoted(word)));
+    }
+    found
+}

@@ -1,0 +1,103 @@
+//! Processors: what is done with points between the mapping and the database.
+//!
+//! Some only look at the point at hand (a filter). Others remember earlier points of its series (a
+//! window), and give the same after a crash or a rebalance as without one. For that, all depends on the
+//! partition's records in their order and on nothing else: time is event time, and a partition's clock
+//! is the newest that its records have shown. What is remembered counts for a limited time behind the
+//! clock, the [horizon](Processor::horizon), so that reading again from the [`hold`] on rebuilds it.
+
+mod chain;
+mod filter;
+mod hold;
+mod partition;
+pub mod window;
+use std::time::Duration;
+
+pub use chain::{Chain, Phase};
+pub use filter::{Filter, Name};
+pub use window::Window;
+
+use crate::dead_letter::{Reject, Stage};
+use crate::decode::Refusal;
+use crate::point::{Point, Timestamp};
+use crate::record::Offset;
+
+/// One processor: its rules and, where it remembers, the memory of one partition. A connector's own is
+/// never used: each partition gets a clone, with its memory still empty.
+#[derive(Debug, Clone)]
+pub enum Processor {
+    Filter(Filter),
+    Window(Window),
+}
+
+/// Where and when a point is processed.
+#[derive(Debug, Clone, Copy)]
+pub struct Moment {
+    /// The partition's clock before this record: the newest event time that it has shown, less the time
+    /// for which processors before this one keep points back. Of a partition's first record, its oldest
+    /// point's time. Not of use to a processor without a horizon.
+    pub clock: Timestamp,
+    pub partition: i32,
+    pub offset: Offset,
+}
+
+/// Takes what comes of a point.
+pub type Next<'f> = &'f mut dyn FnMut(Point<'_>) -> Result<(), Refusal>;
+
+impl Processor {
+    /// How far behind the clock a point may be that what comes out still depends on. Zero for one that
+    /// remembers nothing.
+    pub fn horizon(&self) -> Duration {
+        match self {
+            Self::Window(window) => window.horizon(),
+            Self::Filter(_) => Duration::ZERO,
+        }
+    }
+
+    /// How long what it gives stays behind the clock.
+    fn delay(&self) -> Duration {
+        match self {
+            Self::Window(window) => window.delay(),
+            Self::Filter(_) => Duration::ZERO,
+        }
+    }
+
+    /// Whether it has what it needs, such as a table; asked before a record is decoded.
+    fn ready(&self) -> Result<(), Refusal> {
+        match self {
+            Self::Filter(_) | Self::Window(_) => Ok(()),
+        }
+    }
+
+    /// Takes one point, and hands what comes of it to `next`.
+    ///
+    /// # Errors
+    /// What it has not taken in.
+    fn take(&mut self, moment: &Moment, point: Point<'_>, next: Next<'_>) -> Result<(), Refusal> {
+        match self {
+            Self::Window(window) => window.take(moment, point, next),
+            Self::Filter(filter) => filter.take(point, next),
+        }
+    }
+
+    /// The clock has come to this time: hands what ends by that to `next`, in the order of time.
+    fn advance(&mut self, clock: Timestamp, next: Next<'_>) -> Result<(), Refusal> {
+        match self {
+            Self::Window(window) => window.advance(clock, next),
+            Self::Filter(_) => Ok(()),
+        }
+    }
+
+    /// Points that came too late since this was asked last.
+    fn take_late(&mut self) -> u64 {
+        match self {
+            Self::Window(window) => window.take_late(),
+            Self::Filter(_) => 0,
+        }
+    }
+}
+
+/// A processor's refusal of a record.
+fn rejected(reason: impl Into<String>) -> Refusal {
+    Reject::new(Stage::Process, reason).into()
+}
