@@ -19,7 +19,7 @@ use crate::process::Chain;
 use crate::record::Offset;
 use crate::replay::{Letters, Seen};
 use crate::sink::{BuildError, Sink};
-use crate::telemetry::Metrics;
+use crate::telemetry::{ClientShare, Metrics};
 use crate::worker::{Failure, Outcome, Settings, Transform, Worker};
 
 /// A connector whose workers run.
@@ -200,7 +200,8 @@ impl Running {
     ) -> Result<JoinHandle<()>, StartError> {
         let kafka = |error| StartError::Kafka { connector: config.name.clone(), error };
         let consumer = KafkaConsumer::new(&config.kafka, &config.group, &config.topics, number)
-            .map_err(kafka)?;
+            .map_err(kafka)?
+            .shown_in(ClientShare::of(&self.metrics().clients, number));
         let Parts { settings, transform, deliveries, dead_letters } =
             parts(config, number, sink, runtime, self.metrics())?;
         // One of the workers is enough.
@@ -304,6 +305,52 @@ pub struct Replay {
     /// Set by itself at the end, and by whoever wants an end before.
     pub stop: Arc<AtomicBool>,
     pub worker: JoinHandle<Outcome>,
+}
+
+/// What a replay has done with the letters.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
+pub struct ReplayCounts {
+    /// All that it has read, also those of other connectors.
+    pub read: u64,
+    /// Handed on as points. (Before the end, some of these are still under way.)
+    pub written: u64,
+    /// Without a point, by the configuration.
+    pub empty: u64,
+    /// Rejected again: new letters.
+    pub rejected: u64,
+    /// Left out, because no headers say where the record was read.
+    pub nowhere: u64,
+}
+
+impl ReplayCounts {
+    fn of(metrics: &Metrics, seen: &Seen) -> Self {
+        let [taken, foreign, nowhere] = [&seen.taken, &seen.foreign, &seen.without_origin]
+            .map(|count| count.load(Ordering::Relaxed));
+        let (rejected, empty) = (metrics.records_rejected.get(), metrics.records_excluded.get());
+        Self {
+            read: taken + foreign + nowhere,
+            written: taken.saturating_sub(rejected + empty),
+            empty,
+            rejected,
+            nowhere,
+        }
+    }
+}
+
+impl Replay {
+    /// What it has done until now.
+    pub fn so_far(&self) -> ReplayCounts {
+        ReplayCounts::of(&self.metrics, &self.seen)
+    }
+
+    /// Waits for its end; an error is why it has ended before.
+    pub fn ended(self) -> Result<ReplayCounts, String> {
+        match self.worker.join() {
+            Ok(Outcome::Stopped) => Ok(ReplayCounts::of(&self.metrics, &self.seen)),
+            Ok(Outcome::Failed(failure)) => Err(failure.to_string()),
+            Err(_) => Err("ended by a defect of Tidegate".to_owned()),
+        }
+    }
 }
 
 /// Starts the replay of the letters that a connector of this name has written (mostly `config`'s

@@ -73,9 +73,11 @@ struct Connector {
 }
 
 impl Connectors {
-    /// Starts all of them, or none.
+    /// Starts all of them, or none. `kept` is the state that a connector was left in: running, paused
+    /// or stopped.
     pub fn start(
         configs: Vec<config::Connector>,
+        kept: impl Fn(&str) -> State,
         runtime: &Arc<Runtime>,
     ) -> Result<Self, StartError> {
         let connectors =
@@ -83,12 +85,23 @@ impl Connectors {
         let started = configs.into_iter().map(|config| {
             advise(&config);
             let view = View::of(&config.name, Metrics::default());
-            let running = connector::start_in(view.clone(), &config, State::Running, runtime)?;
-            connectors.own(view, Arc::new(config), Some(running))
+            let state = kept(&config.name);
+            let running = if state == State::Stopped {
+                view.set(State::Stopped);
+                None
+            } else {
+                Some(connector::start_in(view.clone(), &config, state.clone(), runtime)?)
+            };
+            connectors.own(view, Arc::new(config), running, state)
         });
         let started: Vec<_> = started.collect::<Result<_, _>>()?;
         connectors.lock().extend(started);
         Ok(connectors)
+    }
+
+    /// What their deliveries run on.
+    pub(crate) fn runtime(&self) -> &Arc<Runtime> {
+        &self.runtime
     }
 
     /// All, in the order of their names.
@@ -144,7 +157,7 @@ impl Connectors {
                 changes.changed.push(name);
             } else {
                 let view = View::of(&name, Metrics::default());
-                let (name, new) = self.own(view, config, None)?;
+                let (name, new) = self.own(view, config, None, State::Running)?;
                 let order = first.filter(|(to, _)| *to == name);
                 let _ = new.orders.send(order.map_or(Order::Resume, |(_, order)| order.clone()));
                 all.insert(name.clone(), new);
@@ -182,6 +195,7 @@ impl Connectors {
         view: View,
         config: Arc<config::Connector>,
         running: Option<Running>,
+        state: State,
     ) -> Result<(String, Connector), StartError> {
         let name = config.name.clone();
         let (orders, taken) = channel();
@@ -189,7 +203,7 @@ impl Connectors {
         let owner = Owner { view, config, running, runtime: Arc::clone(&self.runtime) };
         let owner = std::thread::Builder::new()
             .name(format!("{name}-owner"))
-            .spawn(move || owner.take(&taken))
+            .spawn(move || owner.take(&taken, state))
             .map_err(|error| StartError::Thread { connector: name.clone(), error })?;
         Ok((name, Connector { shown, orders, owner }))
     }
@@ -222,8 +236,7 @@ struct Owner {
 
 impl Owner {
     /// Takes orders until nobody is left who could give one; then ends the workers.
-    fn take(mut self, orders: &Receiver<Order>) {
-        let mut state = State::Running;
+    fn take(mut self, orders: &Receiver<Order>, mut state: State) {
         while let Ok(order) = orders.recv() {
             match order {
                 Order::Pause => {

@@ -6,6 +6,7 @@
 
 mod account;
 mod reasons;
+mod topic;
 
 use std::borrow::Cow;
 
@@ -13,6 +14,7 @@ use crate::record::Record;
 
 pub use account::{Account, Origin};
 pub use reasons::{Group, Reasons};
+pub use topic::{DeadLetters, Replayed};
 
 /// What the names of all added headers begin with. Such headers that a record has already are of an
 /// earlier rejection, and are not kept beside the new ones.

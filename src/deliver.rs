@@ -217,8 +217,10 @@ impl<W: Write> Writer<W> {
         loop {
             let begun = Instant::now();
             let answer = self.write(&piece.batch).await;
-            self.metrics.write_seconds.observe(begun.elapsed());
+            let took = begun.elapsed();
+            self.metrics.write_seconds.observe(took);
             self.metrics.writes.with(WriteResult::of(&answer)).inc();
+            self.metrics.replies.add(&answer, took);
             let (reason, retry_after) = match answer {
                 Ok(()) => {
                     self.outage_is_over(&destination);

@@ -50,6 +50,7 @@ pub mod backfill;
 pub mod check;
 pub mod cli;
 pub mod demo;
+mod excerpt;
 mod files;
 pub mod grafana;
 pub mod import;

@@ -60,6 +60,33 @@ pub enum ReloadError {
     Start(#[from] StartError),
 }
 
+/// Something that was wrong in the last reload.
+#[derive(Debug, Clone, serde::Serialize)]
+pub struct Mistake {
+    /// None where it is no file's.
+    pub file: Option<String>,
+    pub line: Option<usize>,
+    pub column: Option<usize>,
+    pub message: String,
+}
+
+impl ReloadError {
+    fn mistakes(&self) -> Vec<Mistake> {
+        let of = |error: &config::Error| Mistake {
+            file: Some(error.file.display().to_string()),
+            line: error.place.map(|(line, _)| line),
+            column: error.place.map(|(_, column)| column),
+            message: error.message.clone(),
+        };
+        match self {
+            Self::Configuration(errors) => errors.iter().map(of).collect(),
+            Self::Start(error) => {
+                vec![Mistake { file: None, line: None, column: None, message: error.to_string() }]
+            }
+        }
+    }
+}
+
 /// Takes changed files in. Clones are the same one.
 #[derive(Clone)]
 pub struct Reload {
@@ -70,13 +97,15 @@ pub struct Reload {
     started: Arc<Process>,
     /// What it says now; and that there is one reload at a time.
     process: Arc<Mutex<Process>>,
+    mistakes: Arc<Mutex<Vec<Mistake>>>,
 }
 
 impl Reload {
     pub fn new(files: Files, connectors: Connectors, process: Process) -> Self {
         let (files, started) = (Arc::new(files), Arc::new(process.clone()));
         let process = Arc::new(Mutex::new(process));
-        Self { files, connectors, counts: Reloads::default(), started, process }
+        let (counts, mistakes) = (Reloads::default(), Arc::default());
+        Self { files, connectors, counts, started, process, mistakes }
     }
 
     pub fn files(&self) -> &Files {
@@ -86,6 +115,11 @@ impl Reload {
     /// What all connectors share, as it was taken in last.
     pub fn process(&self) -> Process {
         self.process.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// What was wrong in the last reload; empty after one that was taken in.
+    pub fn mistakes(&self) -> Vec<Mistake> {
+        self.mistakes.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Reads all files, and changes what they say otherwise than before. `why` is for the log.
@@ -103,6 +137,8 @@ impl Reload {
             Ok(changes)
         });
         self.counts.ended(changes.is_ok());
+        *self.mistakes.lock().unwrap_or_else(PoisonError::into_inner) =
+            changes.as_ref().err().map(ReloadError::mistakes).unwrap_or_default();
         match &changes {
             Ok(changes) if changes.is_empty() => {}
             Ok(Changes { added, changed, removed }) => {

@@ -3,9 +3,11 @@
 //! [`Metrics`] is what the stages count in; `exposition` shows it at `/metrics`.
 
 pub mod exposition;
+mod kafka;
 mod logs;
 mod process;
 mod rejects;
+mod replies;
 mod shares;
 #[cfg(test)]
 mod tests;
@@ -17,8 +19,10 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 
+pub(crate) use kafka::{BrokerFigures, ClientFigures, ClientShare, Clients};
 pub use logs::{Level, Levels, Logger, log_to_stderr};
 pub(crate) use rejects::Rejects;
+pub(crate) use replies::Replies;
 pub(crate) use shares::{LagShare, Lags, Share, Turns, WorkerTurns};
 
 use crate::dead_letter::Stage;
@@ -65,6 +69,8 @@ pub struct Metrics {
     pub batches_done: Counter,
     /// Attempts to write, by what the database's answer was taken for.
     pub writes: Writes,
+    /// The last answers of the database.
+    pub(crate) replies: Replies,
     /// How long attempts to write took, in seconds.
     pub write_seconds: WriteSeconds,
     /// Offset commits that Kafka has confirmed.
@@ -93,6 +99,8 @@ pub struct Metrics {
     pub partitions_assigned: Gauge,
     /// Assignments gained or lost.
     pub rebalances: Counter,
+    /// What librdkafka says of each worker's client.
+    pub(crate) clients: Clients,
     /// When each worker has gone through its loop last.
     pub(crate) turns: Turns,
 }

@@ -2,6 +2,8 @@
 //! a record, such as `tidegate test` and `tidegate preview`.
 
 mod point;
+pub(crate) mod shown;
+pub(crate) mod source;
 #[cfg(test)]
 mod tests;
 

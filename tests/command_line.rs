@@ -318,3 +318,49 @@ fn dead_letters_of_a_connector_without_a_topic_for_them_are_a_clear_error() {
         assert!(error.contains("`dead_letter: { topic: … }`"), "{error}");
     }
 }
+
+#[test]
+fn every_command_is_completed_in_three_shells_and_has_a_manual_page() {
+    let tidegate = Tidegate::new();
+    let help = tidegate.run(&["--help"]);
+    let help = String::from_utf8(help.stdout).unwrap();
+    let listed = help.lines().skip_while(|line| *line != "Commands:").skip(1);
+    let commands: Vec<_> = listed
+        .take_while(|line| !line.is_empty())
+        .filter(|line| line.starts_with("  ") && !line.starts_with("   "))
+        .filter_map(|line| line.split_whitespace().next())
+        .filter(|command| *command != "help")
+        .collect();
+    assert!(commands.len() > 20 && commands.contains(&"top"), "{commands:?}");
+    for shell in ["bash", "zsh", "fish"] {
+        let script = String::from_utf8(tidegate.run(&["completions", shell]).stdout).unwrap();
+        for command in &commands {
+            assert!(script.contains(command), "{shell}: {command}");
+        }
+    }
+    let output = tidegate.run(&["man", "pages"]);
+    assert!(output.status.success(), "{output:?}");
+    for command in &commands {
+        let page =
+            fs::read_to_string(tidegate.path(&format!("pages/tidegate-{command}.1"))).unwrap();
+        assert!(page.contains(".SH SYNOPSIS"), "{command}: {page}");
+    }
+    assert!(tidegate.path("pages/tidegate.1").is_file());
+}
+
+#[test]
+fn a_report_without_a_process_says_so_and_has_the_files_without_their_secrets() {
+    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let text = GOOD.replace("bucket: plant", "bucket: plant, token: hunter2");
+    let tidegate = Tidegate::with(&[("c.yaml", &text)]);
+    let server = free.to_string();
+    let output = tidegate.run(&["doctor", "--server", &server, "-o", "report.md", "c.yaml"]);
+    assert!(output.status.success(), "{output:?}");
+    let report = fs::read_to_string(tidegate.path("report.md")).unwrap();
+    for text in
+        ["tidegate 0", "no answer from", "sink.influxdb.token: ***", "## A look at what c needs"]
+    {
+        assert!(report.contains(text), "{text}: {report}");
+    }
+    assert!(!report.contains("hunter2"), "{report}");
+}

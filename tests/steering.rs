@@ -10,6 +10,7 @@ use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::Path;
+use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
@@ -296,6 +297,21 @@ fn a_connector_is_made_changed_and_removed_over_rest_and_its_secrets_are_not_sho
     let changed = r#"{"batch.linger": "60ms", "tasks.max": null}"#;
     let (code, body) = steered.ask("PATCH", "/connectors/made/config", changed);
     assert_eq!((code, &body["config"]["batch.linger"]), (200, &json!("60ms")), "{body}");
+    let doctor = Command::new(env!("CARGO_BIN_EXE_tidegate"))
+        .args(["doctor", "--server", &steered.address])
+        .current_dir(out.path())
+        .output()
+        .expect("the binary");
+    let report = String::from_utf8(doctor.stdout).expect("UTF-8");
+    for text in [
+        "librdkafka 2.",
+        "## Configuration of made",
+        "## Place of the group of made",
+        "tidegate_records_consumed_total",
+    ] {
+        assert!(report.contains(text), "{text}: {report}");
+    }
+    assert!(report.contains("***") && !report.contains("hunter2"), "{report}");
     for name in ["..", "../x", "a/b", "", "%2e%2e"] {
         let body = json!({ "name": name, "config": config }).to_string();
         let (code, body) = steered.ask("POST", "/connectors", &body);
@@ -304,6 +320,47 @@ fn a_connector_is_made_changed_and_removed_over_rest_and_its_secrets_are_not_sho
     assert_eq!(steered.ask("DELETE", "/connectors/made", ""), (204, Value::Null));
     assert_eq!(steered.ask("GET", "/connectors/made", "").0, 404);
     assert!(!folder.join("made.json").exists());
+}
+
+#[test]
+fn a_pause_and_a_stop_outlive_the_process() {
+    let kafka = shared_kafka();
+    let out = tempfile::tempdir().expect("a folder");
+    let folder = out.path().join("made");
+    fs::create_dir(&folder).expect("a folder");
+    let process = PROCESS.replace("'${LISTEN}'", "'${LISTEN}', connectors: '${FOLDER}'");
+    let names = ["paused", "stopped", "resumed"].map(unique);
+    let topics: Vec<_> = names.iter().map(|name| Topic::create(&kafka, name, 1)).collect();
+    let text = |n: usize| connector(&kafka, &names[n], &out.path().join(&names[n]), 50);
+    let texts: Vec<_> = (0..3).map(|n| (format!("c{n}.yaml"), text(n))).collect();
+    let files: Vec<_> = texts.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
+    let variables = [("FOLDER", folder.to_str().expect("UTF-8"))];
+    let mut steered = Steered::run(&process, &files, &variables);
+    for (n, order, code) in [(0, "pause", 202), (1, "stop", 204), (2, "stop", 204)] {
+        let path = format!("/connectors/{}/{order}", names[n]);
+        assert_eq!(steered.ask("PUT", &path, "").0, code);
+    }
+    assert_eq!(steered.ask("PUT", &format!("/connectors/{}/resume", names[2]), "").0, 202);
+    steered.until_state(&names[2], "RUNNING");
+    steered.tidegate.stop();
+
+    let mut steered = Steered::run(&process, &files, &variables);
+    for (name, state) in names.iter().zip(["PAUSED", "STOPPED", "RUNNING"]) {
+        steered.until_state(name, state);
+    }
+    for topic in &topics {
+        topic.produce([Message::new(r#"{"v":1}"#)]);
+    }
+    steered.tidegate.until("what runs writes", || !stored(&out.path().join(&names[2])).is_empty());
+    assert_eq!(steered.ask("POST", &format!("/connectors/{}/restart", names[0]), "").0, 204);
+    thread::sleep(Duration::from_secs(2));
+    assert!(stored(&out.path().join(&names[0])).is_empty(), "a restart of it is no resume");
+    for n in [0, 1] {
+        assert_eq!(steered.ask("PUT", &format!("/connectors/{}/resume", names[n]), "").0, 202);
+        let file = out.path().join(&names[n]);
+        steered.tidegate.until("it goes on", || stored(&file).contains(&1));
+    }
+    steered.tidegate.stop();
 }
 
 #[test]
@@ -350,6 +407,28 @@ fn hostile_requests_harm_nothing() {
         .collect();
     assert_eq!(with(&[good], "GET", "/connectors", "").0, 200);
     drop(silent);
+    // Those that ask for much and read nothing.
+    let deaf: Vec<_> = (0..30)
+        .map(|_| {
+            let mut stream = TcpStream::connect(&steered.address).expect("a connection");
+            let ask = "GET /openapi.json HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".repeat(200);
+            // It takes no more requests than it can answer, so not all may fit.
+            let _ = stream.set_write_timeout(Some(Duration::from_millis(200)));
+            let _ = stream.write_all(ask.as_bytes());
+            stream
+        })
+        .collect();
+    assert_eq!(with(&[good], "GET", "/connectors", "").0, 200);
+    assert!(
+        steered.tidegate.resident_kib() < 256 * 1024,
+        "it holds no more than a little for each"
+    );
+    drop(deaf);
+    for path in ["preview", "dead-letters", "dead-letters/replay"] {
+        let path = format!("/connectors/x/{path}");
+        assert_eq!(with(&[], "GET", &path, "").0, 401, "{path}");
+        assert_eq!(with(&[good], "GET", &path, "").0, 404, "{path}");
+    }
     let mut slow = TcpStream::connect(&steered.address).expect("a connection");
     slow.write_all(b"POST /connectors HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer open sesame\r\nContent-Length: 9\r\n\r\n{").expect("half a request");
     let mut answer = String::new();

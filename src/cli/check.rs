@@ -79,6 +79,14 @@ pub(super) fn run(arguments: CheckArguments) -> ExitCode {
     ExitCode::SUCCESS
 }
 
+/// What was found of one connector, for people.
+pub(super) fn one(connector: &Connector, within: Duration) -> String {
+    match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => text(&runtime.block_on(check(connector, within))),
+        Err(error) => format!("can't start: {error}"),
+    }
+}
+
 async fn check(connector: &Connector, within: Duration) -> Checked<'_> {
     let mut findings = kafka::check::check(connector, within).await;
     match Sink::new(&connector.sink, within) {

@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use super::preview::source::newest;
 use super::{BAD_CONFIGURATION, FAILED, UNFINISHED};
 use crate::config::raw::LogFormat;
 use crate::config::{self, Connector, Environment, Process, Secret, Topics};
@@ -14,6 +13,7 @@ use crate::infer::{Draft, Sample, SinkKind, infer};
 use crate::kafka::range::{Bound, TopicReader};
 use crate::record::{Offset, OwnedRecord};
 use crate::telemetry;
+use crate::trial::source::newest;
 use crate::trial::{Outcome, Trial};
 
 /// The largest file of messages that is read.
@@ -130,7 +130,9 @@ fn of_topic(process: &Process, arguments: &InitArguments) -> Result<Vec<OwnedRec
     let (from, to) = (Bound::Last(arguments.count), Bound::End);
     let mut reader = TopicReader::open(&process.kafka, &topics, from, to, arguments.timeout)
         .map_err(|error| kafka(format!("Kafka: {error}")))?;
-    newest(&mut reader, arguments.count as usize).map(Into::into).map_err(kafka)
+    newest(&mut reader, arguments.count as usize)
+        .map(Into::into)
+        .map_err(|error| kafka(format!("Kafka: {error}")))
 }
 
 /// A message a line; the records are of now.

@@ -5,17 +5,20 @@ mod backfill;
 mod check;
 mod demo;
 mod dlq;
+mod doctor;
 mod grafana;
 mod import;
 mod init;
+mod manual;
 mod paint;
 mod preview;
 mod run;
+mod server;
 mod steer;
 mod test;
 mod time;
+mod top;
 mod validate;
-mod value;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -69,6 +72,8 @@ enum Command {
     Dlq(dlq::DlqArguments),
     /// Show the state of a running process's connectors.
     Status(steer::StatusArguments),
+    /// Watch a running process's connectors in a terminal, and steer them.
+    Top(server::ServerArguments),
     /// Let connectors of a running process read nothing more; they stay in their groups.
     Pause(steer::SteerArguments),
     /// Let connectors of a running process go on after a pause or a stop.
@@ -80,11 +85,17 @@ enum Command {
     /// Show what connectors of a running process have committed.
     Offsets(steer::SteerArguments),
     /// Let a running process take in its changed files.
-    Reload(steer::ServerArguments),
+    Reload(server::ServerArguments),
+    /// Write down all that a bug report needs; secrets are masked.
+    Doctor(doctor::DoctorArguments),
     /// Make dashboards and alert rules of connector files, or put them into Grafana or Mimir.
     Grafana(grafana::GrafanaArguments),
     /// Show the main job at work on embedded defaults: no broker, no database, nothing to install.
     Demo(demo::DemoArguments),
+    /// Print what completes commands and options in a shell.
+    Completions(manual::CompletionsArguments),
+    /// Write the manual pages, one a command.
+    Man(manual::ManArguments),
     /// Print the JSON Schema of a connector file, of tidegate.yaml, or of a test file.
     Schema {
         /// Print the schema of tidegate.yaml.
@@ -148,6 +159,10 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Command::Restart(arguments) => steer::restart(&arguments),
         Command::Offsets(arguments) => steer::offsets(&arguments),
         Command::Reload(arguments) => steer::reload(&arguments),
+        Command::Top(arguments) => top::run(&arguments),
+        Command::Doctor(arguments) => doctor::run(&arguments),
+        Command::Completions(arguments) => manual::completions(&arguments),
+        Command::Man(arguments) => manual::man(&arguments),
         Command::Grafana(arguments) => grafana::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Schema { process, test, reference, metrics } => {

@@ -1,7 +1,6 @@
 //! `tidegate preview`: what a connector makes of messages, before it runs.
 
 mod show;
-pub(super) mod source;
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -12,12 +11,11 @@ use super::paint::Paint;
 use super::{BAD_CONFIGURATION, FAILED, UNFINISHED, one_connector, time};
 use crate::config::raw::LogFormat;
 use crate::kafka::range::Bound;
-use crate::record::Offset;
 use crate::telemetry;
+use crate::trial::source::{Messages, Place};
 use crate::trial::{Outcome, Trial};
 
 use show::{Show, Tally};
-use source::{Messages, Place};
 
 /// What is shown.
 #[derive(Debug, clap::Args)]
@@ -78,18 +76,13 @@ enum Output {
 }
 
 fn place(text: &str) -> Result<Place, String> {
-    match text.trim() {
-        "earliest" | "beginning" => Ok(Place::From(Bound::Beginning)),
-        "latest" | "end" => Ok(Place::Newest),
-        text => {
-            match text.parse() {
-                Ok(offset) if offset >= 0 => Ok(Place::From(Bound::Offset(Offset(offset)))),
-                _ => time::millis(text).map(|millis| Place::From(Bound::Time(millis))).map_err(
-                    |error| format!("neither `earliest`, `latest` nor an offset, and {error}"),
-                ),
-            }
-        }
-    }
+    Place::named(text).map_or_else(
+        || {
+            let time = time::millis(text).map(|millis| Place::From(Bound::Time(millis)));
+            time.map_err(|error| format!("neither `earliest`, `latest` nor an offset, and {error}"))
+        },
+        Ok,
+    )
 }
 
 pub(super) fn run(process: Option<&Path>, arguments: &PreviewArguments) -> ExitCode {
@@ -115,7 +108,9 @@ pub(super) fn run(process: Option<&Path>, arguments: &PreviewArguments) -> ExitC
             arguments.timeout,
         ),
     };
-    let shown = messages.and_then(|mut messages| show_all(&mut messages, &mut trial, arguments));
+    let shown = messages
+        .map_err(|error| error.to_string())
+        .and_then(|mut messages| show_all(&mut messages, &mut trial, arguments));
     match shown {
         Ok(tally) if tally.rejected > 0 => ExitCode::from(FAILED),
         Ok(_) => ExitCode::SUCCESS,
@@ -138,7 +133,7 @@ fn show_all(
         paint: if arguments.output == Output::Json { Paint::none() } else { Paint::stdout() },
     };
     let mut tally = Tally::default();
-    while let Some(record) = messages.next()? {
+    while let Some(record) = messages.next().map_err(|error| error.to_string())? {
         let outcome = trial.run(&record).map_err(|error| error.to_string())?;
         match &outcome {
             Outcome::Points(points) => {

@@ -13,9 +13,10 @@ use tracing::{error, info};
 
 use super::{BAD_CONFIGURATION, FAILED, STOPPED_AT_ONCE};
 use crate::config::Configuration;
+use crate::connector::State;
 use crate::connectors::Connectors;
 use crate::reload::{Files, Mark, Reload};
-use crate::server::{self, Served};
+use crate::server::{self, Looks, Replays, Served};
 use crate::telemetry::{self, Levels};
 
 /// How often the connectors' ends are looked for.
@@ -62,9 +63,13 @@ fn start(
     let runtime = Arc::new(runtime.map_err(|error| error.to_string())?);
     // Before the connectors: an address that is taken must be found before anything is consumed.
     let listener = process.listen.map(|address| listen(address, &runtime)).transpose()?;
-    let connectors = Connectors::start(connectors, &runtime).map_err(|error| error.to_string())?;
     let (watch, listen) = (process.watch, process.listen);
     let (token_file, folder) = (process.token_file.clone(), process.connectors.clone());
+    let kept = |name: &str| {
+        folder.as_deref().map_or(State::Running, |folder| server::kept_state(folder, name))
+    };
+    let connectors =
+        Connectors::start(connectors, kept, &runtime).map_err(|error| error.to_string())?;
     let reload = Reload::new(files, connectors.clone(), process);
     runtime.spawn(reload_on_hangup(reload.clone()));
     if watch {
@@ -80,6 +85,8 @@ fn start(
             levels,
             cluster: Arc::default(),
             runtime: runtime.handle().clone(),
+            looks: Looks::default(),
+            replays: Replays::default(),
         };
         runtime.spawn(server::serve(listener, served));
     }

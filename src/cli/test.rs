@@ -11,9 +11,9 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use super::paint::Paint;
-use super::value::printable;
 use super::{BAD_CONFIGURATION, FAILED};
 use crate::config::{self, Case, Connector, Environment, Expected, Process, Secret, Tests, Topics};
+use crate::excerpt::printable;
 use crate::trial::{Outcome, Trial};
 
 /// What is tested.

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use rdkafka::client::ClientContext;
@@ -24,6 +24,7 @@ use super::trouble;
 use super::{Consumer, Event, Extent, KafkaError, PartitionEnd, Place, Properties};
 use crate::config::Topics;
 use crate::record::{Offset, Record, TopicPartition};
+use crate::telemetry::ClientShare;
 use crate::watermark::Covers;
 
 /// What Tidegate sets where the user does not. Reasons in docs/decisions.md.
@@ -127,6 +128,13 @@ impl KafkaConsumer {
             fatal: true,
         })?;
         Ok(Self { consumer, commits })
+    }
+
+    /// Shows there what librdkafka says of this client.
+    pub(crate) fn shown_in(self, share: ClientShare) -> Self {
+        // Set once: a consumer has one place.
+        let _ = self.context().share.set(share);
+        self
     }
 
     fn context(&self) -> &Context {
@@ -326,6 +334,7 @@ struct Context {
     /// What librdkafka's log says of the last connection that failed: some failures come nowhere
     /// else.
     connection_failure: Mutex<Option<String>>,
+    share: OnceLock<ClientShare>,
 }
 
 /// The events that carry no record.
@@ -403,6 +412,9 @@ impl ClientContext for Context {
     fn stats_raw(&self, statistics: &[u8]) {
         match serde_json::from_slice::<Statistics>(statistics) {
             Ok(statistics) => {
+                if let Some(share) = self.share.get() {
+                    share.set(statistics.client());
+                }
                 self.push(Pending::Idle(statistics.idle()));
                 self.push(Pending::Ends(statistics.ends()));
             }

@@ -159,6 +159,16 @@ pub struct KafkaError {
     pub fatal: bool,
 }
 
+/// How the reason ends that there is no such topic.
+const MISSING: &str = "does not exist";
+
+impl KafkaError {
+    /// Whether a topic, or a partition of it, is not there.
+    pub(crate) fn is_missing(&self) -> bool {
+        self.reason.ends_with(MISSING) || self.reason.contains("Unknown topic or partition")
+    }
+}
+
 /// Where rejected records go.
 pub trait DeadLetterTopic {
     /// Begins to produce the record, unchanged, with headers added to its own. The confirmation
@@ -190,4 +200,9 @@ fn pass_on_log(level: RDKafkaLogLevel, facility: &str, message: &str) {
     } else {
         debug!(target: "librdkafka", facility, "{message}");
     }
+}
+
+/// The version of librdkafka.
+pub fn library_version() -> String {
+    rdkafka::util::get_rdkafka_version().1
 }

@@ -213,7 +213,7 @@ pub(super) fn existing<C: ConsumerContext>(
             .map(|name| {
                 let metadata = consumer.fetch_metadata(Some(name), within)?;
                 let topic = metadata.topics().first().filter(|t| !t.partitions().is_empty());
-                let missing = || format!("the topic {name} does not exist");
+                let missing = || format!("the topic {name} {}", super::MISSING);
                 topic.map(numbers).ok_or_else(|| KafkaError { reason: missing(), fatal: false })
             })
             .collect(),

@@ -7,7 +7,9 @@ mod connect;
 mod connections;
 mod guard;
 mod health;
+mod look;
 mod own;
+mod replays;
 mod route;
 
 use std::net::SocketAddr;
@@ -29,13 +31,16 @@ use crate::connectors::Connectors;
 use crate::reload::Reload;
 use crate::telemetry::Levels;
 use crate::telemetry::exposition::{self, Format};
+pub(crate) use change_folder::kept_state;
 use connections::Limited;
+pub(crate) use look::Looks;
+pub(crate) use replays::Replays;
 use route::Route;
 
 const PAGE: &str = include_str!("page.html");
 
 /// Every call of the REST interface.
-const ROUTES: &[&[Route]] = &[connect::ROUTES, own::ROUTES];
+const ROUTES: &[&[Route]] = &[connect::ROUTES, own::ROUTES, look::ROUTES, replays::ROUTES];
 
 /// What requests are answered from.
 #[derive(Debug, Clone)]
@@ -52,6 +57,8 @@ pub struct Served {
     /// Looked up once.
     pub cluster: Arc<OnceLock<String>>,
     pub runtime: Handle,
+    pub(crate) looks: Looks,
+    pub(crate) replays: Replays,
 }
 
 /// Serves until the runtime ends.

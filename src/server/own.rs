@@ -8,7 +8,7 @@ use super::route::{Answer, Call, Refusal, Reply, Route, Verb};
 use crate::config::{Sink, Topics};
 use crate::connector::State;
 use crate::connectors::Shown;
-use crate::telemetry::age;
+use crate::telemetry::{WriteResult, age};
 
 pub(super) const ROUTES: &[Route] = &[
     Route {
@@ -47,6 +47,7 @@ fn summary(call: &Call) -> Answer {
             "succeeded": reloads.succeeded.get(),
             "failed": reloads.failed.get(),
             "last_failed": reloads.last_failed.get() != 0,
+            "mistakes": call.served.reload.mistakes(),
         },
         "connectors": connectors,
     }))
@@ -67,6 +68,10 @@ fn figures(Shown { view, config }: &Shown) -> Value {
         .get()
         .into_iter()
         .map(|(at, lag)| json!({ "topic": *at.topic, "partition": at.partition, "lag": lag }))
+        .collect();
+    let writes: serde_json::Map<_, _> = WriteResult::ALL
+        .iter()
+        .map(|result| (result.name().to_owned(), metrics.writes.with(*result).get().into()))
         .collect();
     let seconds = |millis| age(millis).as_ref().map(Duration::as_secs_f64);
     json!({
@@ -90,12 +95,14 @@ fn figures(Shown { view, config }: &Shown) -> Value {
         "batches": metrics.batches_done.get(),
         "batches_in_flight": metrics.batches_in_flight.get(),
         "retries": metrics.writes.retries(),
+        "writes": writes,
         "rebalances": metrics.rebalances.get(),
         "lag": metrics.lag_records.get(),
         "freshness_seconds": seconds(metrics.newest_durable_millis.get()),
         "commit_age_seconds": seconds(metrics.last_commit_millis.get()),
         "partitions": partitions,
         "rejected": metrics.rejects.get(),
+        "replies": metrics.replies.get(),
     })
 }
 

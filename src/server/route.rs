@@ -58,8 +58,8 @@ pub(super) struct Route {
     /// With `{name}` for what stands in its place.
     pub(super) path: &'static str,
     pub(super) about: &'static str,
-    /// What may stand behind `?`, and what it says.
-    pub(super) query: &'static [(&'static str, &'static str)],
+    /// What may stand behind `?`: its name, the kind of its value in JSON Schema's words, and what it says.
+    pub(super) query: &'static [(&'static str, &'static str, &'static str)],
     /// The body that it takes, if it takes one.
     pub(super) body: Option<fn() -> Value>,
     /// How it answers when all is well, and what else it may say besides what every call may.
@@ -289,8 +289,8 @@ fn operation(route: &Route) -> Value {
         .skip(1)
         .step_by(2)
         .map(|name| json!({ "name": name, "in": "path", "required": true, "schema": text }));
-    let in_query = route.query.iter().map(|(name, about)| {
-        json!({ "name": name, "in": "query", "description": about, "schema": text })
+    let in_query = route.query.iter().map(|(name, kind, about)| {
+        json!({ "name": name, "in": "query", "description": about, "schema": { "type": kind } })
     });
     let parameters: Vec<_> = in_path.chain(in_query).collect();
     let mut responses = serde_json::Map::new();

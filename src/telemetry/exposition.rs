@@ -260,12 +260,62 @@ const METRICS: &[Metric] = &[
         "The time since Kafka has confirmed a commit; none before the first",
         |view, to| since(view.metrics.last_commit_millis.get(), to),
     ),
+    counter("tidegate_kafka_received_bytes", "Bytes received from brokers", |view, to| {
+        to.add(&[], &ConstCounter::new(view.metrics.clients.sum().received_bytes))
+    }),
+    gauge("tidegate_kafka_queued_records", "Records fetched that wait for a worker", |view, to| {
+        to.add(&[], &ConstGauge::new(float(view.metrics.clients.sum().queued_records)))
+    }),
+    gauge("tidegate_kafka_queued_bytes", "Bytes fetched that wait for a worker", |view, to| {
+        to.add(&[], &ConstGauge::new(float(view.metrics.clients.sum().queued_bytes)))
+    }),
+    gauge(
+        "tidegate_kafka_broker_up",
+        "1 for a broker to which a worker has a connection, else 0 (the first 100 brokers)",
+        |view, to| {
+            for (number, broker) in view.metrics.clients.sum().brokers {
+                to.add(&[&number.to_string()], &ConstGauge::new(i64::from(broker.up)))?;
+            }
+            Ok(())
+        },
+    )
+    .by(&["broker"]),
+    gauge(
+        "tidegate_kafka_round_trip_seconds",
+        "From a request to the broker's answer: the average of the last `statistics.interval.ms`, of \
+         the worker with the longest. A fetch without news waits for `fetch.wait.max.ms`",
+        |view, to| {
+            for (number, broker) in view.metrics.clients.sum().brokers {
+                if let Some(seconds) = broker.round_trip {
+                    to.add(&[&number.to_string()], &ConstGauge::new(seconds))?;
+                }
+            }
+            Ok(())
+        },
+    )
+    .by(&["broker"]),
+    counter(
+        "tidegate_kafka_request_errors",
+        "Requests to a broker that failed or were not answered in time",
+        |view, to| {
+            for (number, broker) in view.metrics.clients.sum().brokers {
+                to.add(&[&number.to_string()], &ConstCounter::new(broker.errors))?;
+            }
+            Ok(())
+        },
+    )
+    .by(&["broker"]),
     gauge(
         "tidegate_worker_turn_age_seconds",
         "The time since the slowest worker has gone through its loop; it does so many times a second",
         |view, to| to.gauge(view.metrics.turns.longest().as_secs_f64()),
     ),
 ];
+
+#[expect(clippy::cast_precision_loss, reason = "no queue holds 2^53")]
+fn float(number: u64) -> f64 {
+    number as f64
+}
 
 /// Seconds since a moment; nothing before it.
 fn since(millis: i64, to: &mut Samples<'_, '_>) -> fmt::Result {

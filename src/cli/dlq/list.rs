@@ -6,9 +6,9 @@ use std::process::ExitCode;
 
 use serde_json::json;
 
-use super::super::value::printable;
-use super::{DeadLetters, Target, Trouble, bar, letters, print, time};
-use crate::dead_letter::{Account, Group, Origin, Reasons};
+use super::{Target, Trouble, bar, dead_letters, letters, print, time};
+use crate::dead_letter::{Account, DeadLetters, Group, Origin, Reasons};
+use crate::excerpt::printable;
 use crate::kafka::range::Bound;
 use crate::record::{Record, TopicPartition};
 
@@ -40,7 +40,7 @@ struct List {
 }
 
 pub(super) fn run(arguments: ListArguments) -> Result<ExitCode, Trouble> {
-    let list = read(&DeadLetters::of(arguments.target)?)?;
+    let list = read(&dead_letters(arguments.target)?)?;
     match arguments.output {
         Output::Text => print(&list.text()),
         Output::Json => print(&format!("{:#}\n", list.json())),

@@ -6,23 +6,21 @@ mod show;
 
 pub(super) use replay::stop_on_signal;
 
-use std::collections::BTreeMap;
 use std::io::{IsTerminal as _, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::{BAD_CONFIGURATION, FAILED, process_file};
 use crate::config::raw::LogFormat;
-use crate::config::{self, Connector, Environment, Topics};
+use crate::config::{self, Environment};
 use crate::connector::StartError;
-use crate::kafka::range::{Bound, PartitionRange, TopicReader};
-use crate::kafka::{self, KafkaError};
-use crate::record::{NextOffset, Offset, TopicPartition};
+use crate::dead_letter::DeadLetters;
+use crate::kafka::KafkaError;
 use crate::telemetry;
-use crate::watermark::Covers;
 
 /// Dead letters: records that were rejected, in the connector's dead-letter topic.
 #[derive(Debug, clap::Args)]
@@ -92,80 +90,26 @@ impl Trouble {
     }
 }
 
-/// A connector and its dead-letter topic.
-struct DeadLetters {
-    connector: Connector,
-    topic: String,
-    /// The connector whose letters are meant.
-    written_by: String,
-    timeout: Duration,
-}
-
-impl DeadLetters {
-    fn of(target: Target) -> Result<Self, Trouble> {
-        let Target { config, connector: file, written_by, timeout } = target;
-        let process = process_file(config);
-        let read =
-            config::load(process.as_deref(), std::slice::from_ref(&file), &Environment::process());
-        let read = read.map_err(|errors| Trouble::Configuration(errors.to_string()))?;
-        let mut connectors = read.connectors.into_iter();
-        let (Some(connector), None) = (connectors.next(), connectors.next()) else {
-            let several = format!("{} has several connectors; give one's file", file.display());
-            return Err(Trouble::Configuration(several));
-        };
-        let Some(topic) = connector.dead_letter.clone() else {
-            return Err(Trouble::Configuration(format!(
-                "{}: the connector {} has no dead-letter topic: it stops at the first rejected record; \
-                 to set such records aside, write `dead_letter: {{ topic: … }}`",
-                file.display(),
-                connector.name
-            )));
-        };
-        let written_by = written_by.unwrap_or_else(|| connector.name.clone());
-        Ok(Self { connector, topic, written_by, timeout })
-    }
-
-    /// The topic from its beginning to where it ends now, or another part of it.
-    fn reader(&self, from: Bound, to: Bound) -> Result<TopicReader, KafkaError> {
-        let topics = Topics::List(vec![self.topic.clone()]);
-        TopicReader::open(&self.connector.kafka, &topics, from, to, self.timeout)
-    }
-
-    /// The group that remembers which letters were replayed: of each writer in a shared topic another.
-    fn replay_group(&self) -> String {
-        let own = format!("{}-dlq-replay", self.connector.group);
-        if self.written_by == self.connector.name {
-            own
-        } else {
-            format!("{own}-{}", self.written_by)
-        }
-    }
-
-    /// How far letters were replayed.
-    fn replayed(&self, ranges: &[PartitionRange]) -> Result<Replayed, KafkaError> {
-        let partitions = ranges.iter().map(|range| &range.partition);
-        let group = self.replay_group();
-        kafka::committed(&self.connector.kafka, &group, partitions, self.timeout).map(Replayed)
-    }
-}
-
-/// What the replays have done, by partition.
-struct Replayed(Covers);
-
-impl Replayed {
-    fn includes(&self, partition: &TopicPartition, offset: Offset) -> bool {
-        self.0.get(partition).is_some_and(|next| NextOffset::after(offset) <= *next)
-    }
-
-    /// The offsets in these ranges that are not replayed, and where the ranges end.
-    fn left(&self, ranges: &[PartitionRange]) -> (u64, BTreeMap<i32, Offset>) {
-        let left = |range: &PartitionRange| {
-            let next = self.0.get(&range.partition).map_or(0, |next| next.get());
-            range.to.0.saturating_sub(next.max(range.from.0))
-        };
-        let left = ranges.iter().filter_map(|range| u64::try_from(left(range)).ok()).sum();
-        (left, ranges.iter().map(|range| (range.partition.partition, range.to)).collect())
-    }
+/// The letters of a connector's file.
+fn dead_letters(target: Target) -> Result<DeadLetters, Trouble> {
+    let Target { config, connector: file, written_by, timeout } = target;
+    let process = process_file(config);
+    let read =
+        config::load(process.as_deref(), std::slice::from_ref(&file), &Environment::process());
+    let read = read.map_err(|errors| Trouble::Configuration(errors.to_string()))?;
+    let mut connectors = read.connectors.into_iter();
+    let (Some(connector), None) = (connectors.next(), connectors.next()) else {
+        let several = format!("{} has several connectors; give one's file", file.display());
+        return Err(Trouble::Configuration(several));
+    };
+    let name = connector.name.clone();
+    DeadLetters::of(Arc::new(connector), written_by, timeout).ok_or_else(|| {
+        Trouble::Configuration(format!(
+            "{}: the connector {name} has no dead-letter topic: it stops at the first rejected record; \
+             to set such records aside, write `dead_letter: {{ topic: … }}`",
+            file.display(),
+        ))
+    })
 }
 
 /// Prints. An error is a reader that has seen enough, such as `head`.

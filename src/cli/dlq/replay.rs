@@ -10,18 +10,17 @@ use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::list::block;
-use super::{DeadLetters, FAILED, Target, Trouble, bar, letters, print};
+use super::{FAILED, Target, Trouble, bar, dead_letters, letters, print};
 use crate::batch::{OpenParts, RecordIndex};
 use crate::cli::STOPPED_AT_ONCE;
-use crate::connector::{self, Replay};
-use crate::dead_letter::{Account, Origin, Reasons};
+use crate::connector::{self, Replay, ReplayCounts};
+use crate::dead_letter::{Account, DeadLetters, Origin, Reasons};
 use crate::decode::Refusal;
 use crate::kafka::range::{Bound, TopicReader};
 use crate::map::Scratch;
 use crate::record::{Offset, Record, TopicPartition};
 use crate::replay::{Replayed as Original, is_of};
 use crate::sink::Sink;
-use crate::worker::Outcome;
 
 /// How often the bar moves and the worker's end is looked for.
 const WATCH: Duration = Duration::from_millis(100);
@@ -36,7 +35,7 @@ pub(super) struct ReplayArguments {
 }
 
 pub(super) fn run(arguments: ReplayArguments) -> Result<ExitCode, Trouble> {
-    let dead = DeadLetters::of(arguments.target)?;
+    let dead = dead_letters(arguments.target)?;
     let reader = dead.reader(Bound::Beginning, Bound::End)?;
     let (left, ends) = dead.replayed(reader.partitions())?.left(reader.partitions());
     if arguments.dry_run {
@@ -57,22 +56,13 @@ fn replay(dead: &DeadLetters, left: u64, ends: BTreeMap<i32, Offset>) -> Result<
         .build()
         .map_err(failed)?;
     let runtime = Arc::new(runtime);
-    let replay = connector::replay(
-        &dead.connector,
-        &dead.topic,
-        &dead.written_by,
-        &dead.replay_group(),
-        ends,
-        &runtime,
-    )?;
+    let replay = dead.replay(ends, &runtime)?;
     let stopped = stop_on_signal(&runtime, &replay.stop).map_err(failed)?;
     let bar = bar(left, "replaying");
     while !replay.worker.is_finished() {
-        let seen = &replay.seen;
-        let read =
-            [&seen.taken, &seen.foreign, &seen.without_origin].map(|n| n.load(Ordering::Relaxed));
-        bar.set_position(read.iter().sum());
-        bar.set_message(format!(", {} rejected again", replay.metrics.records_rejected.get()));
+        let so_far = replay.so_far();
+        bar.set_position(so_far.read);
+        bar.set_message(format!(", {} rejected again", so_far.rejected));
         std::thread::sleep(WATCH);
     }
     bar.finish_and_clear();
@@ -108,13 +98,8 @@ pub(in crate::cli) fn stop_on_signal(
 }
 
 fn summary(dead: &DeadLetters, replay: Replay, stopped: bool) -> Result<ExitCode, Trouble> {
-    let Replay { metrics, seen, worker, .. } = replay;
-    match worker.join() {
-        Ok(Outcome::Stopped) => {}
-        Ok(Outcome::Failed(failure)) => return Err(Trouble::Other(failure.to_string())),
-        Err(_) => return Err(Trouble::Other("ended by a defect of Tidegate".to_owned())),
-    }
-    let count = |seen: &std::sync::atomic::AtomicU64| seen.load(Ordering::Relaxed);
+    let ReplayCounts { written, empty, rejected, nowhere, .. } =
+        replay.ended().map_err(Trouble::Other)?;
     if stopped {
         let reader = dead.reader(Bound::Beginning, Bound::End)?;
         let (left, _) = dead.replayed(reader.partitions())?.left(reader.partitions());
@@ -125,9 +110,6 @@ fn summary(dead: &DeadLetters, replay: Replay, stopped: bool) -> Result<ExitCode
         ));
         return Ok(ExitCode::from(FAILED));
     }
-    let (rejected, empty) = (metrics.records_rejected.get(), metrics.records_excluded.get());
-    let (taken, nowhere) = (count(&seen.taken), count(&seen.without_origin));
-    let written = taken.saturating_sub(rejected + empty);
     let mut lines = vec![account(dead, "replayed", [written, empty, rejected])];
     if rejected > 0 {
         let again = "those rejected again are new letters; `tidegate dlq list` has the reasons";

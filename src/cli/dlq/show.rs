@@ -3,9 +3,9 @@
 use std::fmt::Write as _;
 use std::process::ExitCode;
 
-use super::super::value::{Spot, lines, printable, short};
-use super::{DeadLetters, Replayed, Target, Trouble, bar, print, time};
-use crate::dead_letter::{Account, own_headers};
+use super::{Target, Trouble, bar, dead_letters, print, time};
+use crate::dead_letter::{Account, DeadLetters, Replayed, own_headers};
+use crate::excerpt::{Spot, lines, printable, short};
 use crate::kafka::range::{Bound, TopicReader};
 use crate::record::{Offset, OwnedRecord, Record, TopicPartition};
 
@@ -39,16 +39,21 @@ fn place(text: &str) -> Result<(i32, i64), String> {
 
 pub(super) fn run(arguments: ShowArguments) -> Result<ExitCode, Trouble> {
     let ShowArguments { target, place, limit, reason, max_bytes } = arguments;
-    let dead = DeadLetters::of(target)?;
+    let dead = dead_letters(target)?;
     let (from, to) = match place {
         Some((_, offset)) => (Bound::Offset(Offset(offset)), Bound::Offset(Offset(offset + 1))),
         None => (Bound::Beginning, Bound::End),
     };
     let mut reader = dead.reader(from, to)?;
     let replayed = dead.replayed(reader.partitions())?;
-    let shown = match place {
-        Some(place) => vec![one(&mut reader, &dead, place)?],
-        None => newest(&mut reader, &dead, usize::from(limit), reason.as_deref())?,
+    let shown = if let Some(place) = place {
+        vec![one(&mut reader, &dead, place)?]
+    } else {
+        let bar = bar(reader.len(), "reading");
+        let moved = |passed| bar.set_position(passed);
+        let newest = dead.newest(&mut reader, usize::from(limit), reason.as_deref(), moved)?;
+        bar.finish_and_clear();
+        newest
     };
     if shown.is_empty() {
         println!("{}: no such letter", dead.topic);
@@ -73,37 +78,6 @@ fn one(
         }
     }
     Err(Trouble::Other(format!("{}[{partition}] has no record at offset {offset}", dead.topic)))
-}
-
-/// The letters with the latest timestamps, the latest first.
-fn newest(
-    reader: &mut TopicReader,
-    dead: &DeadLetters,
-    limit: usize,
-    reason: Option<&str>,
-) -> Result<Vec<OwnedRecord>, Trouble> {
-    let reason = reason.map(str::to_lowercase);
-    let bar = bar(reader.len(), "reading");
-    let mut newest: Vec<OwnedRecord> = Vec::new();
-    while let Some(letter) = reader.next_record()? {
-        let is_wanted = Account::of(&letter).is_some_and(|account| {
-            account.connector.as_ref() == Some(&dead.written_by)
-                && reason
-                    .as_ref()
-                    .is_none_or(|reason| account.reason.to_lowercase().contains(reason))
-        });
-        if is_wanted {
-            let at = letter.timestamp_millis();
-            let index = newest.partition_point(|other| other.timestamp_millis > at);
-            if index < limit {
-                newest.insert(index, OwnedRecord::of(&letter));
-                newest.truncate(limit);
-            }
-        }
-        bar.set_position(reader.passed());
-    }
-    bar.finish_and_clear();
-    Ok(newest)
 }
 
 /// A letter for people.

@@ -3,9 +3,9 @@
 
 use std::fmt::Write as _;
 
-use super::super::value::{Spot, lines, printable};
 use crate::config::ExpectedPoint;
 use crate::dead_letter::{Reject, Stage};
+use crate::excerpt::{Spot, lines, printable};
 use crate::record::OwnedRecord;
 use crate::trial::{Value, WholePoint};
 

@@ -103,6 +103,7 @@ pub(super) fn delete(call: &Call) -> Answer {
     let name = shown.view.name();
     let folder = changeable(call, name)?;
     folder::write(folder, name, None).map_err(|error| cannot_write(&error))?;
+    keep(call, name, &Order::Resume)?;
     reload(call, None)?;
     Reply::empty(204)
 }
@@ -142,6 +143,9 @@ fn store(call: &Call, name: &str, mut config: Flat, first: Option<&Order>) -> An
         // What can't be taken in must not wait for the next start.
         folder::write(folder, name, before.as_ref()).map_err(|error| cannot_write(&error))?;
         return Err(refusal);
+    }
+    if let Some(first) = first {
+        keep(call, name, first)?;
     }
     let shown = call.served.connectors.get(name);
     let shown = shown.ok_or_else(|| Refusal::new(409, "it was removed in the meantime"))?;
@@ -190,8 +194,21 @@ pub(super) fn stop(call: &Call) -> Answer {
 
 fn order(call: &Call, order: Order, code: u16) -> Answer {
     let shown = named(call)?;
+    keep(call, shown.view.name(), &order)?;
     call.served.connectors.order(shown.view.name(), order);
     Reply::empty(code)
+}
+
+/// Keeps what a connector was told to be, if there is a folder for it; a restart changes nothing of it.
+fn keep(call: &Call, name: &str, order: &Order) -> Result<(), Refusal> {
+    let Some(folder) = call.served.folder.as_deref() else { return Ok(()) };
+    let state = match order {
+        Order::Pause => State::Paused,
+        Order::Stop => State::Stopped,
+        Order::Resume => State::Running,
+        Order::Restart | Order::Replace(_) => return Ok(()),
+    };
+    folder::keep_state(folder, name, &state).map_err(|error| cannot_write(&error))
 }
 
 pub(super) fn restart(call: &Call) -> Answer {

@@ -26,6 +26,7 @@ pub(super) const ROUTES: &[Route] = &[
     Route {
         query: &[(
             "expand",
+            "string",
             "`status` or `info`, or both: an object instead of a list of names, with that of each",
         )],
         ..get("/connectors", "All connectors", show::list)
@@ -63,16 +64,26 @@ pub(super) const ROUTES: &[Route] = &[
     steer(
         "/connectors/{name}/pause",
         "Read nothing more, and stay in the group",
-        &[202],
+        &[202, 500],
         change::pause,
     ),
-    steer("/connectors/{name}/resume", "Go on after a pause or a stop", &[202], change::resume),
-    steer("/connectors/{name}/stop", "End the workers, and leave the group", &[204], change::stop),
+    steer(
+        "/connectors/{name}/resume",
+        "Go on after a pause or a stop",
+        &[202, 500],
+        change::resume,
+    ),
+    steer(
+        "/connectors/{name}/stop",
+        "End the workers, and leave the group",
+        &[204, 500],
+        change::stop,
+    ),
     Route {
         verb: Verb::Post,
         query: &[
-            ("includeTasks", "`true`: the tasks, too; here they always are"),
-            ("onlyFailed", "`true`: only if it has failed"),
+            ("includeTasks", "string", "`true`: the tasks, too; here they always are"),
+            ("onlyFailed", "string", "`true`: only if it has failed"),
         ],
         codes: &[202, 204],
         ..get("/connectors/{name}/restart", "Restart a connector", change::restart)
@@ -96,7 +107,7 @@ pub(super) const ROUTES: &[Route] = &[
         show::reset_topics,
     ),
     Route {
-        codes: &[200, 500],
+        codes: &[200, 409, 500],
         ..get(
             "/connectors/{name}/offsets",
             "What the connector's group has committed",
@@ -106,7 +117,7 @@ pub(super) const ROUTES: &[Route] = &[
     Route {
         verb: Verb::Patch,
         body: Some(offsets::body),
-        codes: &[200, 500],
+        codes: &[200, 409, 500],
         ..get(
             "/connectors/{name}/offsets",
             "Set it, of a connector that is stopped",
@@ -115,7 +126,7 @@ pub(super) const ROUTES: &[Route] = &[
     },
     Route {
         verb: Verb::Delete,
-        codes: &[200, 500],
+        codes: &[200, 409, 500],
         ..get(
             "/connectors/{name}/offsets",
             "Forget it, of a connector that is stopped",
@@ -123,7 +134,7 @@ pub(super) const ROUTES: &[Route] = &[
         )
     },
     Route {
-        query: &[("connectorsOnly", "`false`: all kinds of plugins; there is only one")],
+        query: &[("connectorsOnly", "string", "`false`: all kinds of plugins; there is only one")],
         ..get("/connector-plugins", "What can be `connector.class`", plugins::list)
     },
     get("/connector-plugins/{plugin}/config", "Every option of a connector", plugins::config),
@@ -140,7 +151,11 @@ pub(super) const ROUTES: &[Route] = &[
     get("/admin/loggers/{logger}", "A logger's level", loggers::get),
     Route {
         verb: Verb::Put,
-        query: &[("scope", "`worker` or `cluster`, which is the same here but for the answer")],
+        query: &[(
+            "scope",
+            "string",
+            "`worker` or `cluster`, which is the same here but for the answer",
+        )],
         body: Some(loggers::body),
         codes: &[200, 204],
         ..get("/admin/loggers/{logger}", "Set a logger's level, until the next start", loggers::set)
@@ -161,7 +176,7 @@ const fn steer(
 }
 
 /// The connector that a call names.
-fn named(call: &Call) -> Result<Shown, Refusal> {
+pub(super) fn named(call: &Call) -> Result<Shown, Refusal> {
     let name = call.at("name");
     let missing = || Refusal::new(404, format!("Connector {name} not found"));
     call.served.connectors.get(name).ok_or_else(missing)

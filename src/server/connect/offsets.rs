@@ -135,6 +135,8 @@ fn stopped(call: &Call) -> Result<Shown, Refusal> {
     ))
 }
 
+/// What is not there is no failure of the server.
 fn refused(error: &KafkaError) -> Refusal {
-    Refusal::new(500, format!("Kafka: {}", error.reason))
+    let code = if error.is_missing() { 409 } else { 500 };
+    Refusal::new(code, format!("Kafka: {}", error.reason))
 }

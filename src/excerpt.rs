@@ -23,7 +23,7 @@ const MARK: &str = "  ◀ here";
 
 /// The place in a message that a reason speaks of.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Spot {
+pub(crate) enum Spot {
     /// From the start of the message.
     Byte(usize),
     /// Both from 1, the column in characters.
@@ -34,7 +34,7 @@ pub(super) enum Spot {
 impl Spot {
     /// Reads Tidegate's reasons (`… at byte 17`, `… path a.b: …`) and those of Jackson, which Kafka
     /// Connect's JSON converter uses (`… line: 1, column: 17 …`).
-    pub(super) fn of(reason: &str) -> Option<Self> {
+    pub(crate) fn of(reason: &str) -> Option<Self> {
         static BYTE: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"at byte (\d+)").ok());
         static LINE: LazyLock<Option<Regex>> =
             LazyLock::new(|| Regex::new(r"line:? (\d+),? column:? (\d+)").ok());
@@ -52,7 +52,7 @@ impl Spot {
 }
 
 /// The lines to print for a message; of a long one, about `limit` bytes and what is around the spot.
-pub(super) fn lines(message: &[u8], spot: Option<&Spot>, limit: usize) -> Vec<String> {
+pub(crate) fn lines(message: &[u8], spot: Option<&Spot>, limit: usize) -> Vec<String> {
     let Ok(text) = std::str::from_utf8(message) else {
         let byte = match spot {
             Some(Spot::Byte(byte)) => Some(*byte),
@@ -84,7 +84,7 @@ pub(super) fn lines(message: &[u8], spot: Option<&Spot>, limit: usize) -> Vec<St
 }
 
 /// Text that can be shown on one line of a terminal.
-pub(super) fn printable(text: &str) -> String {
+pub(crate) fn printable(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         match c {
@@ -98,7 +98,7 @@ pub(super) fn printable(text: &str) -> String {
 }
 
 /// Bytes on one line: text, or escapes.
-pub(super) fn short(bytes: &[u8]) -> String {
+pub(crate) fn short(bytes: &[u8]) -> String {
     match std::str::from_utf8(bytes) {
         Ok(text) => cut(&printable(text), 0),
         Err(_) => cut(&bytes.escape_ascii().to_string(), 0),

@@ -3,13 +3,14 @@
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde::de::IgnoredAny;
 
 use crate::config::{Connector, Topics};
+use crate::kafka::KafkaError;
 use crate::kafka::range::{Bound, TopicReader};
 use crate::record::{Offset, OwnedRecord, Record};
 
@@ -18,14 +19,28 @@ const MAX_MESSAGE: u64 = 64 << 20;
 
 /// Where to begin in the topics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Place {
+pub(crate) enum Place {
     From(Bound),
     /// As many of the newest as are asked for.
     Newest,
 }
 
+impl Place {
+    /// `earliest`, `latest`, or an offset.
+    pub(crate) fn named(text: &str) -> Option<Self> {
+        match text.trim() {
+            "earliest" | "beginning" => Some(Self::From(Bound::Beginning)),
+            "latest" | "end" => Some(Self::Newest),
+            text => {
+                let offset = text.parse().ok().filter(|offset| *offset >= 0);
+                offset.map(|offset| Self::From(Bound::Offset(Offset(offset))))
+            }
+        }
+    }
+}
+
 /// Messages, of which each is taken once.
-pub(super) enum Messages {
+pub(crate) enum Messages {
     Topics {
         reader: Box<TopicReader>,
         left: u32,
@@ -39,40 +54,50 @@ pub(super) enum Messages {
     },
 }
 
+/// Why there are no messages.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SourceError {
+    #[error("Kafka: {0}")]
+    Kafka(#[from] KafkaError),
+    #[error("no topic of this connector has a partition {0}")]
+    NoPartition(i32),
+    #[error("{}: can't be read: {error}", file.display())]
+    File { file: PathBuf, error: std::io::Error },
+}
+
 impl Messages {
-    pub(super) fn of_topics(
+    pub(crate) fn of_topics(
         connector: &Connector,
         place: Place,
         partition: Option<i32>,
         count: u32,
         timeout: Duration,
-    ) -> Result<Self, String> {
+    ) -> Result<Self, SourceError> {
         let from = match place {
             Place::From(bound) => bound,
             Place::Newest => Bound::Last(count),
         };
-        let open =
-            TopicReader::open(&connector.kafka, &connector.topics, from, Bound::End, timeout);
-        let mut reader = open.map_err(|error| format!("Kafka: {error}"))?;
+        let mut reader =
+            TopicReader::open(&connector.kafka, &connector.topics, from, Bound::End, timeout)?;
         if let Some(number) = partition {
             reader.only(number);
             if reader.partitions().is_empty() {
-                return Err(format!("no topic of this connector has a partition {number}"));
+                return Err(SourceError::NoPartition(number));
             }
         }
         match place {
-            Place::Newest => newest(&mut reader, count as usize).map(Self::Kept),
+            Place::Newest => Ok(Self::Kept(newest(&mut reader, count as usize)?)),
             Place::From(_) => Ok(Self::Topics { reader: Box::new(reader), left: count }),
         }
     }
 
-    pub(super) fn of_file(
+    pub(crate) fn of_file(
         file: &Path,
         whole: bool,
         count: u32,
         connector: &Connector,
-    ) -> Result<Self, String> {
-        let wrong = |error: std::io::Error| format!("{}: can't be read: {error}", file.display());
+    ) -> Result<Self, SourceError> {
+        let wrong = |error: std::io::Error| SourceError::File { file: file.to_owned(), error };
         let is_stdin = file.as_os_str() == "-";
         let mut input: Box<dyn BufRead> = if is_stdin {
             Box::new(BufReader::new(std::io::stdin()))
@@ -95,19 +120,20 @@ impl Messages {
     }
 
     /// The next message.
-    pub(super) fn next(&mut self) -> Result<Option<OwnedRecord>, String> {
+    pub(crate) fn next(&mut self) -> Result<Option<OwnedRecord>, SourceError> {
         match self {
             Self::Kept(records) => Ok(records.pop_front()),
             Self::Topics { left: 0, .. } | Self::Lines { left: 0, .. } => Ok(None),
             Self::Topics { reader, left } => {
                 *left -= 1;
-                let record = reader.next_record().map_err(|error| format!("Kafka: {error}"))?;
+                let record = reader.next_record()?;
                 Ok(record.map(|record| OwnedRecord::of(&record)))
             }
             Self::Lines { lines, next, left } => loop {
                 let mut line = Vec::new();
                 let mut limited = lines.by_ref().take(MAX_MESSAGE);
-                if limited.read_until(b'\n', &mut line).map_err(|error| error.to_string())? == 0 {
+                let wrong = |error| SourceError::File { file: "-".into(), error };
+                if limited.read_until(b'\n', &mut line).map_err(wrong)? == 0 {
                     return Ok(None);
                 }
                 let line = line.trim_ascii_end();
@@ -147,12 +173,12 @@ fn is_one_document(bytes: &[u8]) -> bool {
 }
 
 /// The records with the latest timestamps, the oldest of them first.
-pub(in crate::cli) fn newest(
+pub(crate) fn newest(
     reader: &mut TopicReader,
     count: usize,
-) -> Result<VecDeque<OwnedRecord>, String> {
+) -> Result<VecDeque<OwnedRecord>, KafkaError> {
     let mut newest = VecDeque::new();
-    while let Some(record) = reader.next_record().map_err(|error| format!("Kafka: {error}"))? {
+    while let Some(record) = reader.next_record()? {
         let at = record.timestamp_millis();
         let place = newest.partition_point(|other: &OwnedRecord| other.timestamp_millis <= at);
         if newest.len() < count || place > 0 {
