@@ -14,9 +14,21 @@ use super::server::{ServerArguments, path_of};
 pub(super) struct StatusArguments {
     #[command(flatten)]
     server: ServerArguments,
+    /// Only ask whether it is well, as a container's health check does: exit code 1 if not.
+    #[arg(long, value_enum, conflicts_with = "output")]
+    health: Option<Health>,
     /// How to print it.
     #[arg(long, value_enum, default_value_t)]
     output: Output,
+}
+
+/// What `/health` answers to.
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum Health {
+    /// No worker is stuck.
+    Live,
+    /// No connector has failed.
+    Ready,
 }
 
 #[derive(Debug, clap::Args)]
@@ -36,9 +48,17 @@ enum Output {
 }
 
 pub(super) fn status(arguments: &StatusArguments) -> ExitCode {
-    let summary = arguments.server.connect().and_then(|to| to.call(Method::GET, "/summary"));
-    ended(summary.map(|summary| match arguments.output {
-        Output::Json => format!("{summary:#}\n"),
+    let asked = |path: &str| arguments.server.connect().and_then(|to| to.call(Method::GET, path));
+    if let Some(health) = arguments.health {
+        let path = match health {
+            Health::Live => "/health/live",
+            Health::Ready => "/health/ready",
+        };
+        return ended(asked(path).map(|_| String::new()));
+    }
+    ended(asked("/summary").map(|summary| match arguments.output {
+        Output::Json => format!("{summary:#}
+"),
         Output::Text => table(&summary),
     }))
 }

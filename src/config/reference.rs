@@ -128,6 +128,9 @@ fn kind(property: &Json) -> String {
 fn named(name: &str) -> String {
     match name {
         "Scalar" => "text, number or boolean".to_owned(),
+        "Decode" => "[Format](#format) or [FormatChoice](#formatchoice)".to_owned(),
+        // What has no settings has no section.
+        "Blackhole" | "Json" => "`{}`".to_owned(),
         "ExpectedPoints" => "lines, or a list of [ExpectedPoint](#expectedpoint)".to_owned(),
         "TagRule" => "a path, a template, or [TagSource](#tagsource)".to_owned(),
         "FieldRule" => "a path, or [FieldSource](#fieldsource)".to_owned(),
