@@ -1,10 +1,11 @@
-"""What the tests of running things share: Kafka's tools, HTTP, and Tidegate as a process."""
+"""What the tests of running things share: Kafka, HTTP, and Tidegate as a process."""
 import contextlib
 import json
 import os
 import pathlib
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 import urllib.error
@@ -14,22 +15,25 @@ import yaml
 
 from chart import REPOSITORY, installed
 
+# Another virtual environment, of the same Python.
+sys.path.append(str(next(installed("confluent-kafka").glob("venv/lib/python3*/site-packages"))))
+from confluent_kafka import Producer  # noqa: E402
+from confluent_kafka.admin import AdminClient, NewTopic  # noqa: E402
+
 BINARY = pathlib.Path(os.environ.get("TIDEGATE_BINARY", REPOSITORY / "target" / "debug" / "tidegate"))
 
 
-def tool(name, *arguments, text=None):
-    """A command-line tool of Kafka."""
-    command = ["java", "-Xmx128m", "-XX:TieredStopAtLevel=1", "-cp", f"{installed('kafka')}/libs/*", f"org.apache.kafka.tools.{name}"]
-    subprocess.run([*command, *arguments], input=text, text=True, check=True, capture_output=True)
-
-
 def new_topic(kafka, topic, partitions=1):
-    tool("TopicCommand", "--bootstrap-server", kafka, "--create", "--topic", topic, "--partitions", str(partitions))
+    admin = AdminClient({"bootstrap.servers": kafka, "log_level": 3})
+    admin.create_topics([NewTopic(topic, partitions, 1)])[topic].result()
 
 
 def produce(kafka, topic, messages):
-    text = "\n".join(json.dumps(message) for message in messages)
-    tool("ConsoleProducer", "--bootstrap-server", kafka, "--topic", topic, text=text)
+    """Sends them, and waits until the broker has them."""
+    producer = Producer({"bootstrap.servers": kafka, "linger.ms": 0, "log_level": 3})
+    for message in messages:
+        producer.produce(topic, json.dumps(message))
+    assert producer.flush(30) == 0, "the broker has not taken all"
 
 
 def http(url, method="GET", body=None, **headers):

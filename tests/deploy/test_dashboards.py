@@ -4,7 +4,6 @@ import json
 import os
 import pathlib
 import re
-import subprocess
 import tempfile
 import time
 import unittest
@@ -16,19 +15,10 @@ from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from chart import REPOSITORY, installed
+from queries import FLUX, INFLUXQL, PROMQL, Queries, filled
 from stack import free_port, http, new_topic, process, produce, run, tidegate, until
 
 MESSAGES = 60
-PROMQL = {"$site": ".*", "$device": ".*", "$connector": ".*", "$__rate_interval": "1m"}
-FLUX = {"v.timeRangeStart": "-1h", "v.timeRangeStop": "now()", "v.windowPeriod": "10s", "${site:regex}": ".*", "${device:regex}": ".*"}
-INFLUXQL = {"$timeFilter": "time > now() - 1h", "$__interval": "10s", "$site": ".*", "$device": ".*"}
-
-
-def filled(query, macros):
-    """The query as Grafana sends it, with every variable at `All`."""
-    for macro, text in sorted(macros.items(), key=lambda macro: -len(macro[0])):
-        query = query.replace(macro, text)
-    return query
 
 
 def lost_keys(given, read, at=""):
@@ -58,25 +48,6 @@ class Types(unittest.TestCase):
                 given = json.loads(file.read_text())
                 read = json.loads(JSONEncoder().encode(Dashboard.from_json(given)))
                 self.assertEqual(list(lost_keys(given, read)), [], file.name)
-
-
-class Compose(unittest.TestCase):
-    def test_the_compose_files_are_what_is_exported(self):
-        there = REPOSITORY / "docker" / "compose"
-        with tempfile.TemporaryDirectory() as out:
-            subprocess.run([REPOSITORY / "docker" / "generate.sh", out], check=True)
-            made = [file for file in pathlib.Path(out).rglob("*") if file.is_file()]
-            self.assertGreater(len(made), 5)
-            for file in made:
-                self.assertEqual(file.read_text(), (there / file.relative_to(out)).read_text(), f"make generated: {file}")
-
-    def test_its_services_name_files_that_there_are(self):
-        compose = yaml.safe_load((REPOSITORY / "docker" / "compose.yaml").read_text())
-        for name, service in compose["services"].items():
-            for volume in service.get("volumes", []):
-                self.assertTrue((REPOSITORY / "docker" / volume.split(":")[0]).exists(), volume)
-            for other in service.get("depends_on", {}):
-                self.assertIn(other, compose["services"], name)
 
 
 def connector(name, sink, strings):
@@ -109,7 +80,7 @@ def connector(name, sink, strings):
 
 
 @unittest.skipUnless(os.environ.get("TIDEGATE_TEST_KAFKA"), "needs the stack: tests/deploy/run.sh")
-class Panels(unittest.TestCase):
+class Panels(Queries):
     @contextlib.contextmanager
     def pipeline(self, kind, sink, strings=True, arguments=()):
         """Runs messages through a connector, and gives its exported folder."""
@@ -127,25 +98,6 @@ class Panels(unittest.TestCase):
             until("points", lambda: int(written.search(http(metrics)[1])[1]) >= MESSAGES)
             run("grafana", "export", "-o", out, "--datasource", "d", *arguments, "--config", folder / "tidegate.yaml", folder / f"{name}.yaml")
             yield name, pathlib.Path(out), metrics
-
-    def every_query(self, out, name, field, ask, macros):
-        """Asks every panel's query, and says which found nothing."""
-        dashboard = json.loads((out / "dashboards" / f"{name}.json").read_text())
-        empty = []
-        for panel in dashboard["panels"]:
-            for target in panel["targets"]:
-                if not ask(filled(target[field], macros)):
-                    empty.append((panel["title"], target[field]))
-        self.assertEqual(empty, [])
-        return [panel["title"] for panel in dashboard["panels"]]
-
-    def promql(self, database):
-        def ask(query):
-            answer = http(f"{database}/api/v1/query?{urllib.parse.urlencode({'query': query})}")
-            self.assertEqual(answer[0], 200, answer[1])
-            return json.loads(answer[1])["data"]["result"]
-
-        return ask
 
     def test_prometheus(self):
         database = os.environ["TIDEGATE_TEST_PROMETHEUS"]
@@ -184,13 +136,6 @@ class Panels(unittest.TestCase):
             group = yaml.safe_load((out / "alerting" / f"{name}.yaml").read_text())["groups"][0]
             for rule in group["rules"]:
                 self.assertTrue(ask(rule["data"][0]["model"]["query"]), rule["title"])
-
-    def flux(self, query):
-        database = os.environ["TIDEGATE_TEST_INFLUXDB2"]
-        answer = http(database + "/api/v2/query?org=tidegate", "POST", query, Authorization="Token tidegate-tests-token",
-            Content_Type="application/vnd.flux", Accept="application/csv")
-        self.assertEqual(answer[0], 200, f"{query}\n{answer[1]}")
-        return answer[1].strip().splitlines()[1:]
 
     def test_influxdb_2_panels_alerts_and_tasks(self):
         database = os.environ["TIDEGATE_TEST_INFLUXDB2"]
