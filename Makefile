@@ -13,7 +13,7 @@ with = PATH="$$($(INSTALL) --where $(1))/bin:$$PATH"
 without_conformance = $(if $(wildcard tests/conformance_*.rs),-E 'not binary(/^conformance_/)')
 
 .PHONY: help build-deps build demo test test-unit simulate fuzz conformance conformance-table chaos bench scale flame guard \
-	lint audit hooks chart deploy generated
+	lint audit hooks chart deploy deploy-quick image generated
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -103,7 +103,18 @@ chart: ## The Helm chart: lint, schemas of five Kubernetes versions, templates (
 	@$(INSTALL) helm kube-schemas
 	@TIDEGATE_STACK= tests/deploy/run.sh test_templates
 
-# Apart from .ci/run: kube-apiserver alone is 8 minutes of building, on top of what `make conformance` installs.
+# As root on Debian 12: buildah, and base images made of Debian's packages, since an image registry may be out of reach.
+image: build-deps ## The container image, built without a container daemon, and the main job run in it (10 minutes from bare)
+	@$(INSTALL) image-bases helm kube-schemas quick
+	@docker/image.sh $(TARGET)/image
+	@TIDEGATE_STACK="kafka victoria-metrics" tests/deploy/run.sh test_image
+
+# What .ci/run can afford: kube-apiserver and Alertmanager would be 10 minutes of building on top of it.
+deploy-quick: ## Of `make deploy` what needs no server beyond those of `make conformance` (2 minutes)
+	@$(INSTALL) build-deps helm kube-schemas kafka confluent-kafka victoria-metrics prometheus influxdb1 influxdb2 mimir
+	cargo build --locked
+	@tests/deploy/run.sh test_docs test_process test_apply test_dashboards test_compose test_alerts.RuleFiles
+
 deploy: ## The chart in a real Kubernetes API, dashboards against real databases, alerts end to end (30 minutes from bare)
 	@$(INSTALL) build-deps deploy
 	cargo build --locked

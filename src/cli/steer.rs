@@ -57,8 +57,7 @@ pub(super) fn status(arguments: &StatusArguments) -> ExitCode {
         return ended(asked(path).map(|_| String::new()));
     }
     ended(asked("/summary").map(|summary| match arguments.output {
-        Output::Json => format!("{summary:#}
-"),
+        Output::Json => format!("{summary:#}\n"),
         Output::Text => table(&summary),
     }))
 }

@@ -55,8 +55,8 @@ class Cluster:
         self.wait_for("/readyz")
 
     def start(self, name, *command):
-        log = (self.folder / f"{name}.log").open("w")
-        self.processes.append(subprocess.Popen([str(part) for part in command], stdout=log, stderr=log))
+        with (self.folder / f"{name}.log").open("w") as log:
+            self.processes.append(subprocess.Popen([str(part) for part in command], stdout=log, stderr=log))
 
     def stop(self):
         for process in reversed(self.processes):

@@ -6,5 +6,5 @@ here="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
 python="$("$here/../stack/install.sh" --where kube-schemas)/venv/bin/python"
 cd "$here"
 export PYTHONDONTWRITEBYTECODE=yes
-if [[ $# == 0 ]]; then set -- discover --pattern 'test_*.py'; fi
+if [[ $# == 0 ]]; then set -- test_*.py; fi
 TIDEGATE_STACK="${TIDEGATE_STACK-kafka victoria-metrics prometheus influxdb1 influxdb2 mimir}" exec "$here/../stack/run.sh" "$python" -m unittest --verbose "$@"

@@ -1,8 +1,14 @@
 """The chart's life in a real Kubernetes API server: what it admits, and what helm does to it. No pod runs."""
+import pathlib
 import unittest
 
-from chart import CHART, FULL, OTHER, PLAIN, helm, render
+import yaml
+
+from chart import CHART, FULL, OTHER, PLAIN, REPOSITORY, helm, render
 from cluster import cluster
+
+# The charts of releases, as `helm package` made them. Before the first release: the chart as it first was.
+(PREVIOUS,) = pathlib.Path(__file__).with_name("charts").glob("tidegate-*.tgz")
 
 # `checks` and hooks make no lasting object.
 PLURALS = {
@@ -68,6 +74,30 @@ class Life(unittest.TestCase):
         for values in (FULL, OTHER):
             for thing in render(values):
                 self.cluster.ask(f"{PLURALS[thing['kind']]}?dryRun=All&fieldValidation=Strict", "POST", thing)
+
+    def test_the_manifests_for_those_without_helm_are_admitted(self):
+        text = (REPOSITORY / "helm" / "manifests" / "tidegate.yaml").read_text()
+        for thing in filter(None, yaml.safe_load_all(text)):
+            path = PLURALS[thing["kind"]].replace("/plant/", f"/{thing['metadata']['namespace']}/")
+            self.cluster.ask(f"{path}?dryRun=All&fieldValidation=Strict", "POST", thing)
+
+    def test_upgraded_in_place_from_the_last_releases_chart_and_rolled_back_to_it(self):
+        def pods_owner():
+            found = self.cluster.ask(PLURALS["StatefulSet"] + "/t-tidegate")["metadata"]
+            return found["uid"], found["labels"]["helm.sh/chart"]
+
+        self.helm("install", "t", PREVIOUS, values=FULL)
+        uid, chart = pods_owner()
+        self.assertEqual(chart, PREVIOUS.stem)
+        self.helm("upgrade", "t", CHART, "--reset-then-reuse-values")
+        self.assertEqual(self.names(), self.rendered(FULL))
+        after, chart = pods_owner()
+        self.assertEqual(after, uid, "the StatefulSet was made anew")
+        self.assertNotEqual(chart, PREVIOUS.stem)
+        self.helm("rollback", "t", "1")
+        self.assertEqual(pods_owner(), (uid, PREVIOUS.stem))
+        self.helm("uninstall", "t")
+        self.assertEqual(self.names(), {})
 
     def test_installed_upgraded_rolled_back_and_uninstalled(self):
         def pod():
