@@ -102,6 +102,23 @@ pub enum StartError {
     Sink { connector: String, error: BuildError },
     #[error("{connector}: can't start a thread: {error}")]
     Thread { connector: String, error: std::io::Error },
+    #[error(
+        "{connector}: `{processor}` in `process` remembers earlier records, and what it gives of a letter \
+         alone is not what it would have given in its place; read that part of the topic again with \
+         `tidegate backfill`"
+    )]
+    Remembers { connector: String, processor: &'static str },
+}
+
+/// Whether the connector makes of a dead letter alone what it would have made in its place.
+pub fn may_replay(config: &config::Connector) -> Result<(), StartError> {
+    match config.process.iter().find(|processor| processor.remembers()) {
+        None => Ok(()),
+        Some(processor) => Err(StartError::Remembers {
+            connector: config.name.clone(),
+            processor: processor.name(),
+        }),
+    }
 }
 
 /// Starts a connector's workers, each on a thread of its own.
@@ -363,6 +380,7 @@ pub fn replay(
     ends: BTreeMap<i32, Offset>,
     runtime: &Arc<Runtime>,
 ) -> Result<Replay, StartError> {
+    may_replay(config)?;
     let sink = sink(config)?;
     let consumer = KafkaConsumer::to_the_end(&config.kafka, group, topic, 0)
         .map_err(|error| StartError::Kafka { connector: config.name.clone(), error })?;
@@ -420,8 +438,10 @@ pub fn backfill(
     for number in 0..config.workers.get() {
         let consumer = KafkaConsumer::to_the_end(&config.kafka, &config.group, topic, number)
             .map_err(|error| StartError::Kafka { connector: config.name.clone(), error })?;
-        let Parts { settings, transform, deliveries, dead_letters } =
+        let Parts { settings, mut transform, deliveries, dead_letters } =
             parts(config, number, &sink, runtime, metrics)?;
+        // The database may hold what comes of the range's beginning and of what was before it.
+        transform.process.warm_up();
         let part = Part::new(consumer, Arc::clone(progress), rate);
         let (metrics, stop) = (metrics.clone(), Arc::clone(stop));
         let stop_all = Arc::clone(&stop);

@@ -137,6 +137,12 @@ impl Timestamp {
         self.0
     }
 
+    /// This much later; the latest time there is where that is out of range.
+    pub fn plus(self, duration: Duration) -> Self {
+        let nanos = i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX);
+        Self(self.0.saturating_add(nanos).min(Self::MAX))
+    }
+
     /// This much earlier; the earliest time there is where that is out of range.
     pub fn minus(self, duration: Duration) -> Self {
         let nanos = i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX);

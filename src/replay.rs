@@ -166,6 +166,10 @@ impl<C: Consumer> Consumer for Letters<C> {
         self.consumer.look_up(partitions)
     }
 
+    fn committed(&self, partitions: &[TopicPartition]) -> Result<Covers, KafkaError> {
+        self.consumer.committed(partitions)
+    }
+
     fn go_to(&self, moved: &[Place], others: &[Place]) -> Result<(), KafkaError> {
         self.consumer.go_to(moved, others)
     }

@@ -37,6 +37,10 @@ pub struct Metrics {
     pub records_consumed: Counter,
     /// Records that the configuration leaves out: tombstones and empty messages.
     pub records_excluded: Counter,
+    /// Records read again for what processors remember of them; all that comes of them was written before.
+    pub records_reread: Counter,
+    /// Points left out, or their records rejected, because all windows that they lie in had closed.
+    pub points_late: Counter,
     /// Attempts to decode a record that were in vain because something that it takes can't be reached.
     pub decode_retries: Counter,
     /// Records that could not become points, or that the database refused, by stage.

@@ -65,6 +65,11 @@ pub struct Options {
 /// Why there is no report.
 #[derive(Debug, thiserror::Error)]
 pub enum AuditError {
+    #[error(
+        "`{0}` in `process` remembers earlier records, so a part of a topic does not say what the database \
+         should hold, and there is nothing to compare with"
+    )]
+    Remembers(&'static str),
     #[error("the sink: {0}")]
     Sink(#[from] BuildError),
     #[error("Kafka: {0}")]
@@ -108,6 +113,9 @@ pub fn run(
     options: &Options,
     progress: Progress<'_>,
 ) -> Result<Report, AuditError> {
+    if let Some(processor) = connector.process.iter().find(|processor| processor.remembers()) {
+        return Err(AuditError::Remembers(processor.name()));
+    }
     // First, because it is the likelier to fail, and reading may take long.
     let mut database = Database::open(connector, options.read_url.as_deref(), options.timeout)?;
     let opened = Instant::now();

@@ -23,7 +23,7 @@ use super::statistics::Statistics;
 use super::trouble;
 use super::{Consumer, Event, Extent, KafkaError, PartitionEnd, Place, Properties};
 use crate::config::Topics;
-use crate::record::{Offset, Record, TopicPartition};
+use crate::record::{NextOffset, Offset, Record, TopicPartition};
 use crate::telemetry::ClientShare;
 use crate::watermark::Covers;
 
@@ -242,10 +242,7 @@ impl Consumer for KafkaConsumer {
             match range {
                 Ok((first, end)) => extents.push(Extent {
                     partition: partition.clone(),
-                    committed: match found.map(|found| found.offset()) {
-                        Some(LibraryOffset::Offset(committed)) => Some(Offset(committed)),
-                        _ => None,
-                    },
+                    committed: found.as_ref().and_then(committed_of),
                     first: Offset(first),
                     end: Offset(end),
                 }),
@@ -256,6 +253,11 @@ impl Consumer for KafkaConsumer {
             Some(error) if extents.is_empty() => Err(error.into()),
             _ => Ok(extents),
         }
+    }
+
+    fn committed(&self, partitions: &[TopicPartition]) -> Result<Covers, KafkaError> {
+        let list = self.consumer.committed_offsets(partition_list(partitions), LOOK_UP)?;
+        committed_covers(&list)
     }
 
     /// A partition without a place is out of its fetcher, so that a seek is refused
@@ -511,10 +513,38 @@ fn add_places(list: &mut TopicPartitionList, places: &[Place]) -> Result<(), Kaf
 fn offset_list(offsets: &Covers) -> Result<TopicPartitionList, KafkaError> {
     let mut list = TopicPartitionList::with_capacity(offsets.len());
     for (partition, next) in offsets {
-        let offset = LibraryOffset::Offset(next.get());
-        list.add_partition_offset(&partition.topic, partition.partition, offset)?;
+        let (offset, text) = next.committed();
+        let mut element = list.add_partition(&partition.topic, partition.partition);
+        element.set_offset(LibraryOffset::Offset(offset.0))?;
+        if !text.is_empty() {
+            element.set_metadata(text);
+        }
     }
     Ok(list)
+}
+
+/// What was committed of a partition, if anything.
+fn committed_of(element: &TopicPartitionListElem<'_>) -> Option<NextOffset> {
+    match element.offset() {
+        LibraryOffset::Offset(from) => {
+            Some(NextOffset::of_committed(Offset(from), element.metadata()))
+        }
+        _ => None,
+    }
+}
+
+/// The same of a whole answer.
+pub(super) fn committed_covers(list: &TopicPartitionList) -> Result<Covers, KafkaError> {
+    let mut covers = Covers::new();
+    for element in list.elements() {
+        element.error()?;
+        if let Some(next) = committed_of(&element) {
+            let partition =
+                TopicPartition { topic: element.topic().into(), partition: element.partition() };
+            covers.insert(partition, next);
+        }
+    }
+    Ok(covers)
 }
 
 #[cfg(test)]

@@ -10,9 +10,10 @@ use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
 use rdkafka::topic_partition_list::{Offset as LibraryOffset, TopicPartitionList};
 use rdkafka::types::RDKafkaErrorCode;
 
+use super::consumer::committed_covers;
 use super::{KafkaError, Properties, range};
 use crate::config::Topics;
-use crate::record::{NextOffset, Offset, TopicPartition};
+use crate::record::TopicPartition;
 use crate::watermark::Covers;
 
 /// Properties of `kafka:` that only a member of a group has a use for.
@@ -112,15 +113,5 @@ fn look_up<'p>(
     for partition in partitions {
         list.add_partition(&partition.topic, partition.partition);
     }
-    let list = consumer.committed_offsets(list, within)?;
-    let mut committed = Covers::new();
-    for element in list.elements() {
-        element.error()?;
-        if let LibraryOffset::Offset(next) = element.offset() {
-            let partition =
-                TopicPartition { topic: element.topic().into(), partition: element.partition() };
-            committed.insert(partition, NextOffset::at(Offset(next)));
-        }
-    }
-    Ok(committed)
+    committed_covers(&consumer.committed_offsets(list, within)?)
 }

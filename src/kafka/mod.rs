@@ -30,7 +30,7 @@ pub(crate) use statistics::ends;
 use crate::batch::RecordIndex;
 use crate::config::Secret;
 use crate::dead_letter::Header;
-use crate::record::{Offset, Record, TopicPartition};
+use crate::record::{NextOffset, Offset, Record, TopicPartition};
 use crate::watermark::{BatchId, Covers};
 
 /// A member of a consumer group.
@@ -60,6 +60,10 @@ pub trait Consumer {
     /// more, and what could not be looked up in it is missing from the answer; an error means that
     /// nothing could.
     fn look_up(&self, partitions: &[TopicPartition]) -> Result<Vec<Extent>, KafkaError>;
+
+    /// What the group has committed of these partitions; those without a commit are missing. Takes a
+    /// second at most.
+    fn committed(&self, partitions: &[TopicPartition]) -> Result<Covers, KafkaError>;
 
     /// Goes on elsewhere in some of the owned partitions. What was fetched of them before is thrown
     /// away. `others` are the rest of what is owned, with the next offset of each where one is known.
@@ -140,7 +144,7 @@ pub struct PartitionEnd {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Extent {
     pub partition: TopicPartition,
-    pub committed: Option<Offset>,
+    pub committed: Option<NextOffset>,
     /// The oldest offset that can be read.
     pub first: Offset,
     /// The offset that the next record to be produced will get.

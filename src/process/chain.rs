@@ -21,6 +21,9 @@ pub struct Chain {
     remembering: Vec<Processor>,
     /// All that is remembered depends on points this far behind the clock, at most.
     horizon: Duration,
+    /// How much older than what is given the points may be that it comes of.
+    reach: Duration,
+    warms_up: bool,
     partitions: HashMap<i32, Vec<(Arc<str>, Partition)>>,
     /// Partitions that are being rebuilt.
     rebuilding: usize,
@@ -46,15 +49,21 @@ type At<'r> = (&'r str, i32, Offset);
 impl Chain {
     /// In the order in which points go through.
     pub fn new(processors: &[Processor]) -> Self {
-        let remembers = |processor: &Processor| !processor.horizon().is_zero();
-        let first = processors.iter().position(remembers).unwrap_or(processors.len());
+        let first = processors.iter().position(Processor::remembers).unwrap_or(processors.len());
         let (before, remembering) = processors.split_at(first);
         Self {
             before: before.to_vec(),
             remembering: remembering.to_vec(),
             horizon: remembering.iter().map(Processor::horizon).sum(),
+            reach: remembering.iter().map(|one| one.horizon().saturating_sub(one.delay())).sum(),
             ..Self::default()
         }
+    }
+
+    /// Gives nothing of a partition that is begun until it no longer depends on records before its first
+    /// one: for whoever begins in the midst of records that were taken before.
+    pub fn warm_up(&mut self) {
+        self.warms_up = true;
     }
 
     /// Whether points go on as they come.
@@ -106,9 +115,9 @@ impl Chain {
     /// handed out.
     pub fn end_record(&mut self, at: At<'_>, each: Next<'_>) -> Result<(), Refusal> {
         let mut gathered = std::mem::take(&mut self.gathered);
-        let horizon = self.horizon;
+        let (horizon, warm_up) = (self.horizon, self.warms_up.then_some(self.reach));
         let partition = self.partition(at.0, at.1);
-        let taken = partition.take((at.1, at.2), &mut gathered, horizon, each);
+        let taken = partition.take((at.1, at.2), &mut gathered, horizon, warm_up, each);
         let late = partition.take_late();
         if !partition.is_rebuilding() {
             self.late += late;
@@ -157,6 +166,15 @@ impl Chain {
         let phase = partition.phase(at.2);
         self.rebuilding -= usize::from(was && phase == Phase::Normal);
         phase
+    }
+
+    /// Records before this offset are gone that were to be read next. Gives what is to be committed:
+    /// nothing that is written already is written again.
+    pub fn go_on_at(&mut self, partition: &TopicPartition, at: Offset) -> NextOffset {
+        if !self.remembers() {
+            return NextOffset::at(at);
+        }
+        self.partition(&partition.topic, partition.partition).go_on_at(at)
     }
 
     /// Where reading has to begin again to remember what is remembered of a partition now.

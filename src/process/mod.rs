@@ -54,6 +54,19 @@ impl Processor {
         }
     }
 
+    /// Its key in a connector's file.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Filter(_) => "filter",
+            Self::Window(_) => "window",
+        }
+    }
+
+    /// Whether what comes of a point may depend on earlier ones.
+    pub fn remembers(&self) -> bool {
+        !self.horizon().is_zero()
+    }
+
     /// How long what it gives stays behind the clock.
     fn delay(&self) -> Duration {
         match self {

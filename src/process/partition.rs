@@ -14,6 +14,8 @@ pub(super) struct Partition {
     clock: Option<Timestamp>,
     holds: Holds,
     rebuild: Option<Rebuild>,
+    /// What is given up to this time may lack records from before the first.
+    silent_until: Option<Timestamp>,
 }
 
 /// What was remembered is being rebuilt.
@@ -33,6 +35,7 @@ impl Partition {
             processors: processors.to_vec(),
             clock: held.and_then(|(_, hold)| hold.clock),
             holds: Holds::default(),
+            silent_until: None,
             rebuild: held
                 .map(|(next, hold)| Rebuild { from: hold.from, until: Offset(next.get()) }),
         }
@@ -54,13 +57,15 @@ impl Partition {
         }
     }
 
-    /// Takes a record's points, and hands what comes of them to `each`. A refusal of one point doesn't
+    /// Takes a record's points, and hands what comes of them to `each`. With `warm_up`, only what is this
+    /// much later than the partition's first record. A refusal of one point doesn't
     /// concern the others; the first is the record's.
     pub(super) fn take(
         &mut self,
         (number, offset): (i32, Offset),
         points: &mut Vec<Point<'static>>,
         horizon: Duration,
+        warm_up: Option<Duration>,
         each: Next<'_>,
     ) -> Result<(), Refusal> {
         let times = points.iter().map(|point| point.timestamp);
@@ -68,6 +73,14 @@ impl Partition {
             return Ok(());
         };
         let before = self.clock;
+        if let (None, Some(reach)) = (before, warm_up) {
+            self.silent_until = Some(newest.plus(reach));
+        }
+        let silent_until = self.silent_until;
+        let each: Next<'_> = &mut |point| match silent_until {
+            Some(until) if point.timestamp <= until => Ok(()),
+            _ => each(point),
+        };
         let moment = Moment { clock: before.unwrap_or(oldest), partition: number, offset };
         let mut refused = None;
         for point in points.drain(..) {
@@ -79,6 +92,17 @@ impl Partition {
         self.holds.take(offset, newest, before);
         self.holds.let_go(clock.minus(horizon));
         refused.map_or(Ok(()), Err)
+    }
+
+    pub(super) fn go_on_at(&mut self, at: Offset) -> NextOffset {
+        self.holds.begin_at(at);
+        match self.rebuild {
+            Some(Rebuild { until, .. }) if at < until => {
+                let hold = self.hold().unwrap_or(Hold { from: at, clock: self.clock });
+                NextOffset::at(until).held(Some(hold))
+            }
+            _ => NextOffset::at(at).held(self.hold()),
+        }
     }
 
     pub(super) fn hold(&self) -> Option<Hold> {

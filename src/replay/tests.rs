@@ -39,6 +39,10 @@ impl Consumer for Fake {
         Ok(Vec::new())
     }
 
+    fn committed(&self, _: &[TopicPartition]) -> Result<Covers, KafkaError> {
+        Ok(Covers::new())
+    }
+
     fn go_to(&self, _: &[Place], _: &[Place]) -> Result<(), KafkaError> {
         Ok(())
     }

@@ -128,9 +128,23 @@ const METRICS: &[Metric] = &[
     counter("tidegate_records_consumed", "Records taken from Kafka", |view, to| {
         to.count(&view.metrics.records_consumed)
     }),
-    counter("tidegate_records_excluded", "Records that are tombstones or empty", |view, to| {
-        to.count(&view.metrics.records_excluded)
-    }),
+    counter(
+        "tidegate_records_excluded",
+        "Records of which nothing is to be written: tombstones, empty ones, and those that the \
+         configuration leaves out",
+        |view, to| to.count(&view.metrics.records_excluded),
+    ),
+    counter(
+        "tidegate_records_reread",
+        "Records read again after a start or a rebalance, for what processors remember of them; what \
+         comes of them was written before",
+        |view, to| to.count(&view.metrics.records_reread),
+    ),
+    counter(
+        "tidegate_points_late",
+        "Points that came when all windows that they lie in had closed",
+        |view, to| to.count(&view.metrics.points_late),
+    ),
     counter(
         "tidegate_decode_retries",
         "Attempts to decode a record that failed because something that it takes, such as a schema \

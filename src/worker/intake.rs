@@ -13,7 +13,8 @@ use crate::decode::Refusal;
 use crate::encode::Noticed;
 use crate::map::Scratch;
 use crate::point::Timestamp;
-use crate::record::{Record, TopicPartition};
+use crate::process::Phase;
+use crate::record::{Hold, NextOffset, Offset, Record, TopicPartition};
 
 /// The open batch, and what its records are and hold.
 pub(super) struct Intake<R> {
@@ -40,6 +41,8 @@ pub(super) struct Closed<R> {
     pub flight: Flight<R>,
     pub rejects: Vec<(RecordIndex, Reject)>,
     pub noticed: Noticed,
+    /// Points that came too late for their windows.
+    pub late: u64,
 }
 
 /// What became of a record.
@@ -47,6 +50,10 @@ pub(super) enum Taken<R> {
     Point,
     /// There is nothing to write, by the configuration.
     Excluded,
+    /// Nothing is written yet, or there is nothing to write.
+    Remembered,
+    /// All that comes of it is written: it was read for what processors remember.
+    Rebuilt,
     Rejected(R, Reject),
     /// Something that it takes can't be reached now, for a reason.
     Unavailable(R, String),
@@ -72,6 +79,10 @@ impl<R: Record> Intake<R> {
     }
 
     pub(super) fn take(&mut self, record: R) -> Taken<R> {
+        let phase = self.transform.process.phase(record.place());
+        if phase != Phase::Normal {
+            return self.rebuild(record, phase);
+        }
         let index = self.next_index();
         match self.transform.apply(&record, index, &mut self.scratch, &mut self.open) {
             Ok(Some(timestamp)) => {
@@ -82,11 +93,51 @@ impl<R: Record> Intake<R> {
             }
             Ok(None) => {
                 self.count();
-                Taken::Excluded
+                if self.transform.process.remembers() { Taken::Remembered } else { Taken::Excluded }
             }
             Err(Refusal::Rejected(reject)) => Taken::Rejected(record, reject),
             Err(Refusal::Unavailable(reason)) => Taken::Unavailable(record, reason),
         }
+    }
+
+    fn rebuild(&mut self, record: R, phase: Phase) -> Taken<R> {
+        if phase == Phase::Skipped {
+            return Taken::Rebuilt;
+        }
+        match self.transform.rebuild(&record, &mut self.scratch) {
+            Ok(()) => Taken::Rebuilt,
+            Err(reason) => Taken::Unavailable(record, reason),
+        }
+    }
+
+    /// Whether processors remember earlier records.
+    pub(super) fn remembers(&self) -> bool {
+        self.transform.process.remembers()
+    }
+
+    /// See [`Chain::begin`](crate::process::Chain::begin).
+    pub(super) fn begin(&mut self, partition: &TopicPartition, committed: Option<NextOffset>) {
+        if self.remembers() {
+            self.transform.process.begin(partition, committed);
+        }
+    }
+
+    /// See [`Chain::go_on_at`](crate::process::Chain::go_on_at).
+    pub(super) fn go_on_at(&mut self, partition: &TopicPartition, at: Offset) -> NextOffset {
+        self.transform.process.go_on_at(partition, at)
+    }
+
+    /// What was remembered of a partition is its next owner's to rebuild.
+    pub(super) fn forget(&mut self, partition: &TopicPartition) {
+        self.transform.process.forget(partition);
+    }
+
+    /// From where on a partition has to be read for what is remembered of it now.
+    pub(super) fn hold(&self, partition: &TopicPartition) -> Option<Hold> {
+        if !self.remembers() {
+            return None;
+        }
+        self.transform.process.hold(&partition.topic, partition.partition)
     }
 
     /// Keeps a rejected record for its dead letter.
@@ -161,6 +212,7 @@ impl<R: Record> Intake<R> {
         };
         self.taken = 0;
         self.opened_at = None;
-        Closed { parts, flight, rejects, noticed }
+        let late = self.transform.process.take_late();
+        Closed { parts, flight, rejects, noticed, late }
     }
 }

@@ -12,6 +12,7 @@ mod outcome;
 mod partitions;
 mod place;
 mod pressure;
+mod resume;
 mod shares;
 #[cfg(test)]
 mod tests;
@@ -102,6 +103,8 @@ pub struct Worker<'c, C: Consumer, D, W> {
     /// Since when a full batch has had no room in flight.
     blocked_since: Option<Instant>,
     paused: bool,
+    /// What the group has committed of some partitions has to be looked at before their first record.
+    unread: bool,
     next_commit: Instant,
     look_up: LookUp,
     /// Since when this member has waited for its first partitions; `None` once the log has it, or
@@ -138,6 +141,7 @@ impl<'c, C: Consumer, D: DeadLetterTopic, W: Write> Worker<'c, C, D, W> {
             letter_outage: None,
             blocked_since: None,
             paused: false,
+            unread: false,
             next_commit: Instant::now(),
             look_up: LookUp::default(),
             waiting_since: Some(Instant::now()),
@@ -200,7 +204,6 @@ impl<'c, C: Consumer, D: DeadLetterTopic, W: Write> Worker<'c, C, D, W> {
         let Some(partition) = self.partitions.find(topic, number) else {
             return;
         };
-        self.metrics.records_consumed.inc();
         if self.held.is_empty() {
             self.take_in(record, partition, offset);
         } else {
@@ -210,27 +213,42 @@ impl<'c, C: Consumer, D: DeadLetterTopic, W: Write> Worker<'c, C, D, W> {
 
     /// Brings a record into the open batch. Says no when it has to wait.
     fn take_in(&mut self, record: C::Record<'c>, partition: usize, offset: Offset) -> bool {
-        match self.intake.take(record) {
-            Taken::Point => {}
+        if self.unread
+            && let Err(reason) = self.read_commits()
+        {
+            self.hold(record, &reason);
+            return false;
+        }
+        let rejected = match self.intake.take(record) {
+            Taken::Point | Taken::Remembered => None,
             Taken::Excluded => {
                 self.metrics.records_excluded.inc();
+                None
             }
-            Taken::Rejected(record, reject) => {
-                self.metrics.records_rejected.at(reject.stage).inc();
-                self.metrics.rejects.add(self.partitions.name(partition), offset, &reject);
-                if self.dead_letters.is_none() {
-                    let partition = self.partitions.name(partition).clone();
-                    self.failure = Some(Failure::Record { partition, offset, reject });
-                    return true;
-                }
-                self.intake.keep_rejected(record, reject);
+            Taken::Rebuilt => {
+                self.metrics.records_reread.inc();
+                self.partitions.passed(partition, offset);
+                return true;
             }
+            Taken::Rejected(record, reject) => Some((record, reject)),
             Taken::Unavailable(record, reason) => {
                 self.hold(record, &reason);
                 return false;
             }
+        };
+        self.metrics.records_consumed.inc();
+        if let Some((record, reject)) = rejected {
+            self.metrics.records_rejected.at(reject.stage).inc();
+            self.metrics.rejects.add(self.partitions.name(partition), offset, &reject);
+            if self.dead_letters.is_none() {
+                let partition = self.partitions.name(partition).clone();
+                self.failure = Some(Failure::Record { partition, offset, reject });
+                return true;
+            }
+            self.intake.keep_rejected(record, reject);
         }
-        self.partitions.taken(partition, offset);
+        let hold = self.intake.hold(self.partitions.name(partition));
+        self.partitions.taken(partition, offset, hold);
         true
     }
 
@@ -257,6 +275,7 @@ impl<'c, C: Consumer, D: DeadLetterTopic, W: Write> Worker<'c, C, D, W> {
         self.waiting_since = None;
         self.report(self.consumer.assign(partitions), "accepting partitions");
         self.partitions.add(partitions);
+        self.unread = self.intake.remembers();
         if self.paused {
             self.report(self.consumer.pause(partitions), "pausing new partitions");
         }
@@ -280,6 +299,7 @@ impl<'c, C: Consumer, D: DeadLetterTopic, W: Write> Worker<'c, C, D, W> {
             self.partitions.remove(partition);
             self.watermark.forget(partition);
             self.intake.let_go(partition);
+            self.intake.forget(partition);
             self.watermark.kept_mut().for_each(|flight| flight.let_go(partition));
         }
         self.report(self.consumer.unassign(partitions), "letting partitions go");
@@ -330,9 +350,10 @@ impl<'c, C: Consumer, D: DeadLetterTopic, W: Write> Worker<'c, C, D, W> {
         let covers = self.partitions.take_covers();
         #[cfg(feature = "commit-before-write")]
         self.report(self.consumer.commit(&covers), "a commit too early, as the feature has it");
-        let Closed { parts, flight, rejects, noticed } =
+        let Closed { parts, flight, rejects, noticed, late } =
             self.intake.close(self.partitions.take_perhaps_repeat());
         self.tell_noticed(noticed);
+        self.metrics.points_late.inc_by(late);
         let id = self.watermark.push(covers, flight);
         for (record, reject) in rejects {
             self.letters.push_back(Letter::new(id, record, reject));

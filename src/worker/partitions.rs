@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use crate::kafka::{PartitionEnd, Place};
-use crate::record::{NextOffset, Offset, TopicPartition};
+use crate::record::{Hold, NextOffset, Offset, TopicPartition};
 use crate::watermark::Covers;
 
 /// Whose offsets this worker may commit.
@@ -49,6 +49,8 @@ struct Owned {
     durable: Option<NextOffset>,
     /// Records taken since the assignment, up to the repeat limit.
     taken: usize,
+    /// What the group has committed of it has not been looked at.
+    unread: bool,
     end: Option<PartitionEnd>,
 }
 
@@ -82,6 +84,7 @@ impl Partitions {
                     open: None,
                     durable: None,
                     taken: 0,
+                    unread: true,
                     end: None,
                 },
             );
@@ -122,12 +125,13 @@ impl Partitions {
         &self.owned[&index].name
     }
 
-    /// A record of this partition is in the open batch now, or needs nothing to be written.
-    pub(super) fn taken(&mut self, index: usize, offset: Offset) {
+    /// A record of this partition is in the open batch now, or needs nothing to be written. `hold` is
+    /// what processors remember, with it.
+    pub(super) fn taken(&mut self, index: usize, offset: Offset, hold: Option<Hold>) {
         let Some(owned) = self.owned.get_mut(&index) else {
             return;
         };
-        let next = NextOffset::after(offset);
+        let next = NextOffset::after(offset).held(hold);
         owned.position = Some(Offset(next.get()));
         if owned.open.replace(next).is_none() {
             self.open.push(index);
@@ -140,8 +144,33 @@ impl Partitions {
         }
     }
 
-    /// Reading goes on at this offset. The open batch stands for all before it.
-    pub(super) fn placed(&mut self, partition: &TopicPartition, at: Offset) {
+    /// A record of this partition was read again, and all that comes of it is written.
+    pub(super) fn passed(&mut self, index: usize, offset: Offset) {
+        if let Some(owned) = self.owned.get_mut(&index) {
+            owned.position = Some(Offset(NextOffset::after(offset).get()));
+        }
+    }
+
+    /// Partitions of which it isn't known what the group has committed.
+    pub(super) fn unread(&self) -> Vec<TopicPartition> {
+        let unread = self.owned.values().filter(|owned| owned.unread);
+        unread.map(|owned| owned.name.clone()).collect()
+    }
+
+    pub(super) fn is_unread(&mut self, partition: &TopicPartition) -> bool {
+        self.owned_mut(partition).is_some_and(|owned| owned.unread)
+    }
+
+    /// What the group has committed of a partition is known.
+    pub(super) fn read(&mut self, partition: &TopicPartition, committed: Option<NextOffset>) {
+        if let Some(owned) = self.owned_mut(partition) {
+            owned.unread = false;
+            owned.durable = owned.durable.or(committed);
+        }
+    }
+
+    /// Reading goes on at this offset. The open batch stands for all before `next`.
+    pub(super) fn placed(&mut self, partition: &TopicPartition, at: Offset, next: NextOffset) {
         let Some(index) = self.find(&partition.topic, partition.partition) else {
             return;
         };
@@ -149,7 +178,7 @@ impl Partitions {
             return;
         };
         owned.position = Some(at);
-        if owned.open.replace(NextOffset::at(at)).is_none() {
+        if owned.open.replace(next).is_none() {
             self.open.push(index);
         }
     }

@@ -12,7 +12,7 @@ use super::partitions::Doubt;
 use super::{Failure, Worker};
 use crate::config::raw::OffsetOutOfRange;
 use crate::kafka::{Consumer, DeadLetterTopic, Extent, Place};
-use crate::record::{Offset, TopicPartition};
+use crate::record::{NextOffset, Offset, TopicPartition};
 use crate::sink::Write;
 
 /// Each partition without a place is reported by itself, and the reports come together.
@@ -103,7 +103,7 @@ impl<C: Consumer, D: DeadLetterTopic, W: Write> Worker<'_, C, D, W> {
                 Found::Fine => continue,
                 Found::Still(place) => Some(place),
                 Found::New => self.begin(extent),
-                Found::Gone(lost) => self.go_on_without(lost),
+                Found::Gone(lost) => self.go_on_without(lost, extent.committed),
             };
             let Some(to) = to else { return };
             moved.push((extent.partition.clone(), Some(to)));
@@ -131,16 +131,18 @@ impl<C: Consumer, D: DeadLetterTopic, W: Write> Worker<'_, C, D, W> {
             self.failure = Some(Failure::NoStart { partition: extent.partition.clone() });
             return None;
         };
-        self.stand_at(&extent.partition, at);
+        self.begin_afresh(&extent.partition, at);
+        self.intake.count();
         Some(at)
     }
 
     /// The alarm, and where to go on. `None` when that is nowhere.
-    fn go_on_without(&mut self, lost: LostPlace) -> Option<Offset> {
+    fn go_on_without(&mut self, lost: LostPlace, committed: Option<NextOffset>) -> Option<Offset> {
         self.metrics.offsets_out_of_range.inc();
         // Retention deletes the oldest: what is in flight is older than what is left, and may be
         // committed. Else the offsets count something else now.
-        if lost.had >= lost.first {
+        let is_another = lost.had >= lost.first;
+        if is_another {
             self.partitions.begin_anew(&lost.partition, lost.had);
             self.watermark.forget(&lost.partition);
             self.consumer.forget(&lost.partition);
@@ -165,20 +167,21 @@ impl<C: Consumer, D: DeadLetterTopic, W: Write> Worker<'_, C, D, W> {
             "{}",
             lost.why()
         );
-        self.stand_at(&lost.partition, to);
-        Some(to)
-    }
-
-    /// The new place is committed like a record's that yields nothing: after all before it, and soon,
-    /// so that a restart finds it.
-    fn stand_at(&mut self, partition: &TopicPartition, at: Offset) {
-        self.partitions.placed(partition, at);
+        if is_another {
+            self.begin_afresh(&lost.partition, to);
+        } else {
+            self.go_on_behind_a_gap(&lost.partition, committed, to);
+        }
+        // The new place is committed like a record's that yields nothing: after all before it, and
+        // soon, so that a restart finds it.
         self.intake.count();
+        Some(to)
     }
 }
 
 fn find(position: Option<Offset>, doubt: Doubt, extent: &Extent) -> Found {
-    let Some(had) = position.or(extent.committed) else {
+    let committed = extent.committed.map(|next| next.committed().0);
+    let Some(had) = position.or(committed) else {
         return Found::New;
     };
     let is_held = (extent.first..=extent.end).contains(&had);
@@ -236,7 +239,7 @@ mod tests {
     fn extent(committed: Option<i64>) -> Extent {
         Extent {
             partition: TopicPartition { topic: "t".into(), partition: 0 },
-            committed: committed.map(Offset),
+            committed: committed.map(|next| NextOffset::at(Offset(next))),
             first: Offset(10),
             end: Offset(20),
         }

@@ -36,6 +36,7 @@ pub(super) struct ReplayArguments {
 
 pub(super) fn run(arguments: ReplayArguments) -> Result<ExitCode, Trouble> {
     let dead = dead_letters(arguments.target)?;
+    connector::may_replay(&dead.connector)?;
     let reader = dead.reader(Bound::Beginning, Bound::End)?;
     let (left, ends) = dead.replayed(reader.partitions())?.left(reader.partitions());
     if arguments.dry_run {

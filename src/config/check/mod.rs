@@ -166,7 +166,7 @@ pub(super) fn connector(
             prometheus::mapping(rule, sink, checker, &at);
         }
     }
-    let processors = process::processors(raw, checker);
+    let processors = process::processors(raw, checker, routing.is_some());
     let dead_letter = kafka::dead_letter(raw, checker);
     let alerts = alerts::alerts(raw, checker);
     let batch = batch(&raw.batch, checker);

@@ -17,12 +17,21 @@ const CHOICE: &str =
 pub(super) fn processors(
     raw: &raw::ConnectorFile,
     checker: &mut Checker<'_>,
+    is_routed: bool,
 ) -> Option<Vec<Processor>> {
     let steps = raw.process.iter().enumerate();
     let steps: Vec<_> = steps
         .map(|(index, step)| {
             let index = index.to_string();
-            processor(step, checker, &["process", &index])
+            let at = ["process", &index];
+            let processor = processor(step, checker, &at)?;
+            if is_routed && processor.remembers() {
+                let message = "this remembers earlier points, and they may have gone elsewhere: records \
+                               of this connector say themselves where they go, so write a connector for \
+                               each place";
+                checker.wrong(&at, message);
+            }
+            Some(processor)
         })
         .collect();
     steps.into_iter().collect()

@@ -109,6 +109,17 @@ fn points_of_one_record_are_not_late_for_each_other() {
     assert_eq!(windows.written(), [count(100, 2), count(110, 1)]);
 }
 
+/// A backfill begins in the midst of a window that is complete in the database.
+#[test]
+fn a_window_that_may_lack_points_from_before_the_first_is_not_given_when_warming_up() {
+    let mut windows = Windows::of(rules(10, 5, 0, &[(Aggregate::Count, "count")]));
+    windows.chain.warm_up();
+    for second in [103, 104, 108, 140] {
+        windows.take(second, 1.0).unwrap();
+    }
+    assert_eq!(windows.written(), [shown(105, &[("count", Value::Integer(1))])]);
+}
+
 #[test]
 fn every_aggregate_is_what_it_says() {
     let quantile = |quantile| Aggregate::Quantile(Quantile::new(quantile).unwrap());

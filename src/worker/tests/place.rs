@@ -7,7 +7,12 @@ use crate::kafka::Extent;
 
 fn extent(committed: Option<i64>, first: i64, end: i64) -> Extent {
     let (first, end) = (Offset(first), Offset(end));
-    Extent { partition: partition(0), committed: committed.map(Offset), first, end }
+    Extent {
+        partition: partition(0),
+        committed: committed.map(|next| crate::record::NextOffset::at(Offset(next))),
+        first,
+        end,
+    }
 }
 
 /// At `at` seconds one of the partitions is found to have no place; then these records come.

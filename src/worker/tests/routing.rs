@@ -38,7 +38,7 @@ fn take(intake: &mut Intake<FakeRecord>, values: &[&str]) -> Vec<String> {
     let mut reasons = Vec::new();
     for (offset, value) in (0..).zip(values) {
         match intake.take(FakeRecord::with(0, offset, value)) {
-            Taken::Unavailable(..) => unreachable!(),
+            Taken::Unavailable(..) | Taken::Remembered | Taken::Rebuilt => unreachable!(),
             Taken::Point => {}
             Taken::Excluded => panic!("{value} is left out"),
             Taken::Rejected(record, reject) => {

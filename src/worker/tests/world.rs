@@ -252,6 +252,13 @@ impl Consumer for FakeKafka {
         Ok(asked.cloned().collect())
     }
 
+    fn committed(&self, partitions: &[TopicPartition]) -> Result<Covers, KafkaError> {
+        let extents = self.look_up(partitions)?;
+        let committed =
+            extents.into_iter().filter_map(|extent| Some((extent.partition, extent.committed?)));
+        Ok(committed.collect())
+    }
+
     fn go_to(&self, moved: &[KafkaPlace], _: &[KafkaPlace]) -> Result<(), KafkaError> {
         for (partition, at) in moved {
             self.next.borrow_mut().insert(partition.clone(), at.unwrap().0);

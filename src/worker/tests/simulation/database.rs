@@ -8,6 +8,9 @@ use crate::batch::Batch;
 use crate::encode::oracle::{self, Sample};
 use crate::sink::{Rejected, Scope, SinkError};
 
+/// The partition of a window's place; its offset is the window's value.
+pub(super) const WINDOW: i32 = -1;
+
 /// One item of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Item {
@@ -19,32 +22,41 @@ pub(super) struct Item {
 /// A request's items, read as the database would.
 pub(super) fn items(answers: Answers, batch: &Batch) -> Vec<Item> {
     let body = batch.body();
-    let item = |Sample { labels, value, millis }: Sample| {
+    let sample = |Sample { labels, value, millis }: Sample| {
         #[expect(
             clippy::cast_possible_truncation,
             clippy::cast_sign_loss,
             reason = "a whole number"
         )]
-        let place = Place::of_number(value as u64);
-        let series = labels.into_iter().find(|(name, _)| name == "s").unwrap().1;
-        Item { place, series, millis }
+        let number = value as u64;
+        let label =
+            |wanted: &str| labels.iter().find(|(name, _)| name == wanted).unwrap().1.clone();
+        let is_window = label("__name__").ends_with("_sum");
+        item(is_window, label("s"), number, millis)
     };
     if answers.ordered() {
-        return oracle::samples(&body).unwrap().into_iter().map(item).collect();
+        return oracle::samples(&body).unwrap().into_iter().map(sample).collect();
     }
     let text = std::str::from_utf8(&body).unwrap();
     text.lines().map(line).collect()
 }
 
-/// `m,s=SERIES v=NUMBER MILLIS`
+/// `m,s=SERIES v=NUMBER MILLIS`, or `v_sum` for a window.
 fn line(line: &str) -> Item {
-    let (series, rest) = line.strip_prefix("m,s=").unwrap().split_once(" v=").unwrap();
-    let (number, millis) = rest.split_once(' ').unwrap();
-    Item {
-        place: Place::of_number(number.parse().unwrap()),
-        series: series.to_owned(),
-        millis: millis.parse().unwrap(),
+    let (series, rest) = line.strip_prefix("m,s=").unwrap().split_once(' ').unwrap();
+    let (field, millis) = rest.split_once(' ').unwrap();
+    let (name, number) = field.split_once('=').unwrap();
+    // What was gathered for windows is a number, and printed with a fraction.
+    let number = number.strip_suffix(".0").unwrap_or(number).parse().unwrap();
+    item(name == "v_sum", series.to_owned(), number, millis.parse().unwrap())
+}
+
+fn item(is_window: bool, series: String, number: u64, millis: i64) -> Item {
+    if is_window {
+        let place = Place { partition: WINDOW, offset: i64::try_from(number).unwrap() };
+        return Item { place, series: format!("{series} sum"), millis };
     }
+    Item { place: Place::of_number(number), series, millis }
 }
 
 /// What is stored.
@@ -58,6 +70,8 @@ pub(super) struct Database {
     pub superseded: BTreeSet<(String, i64)>,
     /// Samples that a real one would drop without a word: see `encode::remote_write::order`.
     pub dropped_silently: Option<Place>,
+    /// The values of windows, by series and start.
+    pub windows: BTreeMap<(String, i64), i64>,
 }
 
 /// Why an item is refused.
@@ -122,10 +136,12 @@ impl Database {
     }
 
     fn refusal(&self, answers: Answers, item: &Item, logs: &[Log]) -> Option<Refusal> {
-        let log = &logs[usize::try_from(item.place.partition).unwrap()];
-        let entry = log.at(item.place.offset).unwrap();
-        if entry.kind == Kind::Refused {
-            return Some(Refusal::Bad);
+        if item.place.partition != WINDOW {
+            let log = &logs[usize::try_from(item.place.partition).unwrap()];
+            let entry = log.at(item.place.offset).unwrap();
+            if entry.kind == Kind::Refused {
+                return Some(Refusal::Bad);
+            }
         }
         let newest = *self.newest.get(&item.series).filter(|_| answers.ordered())?;
         // The newest sample again is no error.
@@ -146,7 +162,12 @@ impl Database {
                 self.dropped_silently = other;
             }
         }
-        self.stored.insert(item.place);
+        if item.place.partition == WINDOW {
+            let series = item.series.strip_suffix(" sum").unwrap().to_owned();
+            self.windows.insert((series, item.millis), item.place.offset);
+        } else {
+            self.stored.insert(item.place);
+        }
     }
 
     /// Whether an ordered database holds a sample of the series at this time, or has refused one

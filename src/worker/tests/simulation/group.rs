@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::record::NextOffset;
+
 /// A worker's life, from its start to its end or crash; never used twice.
 pub(super) type LifeId = usize;
 
@@ -24,7 +26,7 @@ struct Ownership {
 pub(super) struct Group {
     members: BTreeSet<LifeId>,
     partitions: Vec<Ownership>,
-    pub committed: BTreeMap<i32, i64>,
+    pub committed: BTreeMap<i32, NextOffset>,
 }
 
 impl Group {
@@ -135,7 +137,7 @@ impl Group {
 
     /// Takes offsets of a member in, unless it doesn't own all of their partitions: then it is of an
     /// old generation.
-    pub(super) fn commit(&mut self, life: LifeId, offsets: &BTreeMap<i32, i64>) -> bool {
+    pub(super) fn commit(&mut self, life: LifeId, offsets: &BTreeMap<i32, NextOffset>) -> bool {
         if !offsets.keys().all(|partition| self.owns(life, *partition)) {
             return false;
         }

@@ -5,7 +5,8 @@
 //! the [`world`] checks at every step: no offset is committed before all up to it is durable, nor
 //! for a partition that was let go; no good record is dead-lettered; memory stays within its limits,
 //! and polls within the interval. And when the faults have ended: everything is stored or
-//! dead-lettered, and committed to the end, before long.
+//! dead-lettered, and committed to the end, before long. Where the worker makes windows, each is what the
+//! topic says, whatever was written how often.
 //!
 //! `make simulate SCHEDULES=100000 SEED=1` looks longer. docs/testing.md tells how to read it.
 
@@ -15,6 +16,7 @@ mod log;
 mod process;
 mod schedule;
 mod turns;
+mod windows;
 mod world;
 
 use std::collections::BTreeMap;

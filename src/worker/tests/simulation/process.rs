@@ -15,6 +15,7 @@ use super::group::LifeId;
 use super::log::{Place, SimRecord};
 use super::schedule::{Answers, Schedule, millis};
 use super::turns::Turns;
+use super::windows::Spans;
 use super::world::World;
 use crate::batch::Batch;
 use crate::config::raw::{FieldKind, OffsetOutOfRange, Precision, TimeUnit};
@@ -27,7 +28,7 @@ use crate::kafka::{
     Consumer, DeadLetterTopic, Event, Extent, KafkaError, LetterId, Place as KafkaPlace,
 };
 use crate::map::{Field, Piece, Plan, PointRule, Source, Tag, Template, TimeSource};
-use crate::record::{Record, TopicPartition};
+use crate::record::{NextOffset, Record, TopicPartition};
 use crate::route::{Allowed, Routing, Slot};
 use crate::sink::{SinkError, Write};
 use crate::telemetry::Metrics;
@@ -180,7 +181,7 @@ fn transform(schedule: &Schedule) -> Transform {
         decompress: true,
         decoder: Decoder::Documents(Documents::Json),
         plan,
-        process: crate::process::Chain::default(),
+        process: schedule.limits.windows.map(Spans::chain).unwrap_or_default(),
         encoder,
         routing,
     }
@@ -236,8 +237,13 @@ impl Member {
         self.runtime.block_on(tokio::time::sleep(time));
     }
 
-    fn offsets(offsets: &Covers) -> BTreeMap<i32, i64> {
-        offsets.iter().map(|(partition, next)| (partition.partition, next.get())).collect()
+    fn offsets(offsets: &Covers) -> BTreeMap<i32, NextOffset> {
+        // What is committed goes over the wire.
+        let sent = |next: NextOffset| {
+            let (offset, text) = next.committed();
+            NextOffset::of_committed(offset, &text)
+        };
+        offsets.iter().map(|(partition, next)| (partition.partition, sent(*next))).collect()
     }
 }
 
@@ -289,6 +295,10 @@ impl Consumer for Member {
 
     fn look_up(&self, partitions: &[TopicPartition]) -> Result<Vec<Extent>, KafkaError> {
         Ok(self.life.act().look_up(partitions))
+    }
+
+    fn committed(&self, partitions: &[TopicPartition]) -> Result<Covers, KafkaError> {
+        self.life.act().committed(self.life.id, partitions)
     }
 
     /// Places are never gone here: that has tests of its own.

@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
+use super::windows::Spans;
+
 pub(super) fn millis(millis: u64) -> Duration {
     Duration::from_millis(millis)
 }
@@ -94,6 +96,8 @@ pub(super) struct Limits {
     pub destinations: usize,
     /// Of these in a batch.
     pub max_open: usize,
+    /// With these the worker makes windows. Then all goes to one place, and nothing is large.
+    pub windows: Option<Spans>,
 }
 
 /// The topic. Shares are in percent.
@@ -148,8 +152,15 @@ fn limits() -> impl Strategy<Value = Limits> {
     let linger = prop_oneof![Just(0u64), 0..1000u64];
     let batch = (1..12usize, 300..3000usize, linger, 150..1500usize);
     let destinations = (prop_oneof![Just(0), 1..5usize], 1..5usize);
-    (1..=2usize, 1..6usize, batch, destinations).prop_map(
-        |(processes, in_flight, batch, (destinations, max_open))| {
+    let windows = prop::option::of((1..8000i64, 1..4i64, 0..4000i64));
+    (1..=2usize, 1..6usize, batch, destinations, windows).prop_map(
+        |(processes, in_flight, batch, (destinations, max_open), windows)| {
+            let windows = windows.map(|(every, overlap, lateness)| Spans {
+                size: every * overlap,
+                every,
+                lateness,
+            });
+            let destinations = if windows.is_some() { 0 } else { destinations };
             let (batch_points, batch_bytes, linger_millis, body) = batch;
             Limits {
                 processes,
@@ -160,6 +171,7 @@ fn limits() -> impl Strategy<Value = Limits> {
                 body,
                 destinations,
                 max_open,
+                windows,
             }
         },
     )
@@ -217,12 +229,11 @@ fn faults() -> impl Strategy<Value = Faults> {
 /// Schedules over databases that answer in one of these ways.
 pub(super) fn schedules(answers: &'static [Answers]) -> impl Strategy<Value = Schedule> {
     (any::<u64>(), prop::sample::select(answers), limits(), records(), faults()).prop_map(
-        |(seed, answers, limits, records, faults)| Schedule {
-            seed,
-            answers,
-            limits,
-            records,
-            faults,
+        |(seed, answers, limits, mut records, faults)| {
+            if limits.windows.is_some() {
+                records.large = 0;
+            }
+            Schedule { seed, answers, limits, records, faults }
         },
     )
 }

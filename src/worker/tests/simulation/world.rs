@@ -12,13 +12,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use super::database::{Database, Item};
+use super::database::{Database, Item, WINDOW};
 use super::group::{Group, LifeId, Told};
 use super::log::{Entry, Kept, Kind, Log, Place, SimRecord, TOPIC};
 use super::schedule::{Dice, Schedule, millis};
+use super::windows::Windows;
 use crate::kafka::{Event, Extent, KafkaError, PartitionEnd};
-use crate::record::{Offset, TopicPartition};
+use crate::record::{NextOffset, Offset, TopicPartition};
 use crate::sink::SinkError;
+use crate::watermark::Covers;
 
 /// How long the group waits for a member that says nothing.
 const SESSION: Duration = Duration::from_secs(6);
@@ -51,7 +53,7 @@ struct Commit {
     life: LifeId,
     /// The generation that the life believed to be of.
     generation: u32,
-    offsets: BTreeMap<i32, i64>,
+    offsets: BTreeMap<i32, NextOffset>,
     /// Whether it reaches the coordinator.
     arrives: bool,
     result: Result<(), KafkaError>,
@@ -139,6 +141,7 @@ pub(super) struct World {
     durable: Vec<usize>,
     group: Group,
     pub database: Database,
+    windows: Windows,
     letters: BTreeMap<Place, usize>,
     /// How often a record may be in the dead-letter topic: once for each time that it was read, and
     /// for each letter that was stored although its confirmation failed.
@@ -164,9 +167,15 @@ impl World {
     pub(super) fn new(schedule: Schedule, traced: bool) -> Self {
         let mut dice = Dice::new(schedule.seed);
         let partitions = schedule.records.partitions;
-        let logs = (0..partitions).map(|number| Log::throw(number, &schedule, &mut dice)).collect();
+        let logs: Vec<_> =
+            (0..partitions).map(|number| Log::throw(number, &schedule, &mut dice)).collect();
         let mut world = Self {
             until: millis(schedule.faults.until_millis),
+            windows: schedule
+                .limits
+                .windows
+                .map(|spans| Windows::expected(spans, &logs))
+                .unwrap_or_default(),
             schedule: Arc::new(schedule),
             dice,
             now: Duration::ZERO,
@@ -330,6 +339,11 @@ impl World {
             };
             if !right {
                 wrong.push(format!("{place:?}, {kind:?}: stored {stored}, dead-lettered {dead}"));
+            }
+        }
+        for key in self.windows.sums.keys() {
+            if !self.database.windows.contains_key(key) {
+                wrong.push(format!("the window {key:?} is missing"));
             }
         }
         for wrong in wrong {

@@ -2,12 +2,17 @@
 
 use super::*;
 
+/// Neither what is done nor what has to be read again goes back.
+fn is_back(before: NextOffset, next: NextOffset) -> bool {
+    before.get() > next.get() || before.committed().0 > next.committed().0
+}
+
 impl World {
     /// A commit begins. When it will have an answer, or why it can't even begin.
     pub(in crate::worker::tests::simulation) fn commit(
         &mut self,
         life: LifeId,
-        offsets: BTreeMap<i32, i64>,
+        offsets: BTreeMap<i32, NextOffset>,
         waits: bool,
     ) -> Result<(usize, Duration), KafkaError> {
         self.check_commit(life, &offsets);
@@ -42,10 +47,11 @@ impl World {
     }
 
     /// The promise.
-    pub(super) fn check_commit(&mut self, life: LifeId, offsets: &BTreeMap<i32, i64>) {
+    pub(super) fn check_commit(&mut self, life: LifeId, offsets: &BTreeMap<i32, NextOffset>) {
         self.note(|| format!("life {life} commits {offsets:?}"));
         for (&number, &next) in offsets {
             let durable = self.durable_until(number);
+            let next = next.get();
             if next > durable {
                 self.violation(format!(
                     "{next} is committed for partition {number}, and only what is before {durable} \
@@ -76,8 +82,9 @@ impl World {
                 self.count("fenced commits");
                 let reason = "the member is of an old generation".into();
                 self.commits[number].result = Err(KafkaError { reason, fatal: false });
-            } else if let Some((partition, _)) =
-                offsets.iter().find(|(p, next)| before.get(p).is_some_and(|before| before > next))
+            } else if let Some((partition, _)) = offsets
+                .iter()
+                .find(|(p, next)| before.get(p).is_some_and(|before| is_back(*before, **next)))
             {
                 self.violation(format!("the commit of partition {partition} went back"));
             }
@@ -111,6 +118,11 @@ impl World {
         let written = || {
             self.database.stored.contains(&entry.place) || self.letters.contains_key(&entry.place)
         };
+        let is_stored = |key| self.database.windows.contains_key(key);
+        let windows = self.windows.closed_by.get(&entry.place);
+        if !windows.is_none_or(|keys| keys.iter().all(is_stored)) {
+            return false;
+        }
         match entry.kind {
             Kind::Empty => true,
             // What has no place any more among those of its series is settled by that.

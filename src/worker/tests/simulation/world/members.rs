@@ -141,8 +141,11 @@ impl World {
     ) {
         for partition in partitions {
             let number = partition.partition;
-            let position = self.group.committed.get(&number).copied().unwrap_or(0);
-            let local = Local { position, taken: None, attempted: None, paused: false };
+            let committed = self.group.committed.get(&number);
+            let position = committed.map_or(0, |next| next.committed().0.0);
+            // What is read again before that is not to be committed again.
+            let attempted = committed.map(|next| next.get());
+            let local = Local { position, taken: None, attempted, paused: false };
             self.lives[life].local.insert(number, local);
         }
     }
@@ -223,13 +226,31 @@ impl World {
         }
     }
 
+    pub(in crate::worker::tests::simulation) fn committed(
+        &mut self,
+        life: LifeId,
+        partitions: &[TopicPartition],
+    ) -> Result<Covers, KafkaError> {
+        if self.fails(self.schedule.faults.commit_fails) {
+            // The record at hand waits for the answer.
+            for local in self.lives[life].local.values_mut() {
+                local.attempted = local.attempted.max(local.taken);
+            }
+            return Err(KafkaError { reason: "timed out".into(), fatal: false });
+        }
+        let committed = |partition: &TopicPartition| {
+            Some((partition.clone(), *self.group.committed.get(&partition.partition)?))
+        };
+        Ok(partitions.iter().filter_map(committed).collect())
+    }
+
     pub(in crate::worker::tests::simulation) fn look_up(
         &self,
         partitions: &[TopicPartition],
     ) -> Vec<Extent> {
         let extent = |partition: &TopicPartition| Extent {
             partition: partition.clone(),
-            committed: self.group.committed.get(&partition.partition).copied().map(Offset),
+            committed: self.group.committed.get(&partition.partition).copied(),
             first: Offset(0),
             end: Offset(self.logs[usize::try_from(partition.partition).unwrap()].end()),
         };

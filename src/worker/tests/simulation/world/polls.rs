@@ -43,7 +43,8 @@ impl World {
     }
 
     pub(super) fn check_over(&mut self) {
-        let committed = |number: i32| self.group.committed.get(&number).copied().unwrap_or(0);
+        let committed =
+            |number: i32| self.group.committed.get(&number).map_or(0, |next| next.get());
         if (0i32..).zip(&self.logs).all(|(number, log)| committed(number) == log.end()) {
             self.over = true;
         }
@@ -133,7 +134,9 @@ impl World {
         let ends = self.lives[life].local.iter().map(|(number, local)| PartitionEnd {
             partition: TopicPartition { topic: TOPIC.into(), partition: *number },
             end: Offset(self.logs[usize::try_from(*number).unwrap()].end()),
-            committed: Offset(self.group.committed.get(number).copied().unwrap_or(0)),
+            committed: Offset(
+                self.group.committed.get(number).map_or(0, |next| next.committed().0.0),
+            ),
             polled: Offset(local.taken.unwrap_or(0)),
         });
         Event::Ends(ends.collect())

@@ -20,6 +20,7 @@ impl World {
             format!("life {life} writes {places:?} to {to:?}")
         });
         self.check_destination(to, &items);
+        self.check_windows(&items);
         let is_down = |outage: &&Outage| {
             (outage.from..outage.to).contains(&now) && outage.at.as_ref().is_none_or(|at| at == to)
         };
@@ -51,11 +52,28 @@ impl World {
     }
 
     fn check_destination(&mut self, to: &str, items: &[Item]) {
-        for Place { partition, offset } in items.iter().map(|item| item.place) {
+        let places = items.iter().map(|item| item.place);
+        for Place { partition, offset } in places.filter(|place| place.partition != WINDOW) {
             let entry = self.logs[usize::try_from(partition).unwrap()].at(offset).unwrap();
             if entry.destination != to {
                 let says = entry.destination.clone();
                 self.violation(format!("{:?} of {says:?} is sent to {to:?}", (partition, offset)));
+            }
+        }
+    }
+
+    /// A window has one value, however often it is written.
+    fn check_windows(&mut self, items: &[Item]) {
+        for item in items.iter().filter(|item| item.place.partition == WINDOW) {
+            self.count("windows");
+            let series = item.series.strip_suffix(" sum").unwrap().to_owned();
+            let expected = self.windows.sums.get(&(series, item.millis)).copied();
+            if expected != Some(item.place.offset) {
+                let found = item.place.offset;
+                self.violation(format!(
+                    "the window of {} at {} has {found}, and should have {expected:?}",
+                    item.series, item.millis
+                ));
             }
         }
     }
