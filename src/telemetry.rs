@@ -6,6 +6,7 @@ pub mod exposition;
 mod kafka;
 mod logs;
 mod process;
+pub mod push;
 mod rejects;
 mod replies;
 mod shares;
@@ -77,6 +78,8 @@ pub struct Metrics {
     pub(crate) replies: Replies,
     /// How long attempts to write took, in seconds.
     pub write_seconds: WriteSeconds,
+    /// How long records took from their bytes into the open batch, in seconds.
+    pub record_seconds: RecordSeconds,
     /// Offset commits that Kafka has confirmed.
     pub commits: Counter,
     /// Offset commits that Kafka has refused or that timed out; the next one covers them.
@@ -212,6 +215,23 @@ impl Default for WriteSeconds {
 }
 
 impl WriteSeconds {
+    pub(crate) fn observe(&self, took: Duration) {
+        self.0.observe(took.as_secs_f64());
+    }
+}
+
+/// Durations of a record's way into the open batch: from a small message's microsecond to one of very
+/// many points.
+#[derive(Debug, Clone)]
+pub struct RecordSeconds(pub(crate) Histogram);
+
+impl Default for RecordSeconds {
+    fn default() -> Self {
+        Self(Histogram::new([1e-6, 2e-6, 5e-6, 1e-5, 2e-5, 5e-5, 1e-4, 1e-3, 1e-2, 0.1]))
+    }
+}
+
+impl RecordSeconds {
     pub(crate) fn observe(&self, took: Duration) {
         self.0.observe(took.as_secs_f64());
     }

@@ -11,7 +11,7 @@ use std::process::{Command, Stdio};
 
 use run::{Group, Message, Tidegate, Topic, unique};
 use serde_json::Value;
-use stack::{Kafka, free_port, http_get, shared_kafka, shared_victoria_metrics};
+use stack::{Kafka, VictoriaMetrics, free_port, http_get, shared_kafka, shared_victoria_metrics};
 
 const PROCESS: (&str, &str) = ("../tidegate.yaml", "server: { listen: '${LISTEN}' }");
 
@@ -170,4 +170,32 @@ fn an_address_that_is_taken_is_an_error_before_anything_is_consumed() {
     assert_eq!(tidegate.exit_code(), 1);
     let log = tidegate.log();
     assert!(log.contains(&address) && log.contains("server.listen"), "{log}");
+}
+
+#[test]
+fn without_a_scraper_its_own_metrics_are_written_to_a_database_through_an_outage_of_it() {
+    let kafka = shared_kafka();
+    let mut database = VictoriaMetrics::start();
+    let instance = unique("instance");
+    let process = format!(
+        "metrics: {{ every: 1s, labels: {{ instance: {instance} }}, \
+         sink: {{ prometheus: {{ url: '{}/api/v1/write' }} }} }}",
+        database.url()
+    );
+    let text = connector(&kafka, &unique("pushed"), database.url(), "");
+    let files = [("../tidegate.yaml", process.as_str()), ("connector.yaml", &text)];
+    let mut tidegate = Tidegate::run_all(&files, &[]);
+    let moments = |database: &VictoriaMetrics, metric: &str| {
+        database.flush();
+        let series = database.export(&format!("{metric}{{instance=\"{instance}\"}}"));
+        series.iter().map(|(_, samples)| samples.len()).max().unwrap_or(0)
+    };
+    tidegate.until("two moments are stored", || moments(&database, "tidegate_build_info") >= 2);
+    assert!(moments(&database, "tidegate_write_duration_seconds_bucket") >= 1, "a histogram");
+    assert!(moments(&database, "process_resident_memory_bytes") >= 1, "the process's own");
+    database.stop();
+    tidegate.until_logged("own metrics can't be written");
+    database.restart();
+    tidegate.until_logged("own metrics are written again");
+    tidegate.stop();
 }

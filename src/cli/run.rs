@@ -17,6 +17,7 @@ use crate::connector::State;
 use crate::connectors::Connectors;
 use crate::reload::{Files, Mark, Reload};
 use crate::server::{self, Looks, Replays, Served};
+use crate::telemetry::push::Push;
 use crate::telemetry::{self, Levels};
 
 /// How often the connectors' ends are looked for.
@@ -63,6 +64,8 @@ fn start(
     let runtime = Arc::new(runtime.map_err(|error| error.to_string())?);
     // Before the connectors: an address that is taken must be found before anything is consumed.
     let listener = process.listen.map(|address| listen(address, &runtime)).transpose()?;
+    let push = process.metrics.clone().map(Push::new).transpose();
+    let push = push.map_err(|error| format!("`metrics` in tidegate.yaml: {error}"))?;
     let (watch, listen) = (process.watch, process.listen);
     let (token_file, folder) = (process.token_file.clone(), process.connectors.clone());
     let kept = |name: &str| {
@@ -74,6 +77,9 @@ fn start(
     runtime.spawn(reload_on_hangup(reload.clone()));
     if watch {
         runtime.spawn(reload_on_change(reload.clone(), mark));
+    }
+    if let Some(push) = push {
+        runtime.spawn(push.run(connectors.clone(), reload.counts.clone()));
     }
     if let Some((listener, listen)) = listener.zip(listen) {
         let served = Served {

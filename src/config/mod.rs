@@ -100,6 +100,17 @@ pub struct Process {
     pub watch: bool,
     /// librdkafka properties for every connector. May hold secrets.
     pub kafka: BTreeMap<String, Secret>,
+    /// Where its own metrics are written, if anywhere.
+    pub metrics: Option<OwnMetrics>,
+}
+
+/// Where a process's own metrics are written.
+#[derive(Debug, Clone)]
+pub struct OwnMetrics {
+    pub sink: Sink,
+    pub every: Duration,
+    /// Labels of every sample.
+    pub labels: BTreeMap<String, String>,
 }
 
 /// A connector, checked: everything in it can be built without another look at the file.

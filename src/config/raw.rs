@@ -35,6 +35,9 @@ pub struct ProcessFile {
     pub log: LogFormat,
     /// What the process serves over HTTP.
     pub server: Server,
+    /// The process's own metrics, written to a database for those who have no scraper. A change takes
+    /// effect at the next start.
+    pub metrics: Option<OwnMetrics>,
     /// Take in changed, new and removed connector files, and a changed `tidegate.yaml`, within two
     /// seconds. `false`: only after SIGHUP, `POST /reload` or a restart.
     pub watch: bool,
@@ -46,6 +49,7 @@ impl Default for ProcessFile {
             kafka: BTreeMap::new(),
             log: LogFormat::default(),
             server: Server::default(),
+            metrics: None,
             watch: true,
         }
     }
@@ -69,6 +73,24 @@ pub struct Server {
     /// `NAME.json` in it. Unset: connectors are made and changed by their files alone, and over REST
     /// they can be paused, stopped, restarted and so on.
     pub connectors: Option<String>,
+}
+
+/// The process's own metrics, those of `/metrics`, as samples of one moment.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct OwnMetrics {
+    /// The database, as a connector names one: exactly one of its keys. No templates.
+    pub sink: SinkChoice,
+    /// How often. What could not be written then is not written later: newer samples are.
+    #[serde(default = "default_every")]
+    pub every: String,
+    /// Labels of every sample, such as `instance`: several processes must differ in one.
+    #[serde(default)]
+    pub labels: BTreeMap<String, String>,
+}
+
+fn default_every() -> String {
+    "15s".into()
 }
 
 /// How log lines are written.

@@ -1,7 +1,7 @@
 //! The reference page of the configuration, made from the JSON Schema and so from the doc comments
 //! of `raw`.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::fmt::Write as _;
 
 use serde_json::Value as Json;
@@ -18,6 +18,8 @@ pub fn reference_page() -> String {
          `${VAR}`, `${VAR:-default}` and `${file:/path}` are taken in every value; `$${` is a plain \
          `${`.\n",
     );
+    // What several files share stands where it is met first.
+    let mut told = BTreeSet::new();
     for (title, kind) in [
         ("A connector file", FileKind::Connector),
         ("tidegate.yaml", FileKind::Process),
@@ -28,6 +30,9 @@ pub fn reference_page() -> String {
         table(&mut page, &schema);
         for name in sections(&schema) {
             let section = &schema["$defs"][&name];
+            if !told.insert((name.clone(), section.to_string())) {
+                continue;
+            }
             let _ = write!(page, "\n### {name}\n\n{}\n", text(section));
             table(&mut page, section);
             choices(&mut page, section);

@@ -4,7 +4,7 @@
 //! `connector`; nothing that comes out of a message is a label, so the number of series depends on
 //! the configuration and on Kafka's partitions only.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Write as _};
 
 use prometheus_client::collector::Collector;
@@ -251,6 +251,14 @@ const METRICS: &[Metric] = &[
     })
     .by(&["result"]),
     Metric {
+        name: "tidegate_record_duration_seconds",
+        help: "How long a record took from its bytes into the open batch (decode, map, process, encode), \
+               of one record in 1024",
+        kind: MetricType::Histogram,
+        labels: &[],
+        samples: |view, to| to.add(&[], &view.metrics.record_seconds.0),
+    },
+    Metric {
         name: "tidegate_write_duration_seconds",
         help: "How long an attempt to write took",
         kind: MetricType::Histogram,
@@ -338,8 +346,19 @@ fn since(millis: i64, to: &mut Samples<'_, '_>) -> fmt::Result {
 
 /// The page of `/metrics`.
 pub fn page(format: Format, connectors: Vec<View>, reloads: &Reloads) -> String {
+    labelled(format, connectors, reloads, &BTreeMap::new())
+}
+
+/// The same, with these labels on every sample.
+pub fn labelled(
+    format: Format,
+    connectors: Vec<View>,
+    reloads: &Reloads,
+    labels: &BTreeMap<String, String>,
+) -> String {
     let (process, reloads) = (Process::now(), reloads.clone());
-    let mut registry = Registry::default();
+    let labels = labels.iter().map(|(name, value)| (name.clone().into(), value.clone().into()));
+    let mut registry = Registry::with_labels(labels);
     registry.register_collector(Box::new(Scrape { connectors, process, reloads }));
     let mut page = String::new();
     // Writing to a string does not fail.

@@ -51,6 +51,8 @@ pub use outcome::{Failure, Outcome};
 pub use place::LostPlace;
 pub use transform::{EachPoint, Transform};
 
+/// Of so many records one is timed.
+const TIMED_ONE_IN: u64 = 1024;
 /// The longest that the loop waits in one place, and so the delay until a stop is seen.
 const TURN: Duration = Duration::from_millis(100);
 /// Records taken before acknowledgements and the clock are looked at again.
@@ -205,7 +207,13 @@ impl<'c, C: Consumer, D: DeadLetterTopic, W: Write> Worker<'c, C, D, W> {
             return;
         };
         if self.held.is_empty() {
+            // Two looks at the clock for each record would be seen in the throughput.
+            let consumed = self.metrics.records_consumed.get();
+            let begun = consumed.is_multiple_of(TIMED_ONE_IN).then(Instant::now);
             self.take_in(record, partition, offset);
+            if let Some(begun) = begun {
+                self.metrics.record_seconds.observe(begun.elapsed());
+            }
         } else {
             self.held.push(record);
         }

@@ -28,7 +28,7 @@ use super::expand::Expansion;
 use super::plain::Type;
 use super::source::{Source, Span};
 use super::tree::{Node, Scalar, Value};
-use super::{BatchLimits, Connector, Delivery, Offsets, Process, Secret, Sink, raw};
+use super::{BatchLimits, Connector, Delivery, Offsets, OwnMetrics, Process, Secret, Sink, raw};
 
 /// A file that fits its schema, and what is wrong with it all the same.
 pub(super) struct Checker<'a> {
@@ -219,7 +219,29 @@ pub(super) fn process(raw: &raw::ProcessFile, checker: &mut Checker<'_>) -> Proc
         connectors: absolute(&["server", "connectors"], raw.server.connectors.as_deref(), checker),
         watch: raw.watch,
         kafka: kafka::own_properties(checker),
+        metrics: raw.metrics.as_ref().and_then(|metrics| own_metrics(metrics, checker)),
     }
+}
+
+fn own_metrics(raw: &raw::OwnMetrics, checker: &mut Checker<'_>) -> Option<OwnMetrics> {
+    let (_, _, node) = checker.locate(&["metrics"])?;
+    // The checks of a sink name its keys from the top of a connector's file.
+    let mut checker = Checker { root: node, source: checker.source, findings: checker.findings };
+    let most = Duration::from_hours(1);
+    let every =
+        units::duration(&mut checker, &["every"], &raw.every, Duration::from_secs(1)..=most);
+    let sink = sink::sink(&raw.sink, &mut checker);
+    if routing::routing(&raw.sink, &mut checker).is_some() {
+        checker.wrong(&["sink"], "own metrics go to one place: a template has no record here");
+    }
+    for name in raw.labels.keys() {
+        let mut bytes = name.bytes();
+        let starts = bytes.next().is_some_and(|b| b.is_ascii_alphabetic() || b == b'_');
+        if !starts || !bytes.all(|b| b.is_ascii_alphanumeric() || b == b'_') {
+            checker.wrong_key(&["labels", name], "a label's name is letters, digits and `_`");
+        }
+    }
+    Some(OwnMetrics { sink: sink?, every: every?, labels: raw.labels.clone() })
 }
 
 fn absolute(at: At<'_>, path: Option<&str>, checker: &mut Checker<'_>) -> Option<PathBuf> {
