@@ -11,6 +11,8 @@ const SCHEMA: u32 = 39;
 /// Grafana's grid is 24 wide: two panels a row.
 const WIDTH: usize = 12;
 const HEIGHT: usize = 8;
+/// The query of a panel that finds anomalies.
+const ANOMALIES: &str = "Anomalies";
 
 /// The dashboard of a connector.
 pub fn dashboard(series: &Series) -> Value {
@@ -22,13 +24,17 @@ pub fn dashboard(series: &Series) -> Value {
         .iter()
         .enumerate()
         .map(|(index, field)| {
-            let target = target(series.language, &query::of_panel(series, field));
+            let mut targets = vec![target(series.language, "A", &query::of_panel(series, field))];
+            if let Some(anomaly) = series.anomaly(field) {
+                let text = query::of_anomalies(series, field, anomaly);
+                targets.push(target(series.language, ANOMALIES, &text));
+            }
             let kind = match field.kind {
                 FieldKind::String => Chart::Table,
                 FieldKind::Boolean => Chart::Switch,
                 _ => Chart::Line { unit: unit(field) },
             };
-            panel(index, &field.name, "", &kind, series.language.data_source(), &[target])
+            panel(index, &field.name, "", &kind, series.language.data_source(), &targets)
         })
         .collect();
     let title = format!("Tidegate: {}", series.connector);
@@ -88,12 +94,12 @@ fn variable(series: &Series, tag: &super::series::Tag) -> Value {
 }
 
 /// A panel's query.
-pub(super) fn target(language: Language, text: &str) -> Value {
+pub(super) fn target(language: Language, name: &str, text: &str) -> Value {
     match language {
-        Language::PromQl => json!({ "refId": "A", "expr": text, "range": true }),
-        Language::Flux => json!({ "refId": "A", "query": text }),
+        Language::PromQl => json!({ "refId": name, "expr": text, "range": true }),
+        Language::Flux => json!({ "refId": name, "query": text }),
         Language::InfluxQl => {
-            json!({ "refId": "A", "query": text, "rawQuery": true, "resultFormat": "time_series" })
+            json!({ "refId": name, "query": text, "rawQuery": true, "resultFormat": "time_series" })
         }
     }
 }
@@ -121,6 +127,19 @@ pub(super) fn panel(
     if !unit.is_empty() {
         defaults["unit"] = Value::from(unit);
     }
+    // Red dots, on top of the line.
+    let overrides = if targets.iter().any(|target| target["refId"] == ANOMALIES) {
+        json!([{
+            "matcher": { "id": "byFrameRefID", "options": ANOMALIES },
+            "properties": [
+                { "id": "custom.drawStyle", "value": "points" },
+                { "id": "custom.pointSize", "value": 8 },
+                { "id": "color", "value": { "mode": "fixed", "fixedColor": "red" } },
+            ],
+        }])
+    } else {
+        json!([])
+    };
     json!({
         "id": index + 1,
         "type": kind,
@@ -128,7 +147,7 @@ pub(super) fn panel(
         "description": description,
         "datasource": { "type": data_source, "uid": "${datasource}" },
         "gridPos": { "x": index % 2 * WIDTH, "y": index / 2 * HEIGHT, "w": WIDTH, "h": HEIGHT },
-        "fieldConfig": { "defaults": defaults, "overrides": [] },
+        "fieldConfig": { "defaults": defaults, "overrides": overrides },
         "options": {},
         "targets": targets,
     })

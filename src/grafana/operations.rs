@@ -135,9 +135,8 @@ const ROWS: &[Row] = &[
 pub fn dashboard() -> Value {
     let panels = ROWS.iter().enumerate().map(|(index, (title, description, unit, queries))| {
         let targets = queries.iter().enumerate().map(|(number, (query, legend))| {
-            let mut target = target(Language::PromQl, query);
+            let mut target = target(Language::PromQl, ["A", "B"][number], query);
             target["legendFormat"] = Value::from(*legend);
-            target["refId"] = Value::from(if number == 0 { "A" } else { "B" });
             target
         });
         let targets: Vec<_> = targets.collect();

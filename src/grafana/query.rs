@@ -17,14 +17,7 @@ pub fn of_panel(series: &Series, field: &Field) -> String {
         Language::Flux => {
             let mut flux = flux_from(series, field, "v.timeRangeStart, stop: v.timeRangeStop");
             flux_field(field, &mut flux);
-            for tag in &field.tags {
-                let column = flux_text(&tag.name);
-                let variable = &tag.variable;
-                let _ = write!(
-                    flux,
-                    "\n    |> filter(fn: (r) => not exists r[{column}] or r[{column}] =~ /^${{{variable}:regex}}$/)"
-                );
-            }
+            flux_narrowed(field, &mut flux);
             match field.kind {
                 FieldKind::String => flux.push_str("\n    |> last()"),
                 FieldKind::Boolean => flux.push_str(FLUX_OF_BOOLEAN),
@@ -35,12 +28,7 @@ pub fn of_panel(series: &Series, field: &Field) -> String {
             flux
         }
         Language::InfluxQl => {
-            // A variable's `All` stands for every text, and a missing tag is an empty one to InfluxQL.
-            let narrowed = field
-                .tags
-                .iter()
-                .map(|tag| format!(" AND {} =~ /^${}$/", quoted(&tag.name), tag.variable));
-            let narrowed = narrowed.collect::<Vec<_>>().concat();
+            let narrowed = narrowed(field);
             let (function, window) = match field.kind {
                 FieldKind::String => ("last", ""),
                 FieldKind::Boolean => ("last", "time($__interval)"),
@@ -54,6 +42,40 @@ pub fn of_panel(series: &Series, field: &Field) -> String {
                 group_by(field, window),
             )
         }
+    }
+}
+
+/// The values of a field that are anomalies, as `anomaly` tells, a boolean field of the same points.
+pub fn of_anomalies(series: &Series, field: &Field, anomaly: &Field) -> String {
+    let (value, told) = (flux_text(&field.name), flux_text(&anomaly.name));
+    match series.language {
+        Language::PromQl => {
+            format!("{} and {} == 1", selector(field, true), selector(anomaly, true))
+        }
+        Language::Flux => {
+            let mut flux = flux_from(series, field, "v.timeRangeStart, stop: v.timeRangeStop");
+            let _ = write!(
+                flux,
+                "\n    |> filter(fn: (r) => r._field == {value} or r._field == {told})"
+            );
+            flux_narrowed(field, &mut flux);
+            let _ = write!(
+                flux,
+                "\n    |> pivot(rowKey: [\"_time\"], columnKey: [\"_field\"], valueColumn: \"_value\")\
+                 \n    |> filter(fn: (r) => exists r[{told}] and r[{told}])\
+                 \n    |> map(fn: (r) => ({{r with _value: r[{value}], _field: {told}}}))\
+                 \n    |> drop(columns: [{value}, {told}])"
+            );
+            flux
+        }
+        Language::InfluxQl => format!(
+            "SELECT {} FROM {} WHERE $timeFilter{} AND {} = true{}",
+            quoted(&field.name),
+            from(field),
+            narrowed(field),
+            quoted(&anomaly.name),
+            group_by(field, ""),
+        ),
     }
 }
 
@@ -121,6 +143,18 @@ pub(super) fn flux_field(field: &Field, flux: &mut String) {
     let _ = write!(flux, "\n    |> filter(fn: (r) => r._field == {})", flux_text(&field.name));
 }
 
+/// Narrows by the dashboard's variables.
+fn flux_narrowed(field: &Field, flux: &mut String) {
+    for tag in &field.tags {
+        let column = flux_text(&tag.name);
+        let variable = &tag.variable;
+        let _ = write!(
+            flux,
+            "\n    |> filter(fn: (r) => not exists r[{column}] or r[{column}] =~ /^${{{variable}:regex}}$/)"
+        );
+    }
+}
+
 fn flux_measurement(field: &Field) -> String {
     match &field.measurement {
         Name::Is(name) => format!("r._measurement == {}", flux_text(name)),
@@ -138,6 +172,13 @@ pub(super) fn flux_text(text: &str) -> String {
 /// What stands between the quotes of a text of Flux.
 pub(super) fn flux_escaped(text: &str) -> String {
     text.replace('\\', "\\\\").replace('"', "\\\"").replace("${", "\\${")
+}
+
+/// InfluxQL's conditions by the dashboard's variables. A variable's `All` stands for every text, and a missing
+/// tag is an empty one to InfluxQL.
+fn narrowed(field: &Field) -> String {
+    let tags = field.tags.iter();
+    tags.map(|tag| format!(" AND {} =~ /^${}$/", quoted(&tag.name), tag.variable)).collect()
 }
 
 /// An InfluxQL identifier.

@@ -6,6 +6,7 @@ use crate::config::raw::FieldKind;
 use crate::config::{Connector, InfluxApi, Sink};
 use crate::encode::SeriesRules;
 use crate::map::{Piece, PointRule, Template};
+use crate::process::Shape;
 
 /// The language that the database is asked in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -44,7 +45,7 @@ pub struct Series {
     pub language: Language,
     /// All tags of all fields.
     pub tags: Vec<Tag>,
-    /// Fields of all points, by the mapping's names.
+    /// Fields of all points, as they are after the processors.
     pub fields: Vec<Field>,
     /// Of Flux only.
     pub bucket: Option<String>,
@@ -62,7 +63,7 @@ pub struct Tag {
 /// A field.
 #[derive(Debug, Clone)]
 pub struct Field {
-    /// In the mapping.
+    /// In the points.
     pub name: String,
     /// Its type.
     pub kind: FieldKind,
@@ -74,6 +75,8 @@ pub struct Field {
     pub metric: Option<Name>,
     /// The unit that is known for its metric, in the configuration's words.
     pub unit: Option<String>,
+    /// The boolean field of the same points that tells its anomalies.
+    pub anomaly: Option<String>,
 }
 
 /// A name, or the regular expression of names that are told from the record.
@@ -110,7 +113,10 @@ impl Series {
             }
         };
         let language = language.unwrap_or(own);
-        if connector.mapping.points.iter().all(|point| point.fields.is_empty()) {
+        let points = connector.mapping.points.iter();
+        let points: Vec<_> =
+            points.map(|point| (point, Shape::of(point, &connector.process))).collect();
+        if points.iter().all(|(_, shape)| shape.fields.is_empty()) {
             return Err(Unchartable(format!(
                 "{}: its configuration names no fields, because its messages hold points already or \
                  it takes whatever a message has; make its dashboard by hand",
@@ -132,9 +138,10 @@ impl Series {
             ..SeriesRules::default()
         };
         let rules = rules.unwrap_or(&of_line_protocol);
-        let tags = tags(connector, language, rules);
-        let points = connector.mapping.points.iter();
-        let fields = points.flat_map(|point| fields(connector, point, language, rules, &tags));
+        let tags = tags(&points, language, rules);
+        let fields = points
+            .iter()
+            .flat_map(|(point, shape)| fields(connector, point, shape, language, rules, &tags));
         Ok(Self {
             connector: connector.name.clone(),
             language,
@@ -144,7 +151,15 @@ impl Series {
         })
     }
 
-    /// A field, by its name in the mapping.
+    /// The field that tells a field's anomalies.
+    pub fn anomaly(&self, field: &Field) -> Option<&Field> {
+        let name = field.anomaly.as_ref()?;
+        self.fields
+            .iter()
+            .find(|other| other.name == *name && other.measurement == field.measurement)
+    }
+
+    /// A field, by its name in the points.
     pub fn field(&self, name: &str) -> Option<&Field> {
         self.fields.iter().find(|field| field.name == name)
     }
@@ -171,23 +186,27 @@ fn bucket_of(
     }
 }
 
-/// Every tag of the mapping once, by its name there.
-fn tags(connector: &Connector, language: Language, rules: &SeriesRules) -> Vec<(String, Tag)> {
+/// Every tag once, by its name in the points.
+fn tags(
+    points: &[(&PointRule, Shape)],
+    language: Language,
+    rules: &SeriesRules,
+) -> Vec<(String, Tag)> {
     let mut tags: Vec<(String, Tag)> = Vec::new();
-    for tag in connector.mapping.points.iter().flat_map(|point| &point.tags) {
-        if tags.iter().any(|(name, _)| *name == tag.name) {
+    for tag in points.iter().flat_map(|(_, shape)| &shape.tags) {
+        if tags.iter().any(|(name, _)| name == tag) {
             continue;
         }
         let name = match language {
-            Language::PromQl => rules.label(&tag.name),
-            _ => Cow::Borrowed(tag.name.as_str()),
+            Language::PromQl => rules.label(tag),
+            _ => Cow::Borrowed(tag.as_str()),
         };
         let legal = |c: char| if c.is_ascii_alphanumeric() { c } else { '_' };
         let mut variable: String = name.chars().map(legal).collect();
         while tags.iter().any(|(_, other)| other.variable == variable) || variable == "datasource" {
             variable.push('_');
         }
-        tags.push((tag.name.clone(), Tag { name: name.into_owned(), variable }));
+        tags.push((tag.clone(), Tag { name: name.into_owned(), variable }));
     }
     tags
 }
@@ -195,6 +214,7 @@ fn tags(connector: &Connector, language: Language, rules: &SeriesRules) -> Vec<(
 fn fields(
     connector: &Connector,
     point: &PointRule,
+    shape: &Shape,
     language: Language,
     rules: &SeriesRules,
     tags: &[(String, Tag)],
@@ -213,21 +233,25 @@ fn fields(
         }
     };
     let of_promql = language == Language::PromQl;
-    let is_own = |name: &String| point.tags.iter().any(|tag| tag.name == *name);
-    let own = tags.iter().filter(|(name, _)| is_own(name)).map(|(_, tag)| tag.clone());
+    let own = tags.iter().filter(|(name, _)| shape.tags.contains(name)).map(|(_, tag)| tag.clone());
     let own: Vec<_> = own.collect();
-    let fields = point.fields.iter();
+    let anomaly = |field: &str| {
+        let watched = shape.anomalies.iter().find(|(of, _)| of == field);
+        watched.map(|(_, anomaly)| anomaly.clone())
+    };
+    let fields = shape.fields.iter();
     fields
         // Remote write carries no texts: see `strings` of the sink.
-        .filter(|field| !of_promql || field.kind != FieldKind::String)
-        .map(|field| {
-            let metric = of_promql.then(|| named(&field.name));
+        .filter(|(_, kind)| !of_promql || *kind != FieldKind::String)
+        .map(|(name, kind)| {
+            let metric = of_promql.then(|| named(name));
             Field {
                 unit: unit(connector, metric.as_ref()),
-                name: field.name.clone(),
-                kind: field.kind,
+                name: name.clone(),
+                kind: *kind,
                 measurement: measurement(&point.measurement),
                 tags: own.clone(),
+                anomaly: anomaly(name),
                 metric,
             }
         })

@@ -10,11 +10,13 @@ mod chain;
 mod filter;
 mod hold;
 mod partition;
+mod shape;
 pub mod window;
 use std::time::Duration;
 
 pub use chain::{Chain, Phase};
 pub use filter::{Filter, Name};
+pub use shape::Shape;
 pub use window::Window;
 
 use crate::dead_letter::{Reject, Stage};

@@ -32,7 +32,7 @@ pub struct Rules {
     every: i64,
     /// How long after its end a window stays open.
     lateness: i64,
-    fields: Vec<Aggregated>,
+    pub(super) fields: Vec<Aggregated>,
     pub stamp: Stamp,
     /// Whether points go on as they are as well.
     pub keep: bool,
@@ -82,6 +82,11 @@ impl Window {
     /// With no window open.
     pub fn new(rules: Rules) -> Self {
         Self { rules, open: Open::default() }
+    }
+
+    /// How points become windows.
+    pub(super) fn rules(&self) -> &Rules {
+        &self.rules
     }
 
     pub(super) fn horizon(&self) -> Duration {

@@ -3,15 +3,33 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::{Checker, point, units};
+use super::{Checker, units};
 use crate::alert::{Alert, Condition, Subject};
 use crate::config::error::quoted;
-use crate::config::raw::{AlertRule, ConnectorFile, FieldKind, FieldRule};
+use crate::config::raw::{AlertRule, ConnectorFile, FieldKind};
+use crate::map::Mapping;
+use crate::process::{Processor, Shape};
 
 /// More alerts of one connector are a mistake.
 const MOST: usize = 200;
 
-pub(super) fn alerts(raw: &ConnectorFile, checker: &mut Checker<'_>) -> Option<Vec<Alert>> {
+/// The fields that a connector writes, with their types.
+pub(super) struct Written(Vec<(String, FieldKind)>);
+
+impl Written {
+    /// `None` where the mapping or a processor is wrong itself.
+    pub(super) fn of(mapping: Option<&Mapping>, processors: Option<&[Processor]>) -> Option<Self> {
+        let processors = processors?;
+        let points = mapping?.points.iter();
+        Some(Self(points.flat_map(|point| Shape::of(point, processors).fields).collect()))
+    }
+}
+
+pub(super) fn alerts(
+    raw: &ConnectorFile,
+    written: Option<&Written>,
+    checker: &mut Checker<'_>,
+) -> Option<Vec<Alert>> {
     if raw.alerts.len() > MOST {
         let message = format!("{} alerts; {MOST} are the most", raw.alerts.len());
         checker.wrong_key(&["alerts"], message);
@@ -28,7 +46,7 @@ pub(super) fn alerts(raw: &ConnectorFile, checker: &mut Checker<'_>) -> Option<V
                 let message = format!("a second alert {}; rename one", quoted(&rule.name));
                 checker.wrong(&["alerts", &index, "name"], message);
             }
-            alert(rule, &index, raw, checker)
+            alert(rule, &index, written, checker)
         })
         .collect();
     alerts.into_iter().collect()
@@ -37,7 +55,7 @@ pub(super) fn alerts(raw: &ConnectorFile, checker: &mut Checker<'_>) -> Option<V
 fn alert(
     rule: &AlertRule,
     index: &str,
-    raw: &ConnectorFile,
+    written: Option<&Written>,
     checker: &mut Checker<'_>,
 ) -> Option<Alert> {
     let at = &["alerts", index];
@@ -49,7 +67,7 @@ fn alert(
         );
     }
     let subject = match (&rule.field, &rule.query) {
-        (Some(field), None) => field_of(field, index, raw, checker).map(Subject::Field),
+        (Some(field), None) => field_of(field, index, written, checker).map(Subject::Field),
         (None, Some(query)) if !query.trim().is_empty() => Some(Subject::Query(query.clone())),
         _ => {
             checker.wrong_key(at, "write either `field` or `query`: what the alert looks at");
@@ -86,26 +104,24 @@ fn alert(
 fn field_of(
     field: &str,
     index: &str,
-    raw: &ConnectorFile,
+    written: Option<&Written>,
     checker: &mut Checker<'_>,
 ) -> Option<String> {
     let at = &["alerts", index, "field"];
-    let rules: Vec<_> = point::rules(raw).collect();
-    let mut fields = rules.iter().flat_map(|(_, rule)| &rule.fields);
-    match fields.clone().find(|(name, _)| *name == field).map(|(_, rule)| rule) {
-        Some(FieldRule::Long(rule)) if rule.kind == FieldKind::String => {
+    let fields = &written?.0;
+    match fields.iter().find(|(name, _)| *name == field).map(|(_, kind)| kind) {
+        Some(FieldKind::String) => {
             let message = format!("{} is text, and an alert compares numbers", quoted(field));
             checker.wrong(at, message);
             None
         }
         Some(_) => Some(field.to_owned()),
         None => {
-            let message = if fields.next().is_none() {
+            let message = if fields.is_empty() {
                 "this connector names no fields (its messages hold points already): write `query`"
                     .to_owned()
             } else {
-                let rules = rules.iter().flat_map(|(_, rule)| rule.fields.keys());
-                let names: Vec<_> = rules.map(|name| quoted(name)).collect();
+                let names: Vec<_> = fields.iter().map(|(name, _)| quoted(name)).collect();
                 format!("no field {}; there are: {}", quoted(field), names.join(", "))
             };
             checker.wrong(at, message);

@@ -168,7 +168,8 @@ pub(super) fn connector(
     }
     let processors = process::processors(raw, checker, routing.is_some());
     let dead_letter = kafka::dead_letter(raw, checker);
-    let alerts = alerts::alerts(raw, checker);
+    let written = alerts::Written::of(mapping.as_ref(), processors.as_deref());
+    let alerts = alerts::alerts(raw, written.as_ref(), checker);
     let batch = batch(&raw.batch, checker);
     let delivery = delivery(&raw.delivery, checker, sink.as_ref());
     kafka::drain(checker, &raw.delivery.drain, &kafka);

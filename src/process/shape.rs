@@ -1,0 +1,88 @@
+//! What points have after the processors, as far as the configuration tells: for dashboards and alerts, which
+//! name series before there is one.
+
+use super::Processor;
+use super::window::{Aggregate, Rules};
+use crate::config::raw::FieldKind;
+use crate::map::PointRule;
+
+/// The names that a connector's points have.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Shape {
+    pub tags: Vec<String>,
+    /// With their types.
+    pub fields: Vec<(String, FieldKind)>,
+    /// Fields that are watched for anomalies, each with the boolean field that tells them.
+    pub anomalies: Vec<(String, String)>,
+}
+
+impl Shape {
+    /// Of a rule's points, when all processors have had them. Tags and fields that a wildcard takes are not
+    /// known.
+    pub fn of(rule: &PointRule, processors: &[Processor]) -> Self {
+        let mapped = Self {
+            tags: rule.tags.iter().map(|tag| tag.name.clone()).collect(),
+            fields: rule.fields.iter().map(|field| (field.name.clone(), field.kind)).collect(),
+            anomalies: Vec::new(),
+        };
+        processors.iter().fold(mapped, |shape, processor| processor.shape(shape))
+    }
+
+    /// A field's type.
+    pub fn kind(&self, field: &str) -> Option<FieldKind> {
+        self.fields.iter().find(|(name, _)| name == field).map(|(_, kind)| *kind)
+    }
+
+    /// Gives a field, or another type to one that is there.
+    fn set(&mut self, field: &str, kind: FieldKind) {
+        match self.fields.iter_mut().find(|(name, _)| name == field) {
+            Some((_, there)) => *there = kind,
+            None => self.fields.push((field.to_owned(), kind)),
+        }
+    }
+}
+
+impl Processor {
+    /// What comes out of points of this shape.
+    fn shape(&self, shape: Shape) -> Shape {
+        match self {
+            Self::Filter(_) => shape,
+            Self::Window(window) => windows(window.rules(), shape),
+        }
+    }
+}
+
+fn windows(rules: &Rules, shape: Shape) -> Shape {
+    let of = |field: &str| shape.kind(field);
+    let aggregated: Vec<_> = rules
+        .fields
+        .iter()
+        .flat_map(|field| {
+            // A float, where a wildcard may have taken it.
+            let kind = of(&field.field).unwrap_or_default();
+            field
+                .aggregates
+                .iter()
+                .map(move |(aggregate, name)| (name.clone(), typed(aggregate, kind)))
+        })
+        .collect();
+    let mut after = if rules.keep { shape } else { Shape { tags: shape.tags, ..Shape::default() } };
+    for (name, kind) in aggregated {
+        after.set(&name, kind);
+    }
+    after
+}
+
+/// An aggregate's type, of values of a type.
+fn typed(aggregate: &Aggregate, kind: FieldKind) -> FieldKind {
+    match aggregate {
+        Aggregate::Count => FieldKind::Integer,
+        Aggregate::Min | Aggregate::Max | Aggregate::First | Aggregate::Last => kind,
+        Aggregate::Sum | Aggregate::Mean | Aggregate::Stddev | Aggregate::Quantile(_) => {
+            FieldKind::Float
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
