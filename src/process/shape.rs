@@ -45,10 +45,7 @@ impl Shape {
 impl Processor {
     /// What comes out of points of this shape.
     fn shape(&self, shape: Shape) -> Shape {
-        match self {
-            Self::Filter(_) => shape,
-            Self::Window(window) => windows(window.rules(), shape),
-        }
+        if let Self::Window(window) = self { windows(window.rules(), shape) } else { shape }
     }
 }
 

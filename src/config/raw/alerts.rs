@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 pub struct AlertRule {
     /// Its name, such as `TooHot`; no two in a file.
     pub name: String,
-    /// The field that is looked at, one of `point.fields`, in each series by itself. Either this or
+    /// The field that is looked at, by its name after `process`, in each series by itself. Either this or
     /// `query`.
     pub field: Option<String>,
     /// A query in the database's own language instead, such as
