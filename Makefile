@@ -51,6 +51,7 @@ fuzz: build-deps ## Random bytes into every parser, for SECONDS=60 in all (build
 
 conformance: ## The same suite over every database (builds the servers once, about 35 minutes)
 	@$(INSTALL) build-deps cargo-nextest matrix
+	@tests/data/install.sh
 	@TIDEGATE_STACK="kafka victoria-metrics prometheus influxdb1 influxdb2 mimir cortex questdb" $(call with,cargo-nextest) \
 		tests/stack/run.sh cargo nextest run --locked --profile ci -E 'binary(/^(conformance_|audit$$)/)'
 

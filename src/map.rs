@@ -6,7 +6,7 @@
 mod condition;
 mod convert;
 #[cfg(test)]
-mod documentation_tests;
+pub(crate) mod documentation_tests;
 mod message;
 mod plan;
 mod step;
@@ -24,7 +24,7 @@ use crate::path::Path;
 use crate::point::{Point, Value};
 
 pub use condition::{Comparison, Condition, Literal, Operand};
-pub(crate) use convert::Input;
+pub(crate) use convert::{Input, cast};
 pub use plan::Plan;
 pub use step::{Spread, Step};
 pub use table::Table;

@@ -32,6 +32,19 @@ impl Point<'_> {
     }
 }
 
+impl<'a> Point<'a> {
+    /// The value of the tag of this name.
+    pub fn tag(&self, name: &str) -> Option<&str> {
+        let place = self.tags.binary_search_by(|(known, _)| known.as_ref().cmp(name)).ok()?;
+        Some(&self.tags[place].1)
+    }
+
+    /// The value of the field of this name.
+    pub fn field(&self, name: &str) -> Option<&Value<'a>> {
+        self.fields.iter().find(|(known, _)| known == name).map(|(_, value)| value)
+    }
+}
+
 /// A field's value.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Value<'a> {

@@ -51,6 +51,27 @@ pub(super) fn to_value(
     value.map(Some).ok_or_else(|| mismatch(&input, kind, coerce))
 }
 
+/// Gives a value that is there already another type, by the rules of `coerce`. What is no finite number,
+/// and the end of a series, stay what they are.
+pub(crate) fn cast(value: &mut Value<'_>, kind: FieldKind) -> Result<(), String> {
+    let input = match std::mem::replace(value, Value::Stale) {
+        Value::Float(Float::Text(text)) => Input::Number(text),
+        Value::Float(Float::Number(number)) => Input::Float(number),
+        Value::Integer(number) => Input::Integer(number),
+        Value::Unsigned(number) => Input::Unsigned(number),
+        Value::Boolean(boolean) => Input::Boolean(boolean),
+        Value::String(text) => Input::Text(text),
+        other @ (Value::Stale | Value::NotFinite(_)) => {
+            *value = other;
+            return Ok(());
+        }
+    };
+    if let Some(cast) = to_value(input, kind, true)? {
+        *value = cast;
+    }
+    Ok(())
+}
+
 fn float<'a>(input: &Input<'a>, coerce: bool) -> Option<Float<'a>> {
     match input {
         Input::Number(text) => Float::from_text(text),

@@ -12,7 +12,7 @@ use crate::sink::Sink;
 const PAGE: &str = include_str!("../../docs/mapping.md");
 
 /// The fenced texts of a page, each with its language.
-fn fences(page: &str) -> Vec<(&str, String)> {
+pub(crate) fn fences(page: &str) -> Vec<(&str, String)> {
     let (mut fences, mut open) = (Vec::new(), None::<(&str, String)>);
     for line in page.lines() {
         match (line.strip_prefix("```"), &mut open) {

@@ -46,7 +46,7 @@ impl Table {
     ///
     /// # Errors
     /// When the file can't be used now: what is looked up in it must wait.
-    pub(super) fn look(&self) -> Result<(), String> {
+    pub(crate) fn look(&self) -> Result<(), String> {
         let rows = self.file.get()?;
         *self.rows.lock().unwrap_or_else(PoisonError::into_inner) = rows;
         Ok(())
@@ -54,9 +54,14 @@ impl Table {
 
     /// What stands in a column of the row with this key; nothing where there is no such row, or where
     /// its column is empty.
-    pub(super) fn get(&self, key: &str, column: usize) -> Option<String> {
+    pub(crate) fn get(&self, key: &str, column: usize) -> Option<String> {
         let rows = self.rows.lock().unwrap_or_else(PoisonError::into_inner);
         rows.get(key)?.get(column).filter(|value| !value.is_empty()).cloned()
+    }
+
+    /// Whether there is a row with this key.
+    pub(crate) fn has(&self, key: &str) -> bool {
+        self.rows.lock().unwrap_or_else(PoisonError::into_inner).contains_key(key)
     }
 
     /// Its name in the configuration.

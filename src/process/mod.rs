@@ -6,16 +6,39 @@
 //! is the newest that its records have shown. What is remembered counts for a limited time behind the
 //! clock, the [horizon](Processor::horizon), so that reading again from the [`hold`] on rebuilds it.
 
+mod anomaly;
+mod cast;
 mod chain;
+mod deduplicate;
+#[cfg(test)]
+mod documentation_tests;
+mod drop;
+mod enrich;
 mod filter;
 mod hold;
 mod partition;
+mod rate;
+mod rename;
+mod sample;
+mod series;
 mod shape;
+#[cfg(test)]
+mod testing;
+mod values;
 pub mod window;
+
 use std::time::Duration;
 
+pub use anomaly::{Anomaly, Band, Bounds, Hours, Method, Names, Range, Usual};
+pub use cast::Cast;
 pub use chain::{Chain, Phase};
+pub use deduplicate::Deduplicate;
+pub use drop::Drop;
+pub use enrich::Enrich;
 pub use filter::{Filter, Name};
+pub use rate::{Growth, Rate};
+pub use rename::Rename;
+pub use sample::Sample;
 pub use shape::Shape;
 pub use window::Window;
 
@@ -29,6 +52,15 @@ use crate::record::Offset;
 #[derive(Debug, Clone)]
 pub enum Processor {
     Filter(Filter),
+    Rename(Rename),
+    Cast(Cast),
+    Drop(Drop),
+    Sample(Sample),
+    Enrich(Enrich),
+    Deduplicate(Deduplicate),
+    /// `rate` and `delta`.
+    Rate(Rate),
+    Anomaly(Anomaly),
     Window(Window),
 }
 
@@ -52,7 +84,15 @@ impl Processor {
     pub fn horizon(&self) -> Duration {
         match self {
             Self::Window(window) => window.horizon(),
-            Self::Filter(_) => Duration::ZERO,
+            Self::Deduplicate(deduplicate) => deduplicate.horizon(),
+            Self::Rate(rate) => rate.horizon(),
+            Self::Anomaly(anomaly) => anomaly.horizon(),
+            Self::Filter(_)
+            | Self::Rename(_)
+            | Self::Cast(_)
+            | Self::Drop(_)
+            | Self::Sample(_)
+            | Self::Enrich(_) => Duration::ZERO,
         }
     }
 
@@ -60,6 +100,14 @@ impl Processor {
     pub fn name(&self) -> &'static str {
         match self {
             Self::Filter(_) => "filter",
+            Self::Rename(_) => "rename",
+            Self::Cast(_) => "cast",
+            Self::Drop(_) => "drop",
+            Self::Sample(_) => "sample",
+            Self::Enrich(_) => "enrich",
+            Self::Deduplicate(_) => "deduplicate",
+            Self::Rate(rate) => rate.name(),
+            Self::Anomaly(_) => "anomaly",
             Self::Window(_) => "window",
         }
     }
@@ -71,17 +119,12 @@ impl Processor {
 
     /// How long what it gives stays behind the clock.
     fn delay(&self) -> Duration {
-        match self {
-            Self::Window(window) => window.delay(),
-            Self::Filter(_) => Duration::ZERO,
-        }
+        if let Self::Window(window) = self { window.delay() } else { Duration::ZERO }
     }
 
     /// Whether it has what it needs, such as a table; asked before a record is decoded.
     fn ready(&self) -> Result<(), Refusal> {
-        match self {
-            Self::Filter(_) | Self::Window(_) => Ok(()),
-        }
+        if let Self::Enrich(enrich) = self { enrich.ready() } else { Ok(()) }
     }
 
     /// Takes one point, and hands what comes of it to `next`.
@@ -90,25 +133,27 @@ impl Processor {
     /// What it has not taken in.
     fn take(&mut self, moment: &Moment, point: Point<'_>, next: Next<'_>) -> Result<(), Refusal> {
         match self {
-            Self::Window(window) => window.take(moment, point, next),
             Self::Filter(filter) => filter.take(point, next),
+            Self::Rename(rename) => rename.take(point, next),
+            Self::Cast(cast) => cast.take(point, next),
+            Self::Drop(drop) => drop.take(point, next),
+            Self::Sample(sample) => sample.take(moment, point, next),
+            Self::Enrich(enrich) => enrich.take(point, next),
+            Self::Deduplicate(deduplicate) => deduplicate.take(moment, point, next),
+            Self::Rate(rate) => rate.take(moment, point, next),
+            Self::Anomaly(anomaly) => anomaly.take(moment, point, next),
+            Self::Window(window) => window.take(moment, point, next),
         }
     }
 
     /// The clock has come to this time: hands what ends by that to `next`, in the order of time.
     fn advance(&mut self, clock: Timestamp, next: Next<'_>) -> Result<(), Refusal> {
-        match self {
-            Self::Window(window) => window.advance(clock, next),
-            Self::Filter(_) => Ok(()),
-        }
+        if let Self::Window(window) = self { window.advance(clock, next) } else { Ok(()) }
     }
 
     /// Points that came too late since this was asked last.
     fn take_late(&mut self) -> u64 {
-        match self {
-            Self::Window(window) => window.take_late(),
-            Self::Filter(_) => 0,
-        }
+        if let Self::Window(window) = self { window.take_late() } else { 0 }
     }
 }
 

@@ -159,14 +159,15 @@ pub(super) fn connector(
     let sink = sink::sink(&raw.sink, checker);
     let routing = routing::routing(&raw.sink, checker);
     let decode = decode::decode(&raw.decode, checker);
-    let mapping = point::mapping(raw, checker, sink::kind(&raw.sink), decode.as_ref());
+    let tables = point::tables(raw, checker);
+    let mapping = point::mapping(raw, checker, sink::kind(&raw.sink), decode.as_ref(), &tables);
     if let Some(sink) = &raw.sink.prometheus {
         for (at, rule) in point::rules(raw) {
             let at: Vec<_> = at.iter().map(String::as_str).collect();
             prometheus::mapping(rule, sink, checker, &at);
         }
     }
-    let processors = process::processors(raw, checker, routing.is_some());
+    let processors = process::processors(raw, checker, &tables, routing.is_some());
     let dead_letter = kafka::dead_letter(raw, checker);
     let written = alerts::Written::of(mapping.as_ref(), processors.as_deref());
     let alerts = alerts::alerts(raw, written.as_ref(), checker);

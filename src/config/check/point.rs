@@ -18,7 +18,8 @@ use crate::map::{Field, Mapping, Piece, PointRule, Source, Tag, Template, TimeSo
 pub(super) use condition::condition;
 use source::Parts;
 pub(super) use source::{Within, of_element};
-use tables::Tables;
+pub(super) use tables::{Tables, table, tables};
+pub(super) use time::zone;
 
 /// Of a format that is wrong itself, `decode` is `None`: most have documents.
 pub(super) fn mapping(
@@ -26,17 +27,16 @@ pub(super) fn mapping(
     checker: &mut Checker<'_>,
     sink: Option<Kind>,
     decode: Option<&Decode>,
+    tables: &Tables,
 ) -> Option<Mapping> {
-    let tables = tables::tables(raw, checker);
     let precision = precision(&raw.sink);
     if let Some(Decode::Points(_)) = decode {
         let at = &["point"];
-        return Rule { at, checker, sink, precision, tables: &tables, explodes: false }
-            .added(&raw.point);
+        return Rule { at, checker, sink, precision, tables, explodes: false }.added(&raw.point);
     }
     if raw.points.is_empty() {
         let at = &["point"];
-        let rule = Rule { at, checker, sink, precision, tables: &tables, explodes: false };
+        let rule = Rule { at, checker, sink, precision, tables, explodes: false };
         return rule.rule(&raw.point).map(Mapping::from);
     }
     if checker.node(&["point"]).is_some() {
@@ -45,7 +45,7 @@ pub(super) fn mapping(
     let rules: Vec<_> = rules(raw)
         .map(|(at, raw)| {
             let at: Vec<_> = at.iter().map(String::as_str).collect();
-            Rule { at: &at, checker, sink, precision, tables: &tables, explodes: false }.rule(raw)
+            Rule { at: &at, checker, sink, precision, tables, explodes: false }.rule(raw)
         })
         .collect();
     types(raw, checker);
@@ -429,7 +429,13 @@ pub(super) fn parse_template(
 }
 
 /// Names that the database keeps for itself, or that can't be written.
-fn check_name(what: &str, name: &str, checker: &mut Checker<'_>, at: At<'_>, sink: Option<Kind>) {
+pub(super) fn check_name(
+    what: &str,
+    name: &str,
+    checker: &mut Checker<'_>,
+    at: At<'_>,
+    sink: Option<Kind>,
+) {
     let shown = quoted(name);
     let message = if name.is_empty() {
         format!("a {what}'s name is empty")

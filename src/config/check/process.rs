@@ -1,9 +1,13 @@
 //! The processors between the mapping and the database.
 
+mod anomaly;
+mod rules;
+
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
-use super::point::condition;
+use super::point::{Tables, condition};
+use super::sink::{self, Kind};
 use super::template::{self, Wrong};
 use super::{At, Checker, units};
 use crate::config::error::{nearest, quoted};
@@ -17,14 +21,16 @@ const CHOICE: &str =
 pub(super) fn processors(
     raw: &raw::ConnectorFile,
     checker: &mut Checker<'_>,
+    tables: &Tables,
     is_routed: bool,
 ) -> Option<Vec<Processor>> {
+    let sink = sink::kind(&raw.sink);
     let steps = raw.process.iter().enumerate();
     let steps: Vec<_> = steps
         .map(|(index, step)| {
             let index = index.to_string();
             let at = ["process", &index];
-            let processor = processor(step, checker, &at)?;
+            let processor = processor(step, checker, &at, tables, sink)?;
             if is_routed && processor.remembers() {
                 let message = "this remembers earlier points, and they may have gone elsewhere: records \
                                of this connector say themselves where they go, so write a connector for \
@@ -37,11 +43,48 @@ pub(super) fn processors(
     steps.into_iter().collect()
 }
 
-fn processor(raw: &raw::ProcessStep, checker: &mut Checker<'_>, at: At<'_>) -> Option<Processor> {
+fn processor(
+    raw: &raw::ProcessStep,
+    checker: &mut Checker<'_>,
+    at: At<'_>,
+    tables: &Tables,
+    sink: Option<Kind>,
+) -> Option<Processor> {
     let here = |key| [at, &[key]].concat();
     let mut steps = Vec::new();
     if let Some(text) = &raw.filter {
         steps.push(filter(text, checker, &here("filter")).map(Processor::Filter));
+    }
+    if let Some(raw) = &raw.rename {
+        let rename = rules::rename(raw, checker, &here("rename"), sink);
+        steps.push(Some(Processor::Rename(rename)));
+    }
+    if let Some(raw) = &raw.cast {
+        steps.push(Some(Processor::Cast(rules::cast(raw))));
+    }
+    if let Some(raw) = &raw.drop {
+        steps.push(Some(Processor::Drop(rules::drop(raw))));
+    }
+    if let Some(raw) = &raw.sample {
+        steps.push(rules::sample(raw).map(Processor::Sample));
+    }
+    if let Some(raw) = &raw.deduplicate {
+        let deduplicate = rules::deduplicate(raw, checker, &here("deduplicate"));
+        steps.push(deduplicate.map(Processor::Deduplicate));
+    }
+    if let Some(raw) = &raw.rate {
+        steps.push(rules::rate(raw, checker, &here("rate")).map(Processor::Rate));
+    }
+    if let Some(raw) = &raw.delta {
+        steps.push(rules::delta(raw, checker, &here("delta")).map(Processor::Rate));
+    }
+    if let Some(raw) = &raw.enrich {
+        let enrich = rules::enrich(raw, tables, checker, &here("enrich"));
+        steps.push(enrich.map(Processor::Enrich));
+    }
+    if let Some(raw) = &raw.anomaly {
+        let anomaly = anomaly::anomaly(raw, checker, &here("anomaly"), sink);
+        steps.push(anomaly.map(Processor::Anomaly));
     }
     if let Some(raw) = &raw.window {
         steps.push(window(raw, checker, &here("window")).map(Processor::Window));

@@ -1,9 +1,14 @@
 //! What is done with points between the mapping and the database.
 
+mod rules;
+
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
+
+use super::FieldKind;
+pub use rules::*;
 
 /// A processor: exactly one key.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
@@ -13,6 +18,25 @@ pub struct ProcessStep {
     /// over the point's own fields and tags by their names, and `measurement`. A field comes before a tag
     /// of the same name. Others are left out.
     pub filter: Option<String>,
+    /// New names of tags and fields, by the old ones: `{ temp: temperature }`. All at once.
+    pub rename: Option<BTreeMap<String, String>>,
+    /// Other types of fields, by their names: `{ cycles: integer }`. A value that has no equal of the type
+    /// rejects the record.
+    pub cast: Option<BTreeMap<String, FieldKind>>,
+    /// Tags and fields that are left out, by their names. A point without a field left is none.
+    pub drop: Option<Vec<String>>,
+    /// A part of the records is enough.
+    pub sample: Option<SampleRules>,
+    /// Points that have come before are left out: of the same series and time, with the same fields.
+    pub deduplicate: Option<DeduplicateRules>,
+    /// How fast fields have grown since the point before of the series.
+    pub rate: Option<RateRules>,
+    /// By how much fields have grown since the point before of the series.
+    pub delta: Option<DeltaRules>,
+    /// Tags and fields from a table.
+    pub enrich: Option<EnrichRules>,
+    /// How unusual a field's value is.
+    pub anomaly: Option<AnomalyRules>,
     /// The points of a series within a span of event time become one.
     pub window: Option<WindowRules>,
 }

@@ -10,11 +10,18 @@ use crate::config::raw::{self, FieldRule, TagRule};
 use crate::map::{Step, Table};
 
 /// By name.
-pub(super) type Tables = BTreeMap<String, Arc<Table>>;
+pub(in crate::config::check) type Tables = BTreeMap<String, Arc<Table>>;
 
-pub(super) fn tables(raw: &raw::ConnectorFile, checker: &mut Checker<'_>) -> Tables {
-    let lookups: BTreeSet<(&str, &str)> =
-        super::rules(raw).flat_map(|(_, rule)| lookups(rule)).filter_map(named).collect();
+pub(in crate::config::check) fn tables(
+    raw: &raw::ConnectorFile,
+    checker: &mut Checker<'_>,
+) -> Tables {
+    let lookups = super::rules(raw).flat_map(|(_, rule)| lookups(rule)).filter_map(named);
+    let enriched = raw.process.iter().filter_map(|step| step.enrich.as_ref()).flat_map(|enrich| {
+        let columns = enrich.tags.iter().chain(enrich.fields.keys());
+        columns.map(|column| (enrich.table.as_str(), column.as_str()))
+    });
+    let lookups: BTreeSet<(&str, &str)> = lookups.chain(enriched).collect();
     let mut tables = Tables::new();
     for (name, table) in &raw.tables {
         let file = PathBuf::from(&table.file);
@@ -61,14 +68,25 @@ pub(super) fn step(
         checker.wrong(at, message);
         return None;
     };
-    let Some(table) = tables.get(name) else {
+    let table = table(name, tables, checker, at)?;
+    let column = table.column(column)?;
+    Some(Step::Lookup(Arc::clone(table), column))
+}
+
+/// The table of this name.
+pub(in crate::config::check) fn table<'t>(
+    name: &str,
+    tables: &'t Tables,
+    checker: &mut Checker<'_>,
+    at: At<'_>,
+) -> Option<&'t Arc<Table>> {
+    let table = tables.get(name);
+    if table.is_none() {
         let message = match nearest(name, tables.keys().map(String::as_str)) {
             Some(near) => format!("no table {}; did you mean {}?", quoted(name), quoted(near)),
             None => format!("no table {}; name its file under `tables`", quoted(name)),
         };
         checker.wrong(at, message);
-        return None;
-    };
-    let column = table.column(column)?;
-    Some(Step::Lookup(Arc::clone(table), column))
+    }
+    table
 }

@@ -4,7 +4,7 @@ use jiff::fmt::strtime;
 use jiff::tz::TimeZone;
 
 use super::Rule;
-use crate::config::check::At;
+use crate::config::check::{At, Checker};
 use crate::config::error::quoted;
 use crate::config::raw;
 use crate::map::{Source, Spread, TimeSource};
@@ -58,7 +58,7 @@ impl Rule<'_, '_> {
                 None
             }
         };
-        let zone = rule.zone.as_ref().map(|name| self.zone(name, &below("zone")));
+        let zone = rule.zone.as_ref().map(|name| zone(name, self.checker, &below("zone")));
         let is_pattern = rule.format.as_ref().is_some_and(|format| format != "rfc3339");
         if rule.zone.is_some() && !is_pattern {
             let message = "only a `format` in strftime's notation has a zone; numbers and RFC 3339 \
@@ -92,16 +92,6 @@ impl Rule<'_, '_> {
         }
     }
 
-    fn zone(&mut self, name: &str, at: At<'_>) -> Option<TimeZone> {
-        let zone = TimeZone::get(name).ok();
-        if zone.is_none() {
-            let message =
-                format!("{} is no time zone; write it like `Europe/Berlin`", quoted(name));
-            self.checker.wrong(at, message);
-        }
-        zone
-    }
-
     /// A pattern is right if it reads what it writes.
     fn check_format(&mut self, format: &str, at: At<'_>) -> Option<()> {
         let moment = jiff::Timestamp::UNIX_EPOCH.to_zoned(TimeZone::UTC);
@@ -121,4 +111,18 @@ impl Rule<'_, '_> {
         self.checker.wrong(at, message);
         None
     }
+}
+
+/// A time zone by its name.
+pub(in crate::config::check) fn zone(
+    name: &str,
+    checker: &mut Checker<'_>,
+    at: At<'_>,
+) -> Option<TimeZone> {
+    let zone = TimeZone::get(name).ok();
+    if zone.is_none() {
+        let message = format!("{} is no time zone; write it like `Europe/Berlin`", quoted(name));
+        checker.wrong(at, message);
+    }
+    zone
 }
