@@ -1,6 +1,7 @@
 //! Windows and anomaly scores, held against pandas: the binary scores a labelled series that somebody else
 //! made, from a real Kafka, pandas computes the same of its file, and every value is compared. What the
-//! alarms are worth against the labels is printed.
+//! alarms are worth against the labels is printed. The process is killed on its way and started again, which must
+//! show in no value.
 #![allow(clippy::expect_used, clippy::panic, reason = "a test that has no server can only panic")]
 
 #[path = "support/pipeline.rs"]
@@ -11,6 +12,7 @@ mod stack;
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::path::Path;
 use std::process::Command;
 
 use pipeline::Pipeline;
@@ -45,12 +47,13 @@ type Points = BTreeMap<i64, BTreeMap<String, f64>>;
 
 #[test]
 fn scores_and_growth_are_what_pandas_computes() {
-    let (mut scored, pandas) = (through_tidegate(SCORES), pandas());
+    let pandas = pandas();
+    let expected = points(&pandas["points"]);
+    let mut scored = through_tidegate(SCORES, expected.len());
     let alarms = take_alarms(&mut scored);
     for fields in scored.values_mut() {
         fields.remove("value");
     }
-    let expected = points(&pandas["points"]);
     assert_same(&scored, &expected);
 
     let labels: Vec<bool> =
@@ -70,18 +73,18 @@ fn scores_and_growth_are_what_pandas_computes() {
 fn windows_are_what_pandas_computes() {
     let pandas = pandas();
     for (name, connector, size) in [("day", DAYS, 24), ("sliding", SLIDING, 6)] {
-        let written = through_tidegate(connector);
         let mut expected = points(&pandas["windows"][name]);
         // What begins with the last hour, or the last but four, is not over yet.
         let newest = *points(&pandas["points"]).keys().next_back().expect("a last hour");
         expected.retain(|start, _| start + size * 3_600_000 <= newest);
         assert!(expected.len() > 40, "{name}: {}", expected.len());
-        assert_same(&written, &expected);
+        assert_same(&through_tidegate(connector, expected.len()), &expected);
     }
 }
 
-/// What is written of the series by a connector with these processors.
-fn through_tidegate(process: &str) -> Points {
+/// What is written of the series by a connector with these processors, of so many points: the process is killed when
+/// it has written most.
+fn through_tidegate(process: &str, points: usize) -> Points {
     let (kafka, folder) = (shared_kafka(), tempfile::tempdir().expect("a folder"));
     let file = folder.path().join("points");
     let connector = format!(
@@ -93,24 +96,49 @@ point:
 {process}
 sink: {{ file: {{ path: '{}', format: json_lines }} }}
 batch: {{ linger: 50ms }}
+delivery: {{ drain: 2s }}
 ",
         file.display()
     );
-    let pipeline = Pipeline::new(&kafka, "scores", 1, &connector);
+    let mut pipeline = Pipeline::new(&kafka, "scores", 1, &connector);
+    // A member that was killed keeps its partitions so long.
+    pipeline.connector =
+        pipeline.connector.replacen("kafka: {", "kafka: { session.timeout.ms: 6000,", 1);
     let series = fs::read_to_string(series()).expect("the series, by tests/data/install.sh");
-    let messages = series.lines().skip(1).map(|row| {
+    let mut messages = series.lines().skip(1).map(|row| {
         let [at, value, _] = row.split(',').collect::<Vec<_>>()[..] else { panic!("{row}") };
         Message::new(format!("{{\"at\":\"{at}\",\"value\":{value}}}"))
     });
+
+    let mut tidegate = pipeline.run();
+    // More than all horizons together, so that the group commits something.
+    pipeline.topic.produce(messages.by_ref().take(900));
+    tidegate.until("most is committed", || pipeline.group.committed(&pipeline.topic)[0] > 0);
+    drop(tidegate);
+    let written = read(&file);
+    assert!((1..points).contains(&written.len()), "{} of {points}", written.len());
+
     pipeline.topic.produce(messages);
-    pipeline.deliver();
-    let written = fs::read_to_string(&file).expect("the points");
-    let point = |line: &str| {
+    let mut tidegate = pipeline.run();
+    tidegate.until("all is written", || read(&file).len() >= points);
+    tidegate.stop();
+    read(&file)
+}
+
+/// A point that is there twice must be the same.
+fn read(file: &Path) -> Points {
+    let mut points = Points::new();
+    let text = fs::read_to_string(file).unwrap_or_default();
+    // The last line may be half a one.
+    for line in text.split_inclusive('\n').filter(|line| line.ends_with('\n')) {
         let point: Json = serde_json::from_str(line).expect("a JSON object");
         let time = point["time"].as_str().expect("a time").parse::<jiff::Timestamp>();
-        (time.expect("RFC 3339").as_millisecond(), fields(&point["fields"]))
-    };
-    written.lines().map(point).collect()
+        let (time, fields) = (time.expect("RFC 3339").as_millisecond(), fields(&point["fields"]));
+        if let Some(before) = points.insert(time, fields) {
+            assert_eq!(before, points[&time], "written twice");
+        }
+    }
+    points
 }
 
 /// The labelled series.
