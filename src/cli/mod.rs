@@ -51,7 +51,7 @@ const EXIT_CODES: &str = "Exit codes:
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run connectors until SIGTERM or SIGINT.
-    Run(ConfigurationArguments),
+    Run(run::RunArguments),
     /// Check configuration files; touches no broker and no database.
     Validate(ConfigurationArguments),
     /// Write a connector file from what a topic holds.
@@ -132,7 +132,7 @@ const STOPPED_AT_ONCE: i32 = 130;
 /// Runs a command to its end.
 pub fn run(arguments: Arguments) -> ExitCode {
     match arguments.command {
-        Command::Run(files) => run::run(process_file(files.config).as_deref(), &files.paths),
+        Command::Run(arguments) => run::run(arguments),
         Command::Validate(files) => {
             validate::run(process_file(files.config).as_deref(), &files.paths)
         }

@@ -1,7 +1,7 @@
 //! `tidegate run`: runs connectors until it is asked to stop, or all have ended.
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,12 +11,12 @@ use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{error, info};
 
-use super::{BAD_CONFIGURATION, FAILED, STOPPED_AT_ONCE};
+use super::{BAD_CONFIGURATION, FAILED, STOPPED_AT_ONCE, process_file};
 use crate::config::Configuration;
 use crate::connector::State;
 use crate::connectors::Connectors;
 use crate::reload::{Files, Mark, Reload};
-use crate::server::{self, Looks, Replays, Served};
+use crate::server::{self, Looks, Replays, Replicas, Served};
 use crate::telemetry::push::Push;
 use crate::telemetry::{self, Levels};
 
@@ -26,8 +26,18 @@ const WATCH: Duration = Duration::from_millis(100);
 /// half written.
 const LOOK_AT_FILES: Duration = Duration::from_millis(700);
 
-pub(super) fn run(process: Option<&Path>, paths: &[PathBuf]) -> ExitCode {
-    let files = Files { process: process.map(Path::to_owned), paths: paths.to_owned() };
+#[derive(Debug, clap::Args)]
+pub(super) struct RunArguments {
+    /// What all connectors share. Default: tidegate.yaml in this folder, if there is one.
+    #[arg(long, value_name = "FILE", env = "TIDEGATE_CONFIG")]
+    config: Option<PathBuf>,
+    /// Connector files, or folders of them. None are needed where connectors are made over REST.
+    #[arg(value_name = "PATH")]
+    paths: Vec<PathBuf>,
+}
+
+pub(super) fn run(arguments: RunArguments) -> ExitCode {
+    let files = Files { process: process_file(arguments.config), paths: arguments.paths };
     // Before they are read: what changes meanwhile must be seen.
     let mark = files.mark();
     let configuration = match files.load() {
@@ -37,6 +47,13 @@ pub(super) fn run(process: Option<&Path>, paths: &[PathBuf]) -> ExitCode {
             return ExitCode::from(BAD_CONFIGURATION);
         }
     };
+    if files.paths.is_empty() && configuration.process.connectors.is_none() {
+        eprintln!(
+            "nothing to run: give connector files or folders, or set `server.connectors` in \
+             tidegate.yaml for connectors that are made over REST"
+        );
+        return ExitCode::from(BAD_CONFIGURATION);
+    }
     let levels = telemetry::log_to_stderr(configuration.process.log);
     let is_served = configuration.process.listen.is_some();
     match start(files, mark, configuration, levels) {
@@ -66,6 +83,7 @@ fn start(
     let listener = process.listen.map(|address| listen(address, &runtime)).transpose()?;
     let push = process.metrics.clone().map(Push::new).transpose();
     let push = push.map_err(|error| format!("`metrics` in tidegate.yaml: {error}"))?;
+    let shared = process.connectors_topic.clone().map(|topic| (process.kafka.clone(), topic));
     let (watch, listen) = (process.watch, process.listen);
     let (token_file, folder) = (process.token_file.clone(), process.connectors.clone());
     let kept = |name: &str| {
@@ -81,6 +99,11 @@ fn start(
     if let Some(push) = push {
         runtime.spawn(push.run(connectors.clone(), reload.counts.clone()));
     }
+    let replicas = shared.zip(folder.clone()).map(|((kafka, topic), folder)| {
+        Replicas::start(&kafka, &topic, folder, connectors.clone(), reload.clone())
+    });
+    let replicas =
+        replicas.transpose().map_err(|error| format!("`server.connectors_topic`: {error}"))?;
     if let Some((listener, listen)) = listener.zip(listen) {
         let served = Served {
             connectors: connectors.clone(),
@@ -93,6 +116,7 @@ fn start(
             runtime: runtime.handle().clone(),
             looks: Looks::default(),
             replays: Replays::default(),
+            replicas,
         };
         runtime.spawn(server::serve(listener, served));
     }

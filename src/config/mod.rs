@@ -96,6 +96,8 @@ pub struct Process {
     pub token_file: Option<PathBuf>,
     /// An absolute path to the folder of the connectors that are made by requests.
     pub connectors: Option<PathBuf>,
+    /// The topic that other processes share those connectors in.
+    pub connectors_topic: Option<String>,
     /// Whether changed files are taken in by themselves.
     pub watch: bool,
     /// librdkafka properties for every connector. May hold secrets.

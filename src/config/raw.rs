@@ -73,6 +73,10 @@ pub struct Server {
     /// `NAME.json` in it. Unset: connectors are made and changed by their files alone, and over REST
     /// they can be paused, stopped, restarted and so on.
     pub connectors: Option<String>,
+    /// A topic in which several processes share the connectors that are made over REST, and what was
+    /// paused or stopped: a change on one is one on all. It is made, compacted, if there is none. Each
+    /// process needs a folder `connectors` of its own, and `kafka` with `bootstrap.servers` here.
+    pub connectors_topic: Option<String>,
 }
 
 /// The process's own metrics, those of `/metrics`, as samples of one moment.

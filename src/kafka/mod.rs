@@ -13,6 +13,7 @@ pub mod mock;
 mod producer;
 pub mod range;
 mod statistics;
+pub mod table;
 mod trouble;
 
 use std::collections::BTreeMap;

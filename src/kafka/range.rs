@@ -172,7 +172,7 @@ impl std::fmt::Debug for TopicReader {
     }
 }
 
-fn consumer(properties: &Properties) -> Result<BaseConsumer<Context>, KafkaError> {
+pub(super) fn consumer(properties: &Properties) -> Result<BaseConsumer<Context>, KafkaError> {
     let mut config = ClientConfig::new();
     config
         .set("client.id", "tidegate")
@@ -312,7 +312,7 @@ fn pause(consumer: &BaseConsumer<Context>, partition: &TopicPartition) -> Result
 }
 
 /// Errors that no poll returns are of connections, which librdkafka mends.
-struct Context;
+pub(super) struct Context;
 
 impl ClientContext for Context {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {

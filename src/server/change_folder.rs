@@ -26,6 +26,14 @@ pub(super) fn write(folder: &Path, name: &str, config: Option<&Flat>) -> io::Res
     put(folder, &path(folder, name), &text)
 }
 
+/// The connectors that have a file there.
+pub(super) fn names(folder: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
+    let names = names.filter(|name| !name.starts_with('.'));
+    names.filter_map(|name| name.strip_suffix(".json").map(str::to_owned)).collect()
+}
+
 /// The state that a connector was left in.
 pub(crate) fn kept_state(folder: &Path, name: &str) -> State {
     let text = std::fs::read_to_string(state_path(folder, name)).unwrap_or_default();

@@ -10,6 +10,7 @@ mod health;
 mod look;
 mod own;
 mod replays;
+mod replicas;
 mod route;
 
 use std::net::SocketAddr;
@@ -35,6 +36,7 @@ pub(crate) use change_folder::kept_state;
 use connections::Limited;
 pub(crate) use look::Looks;
 pub(crate) use replays::Replays;
+pub(crate) use replicas::Replicas;
 use route::Route;
 
 const PAGE: &str = include_str!("page.html");
@@ -59,6 +61,8 @@ pub struct Served {
     pub runtime: Handle,
     pub(crate) looks: Looks,
     pub(crate) replays: Replays,
+    /// The other processes with the same connectors, if there are any.
+    pub(crate) replicas: Option<Replicas>,
 }
 
 /// Serves until the runtime ends.

@@ -219,6 +219,7 @@ pub(super) fn process(raw: &raw::ProcessFile, checker: &mut Checker<'_>) -> Proc
         listen: listen(raw, checker),
         token_file: absolute(&["server", "token_file"], raw.server.token_file.as_deref(), checker),
         connectors: absolute(&["server", "connectors"], raw.server.connectors.as_deref(), checker),
+        connectors_topic: connectors_topic(raw, checker),
         watch: raw.watch,
         kafka: kafka::own_properties(checker),
         metrics: raw.metrics.as_ref().and_then(|metrics| own_metrics(metrics, checker)),
@@ -244,6 +245,22 @@ fn own_metrics(raw: &raw::OwnMetrics, checker: &mut Checker<'_>) -> Option<OwnMe
         }
     }
     Some(OwnMetrics { sink: sink?, every: every?, labels: raw.labels.clone() })
+}
+
+fn connectors_topic(raw: &raw::ProcessFile, checker: &mut Checker<'_>) -> Option<String> {
+    let topic = raw.server.connectors_topic.clone()?;
+    let at = &["server", "connectors_topic"];
+    let legal = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
+    if !(1..=249).contains(&topic.len()) || !topic.bytes().all(legal) {
+        checker.wrong(at, "a topic's name is 1 to 249 letters, digits, `.`, `_` or `-`");
+    }
+    if raw.server.connectors.is_none() {
+        checker.wrong(at, "needs `connectors`, a folder of this process's own, too");
+    }
+    if !raw.kafka.contains_key("bootstrap.servers") {
+        checker.wrong(at, "needs `bootstrap.servers` under `kafka` in this file");
+    }
+    Some(topic)
 }
 
 fn absolute(at: At<'_>, path: Option<&str>, checker: &mut Checker<'_>) -> Option<PathBuf> {

@@ -10,7 +10,9 @@ use super::{CLASS, named, plugins};
 use crate::config::flat::{Flat, MASK};
 use crate::connector::State;
 use crate::connectors::Order;
+use crate::kafka::KafkaError;
 use crate::server::change_folder as folder;
+use crate::server::replicas::{Replicas, Turn};
 use crate::server::route::{Answer, Call, Refusal, Reply};
 
 pub(super) fn new_connector() -> Value {
@@ -102,8 +104,12 @@ pub(super) fn delete(call: &Call) -> Answer {
     let shown = named(call)?;
     let name = shown.view.name();
     let folder = changeable(call, name)?;
+    let turn = turn(call);
+    if let Some(turn) = &turn {
+        turn.connector(name, None).map_err(|error| cannot_tell(&error))?;
+    }
     folder::write(folder, name, None).map_err(|error| cannot_write(&error))?;
-    keep(call, name, &Order::Resume)?;
+    keep(call, turn.as_ref(), name, &Order::Resume)?;
     reload(call, None)?;
     Reply::empty(204)
 }
@@ -136,6 +142,7 @@ fn store(call: &Call, name: &str, mut config: Flat, first: Option<&Order>) -> An
         )));
     }
     let folder = changeable(call, name)?;
+    let turn = turn(call);
     let is_new = call.served.connectors.get(name).is_none();
     let before = folder::read(folder, name);
     folder::write(folder, name, Some(&config)).map_err(|error| cannot_write(&error))?;
@@ -145,12 +152,27 @@ fn store(call: &Call, name: &str, mut config: Flat, first: Option<&Order>) -> An
         return Err(refusal);
     }
     if let Some(first) = first {
-        keep(call, name, first)?;
+        keep(call, turn.as_ref(), name, first)?;
+    }
+    if let Some(Err(error)) = turn.map(|turn| turn.connector(name, Some(&config))) {
+        folder::write(folder, name, before.as_ref()).map_err(|error| cannot_write(&error))?;
+        reload(call, None)?;
+        return Err(cannot_tell(&error));
     }
     let shown = call.served.connectors.get(name);
     let shown = shown.ok_or_else(|| Refusal::new(409, "it was removed in the meantime"))?;
     let info = info(call, &shown);
     if is_new { Reply::created(format!("/connectors/{name}"), info) } else { Reply::ok(info) }
+}
+
+/// Where several processes have the same connectors, changes come one after the other.
+fn turn(call: &Call) -> Option<Turn<'_>> {
+    call.served.replicas.as_ref().map(Replicas::turn)
+}
+
+fn cannot_tell(error: &KafkaError) -> Refusal {
+    let reason = &error.reason;
+    Refusal::new(500, format!("the topic `server.connectors_topic`: {reason}; nothing was changed"))
 }
 
 fn reload(call: &Call, first: Option<(&str, &Order)>) -> Result<(), Refusal> {
@@ -194,13 +216,13 @@ pub(super) fn stop(call: &Call) -> Answer {
 
 fn order(call: &Call, order: Order, code: u16) -> Answer {
     let shown = named(call)?;
-    keep(call, shown.view.name(), &order)?;
+    keep(call, turn(call).as_ref(), shown.view.name(), &order)?;
     call.served.connectors.order(shown.view.name(), order);
     Reply::empty(code)
 }
 
 /// Keeps what a connector was told to be, if there is a folder for it; a restart changes nothing of it.
-fn keep(call: &Call, name: &str, order: &Order) -> Result<(), Refusal> {
+fn keep(call: &Call, turn: Option<&Turn<'_>>, name: &str, order: &Order) -> Result<(), Refusal> {
     let Some(folder) = call.served.folder.as_deref() else { return Ok(()) };
     let state = match order {
         Order::Pause => State::Paused,
@@ -208,6 +230,9 @@ fn keep(call: &Call, name: &str, order: &Order) -> Result<(), Refusal> {
         Order::Resume => State::Running,
         Order::Restart | Order::Replace(_) => return Ok(()),
     };
+    if let Some(turn) = turn {
+        turn.state(name, &state).map_err(|error| cannot_tell(&error))?;
+    }
     folder::keep_state(folder, name, &state).map_err(|error| cannot_write(&error))
 }
 
