@@ -134,6 +134,7 @@ fn named(name: &str) -> String {
     match name {
         "Scalar" => "text, number or boolean".to_owned(),
         "Decode" => "[Format](#format) or [FormatChoice](#formatchoice)".to_owned(),
+        "DayOfWeek" => "`mon` to `sun`".to_owned(),
         // What has no settings has no section.
         "Blackhole" | "Json" => "`{}`".to_owned(),
         "ExpectedPoints" => "lines, or a list of [ExpectedPoint](#expectedpoint)".to_owned(),
@@ -169,5 +170,17 @@ mod tests {
             "docs/configuration.md is not what the code says; \
              `tidegate schema --reference > docs/configuration.md` makes it anew"
         );
+    }
+
+    #[test]
+    fn every_link_leads_to_a_section() {
+        let page = reference_page();
+        let linked: std::collections::BTreeSet<_> =
+            page.split("](#").skip(1).filter_map(|rest| rest.split(')').next()).collect();
+        let is_there = |anchor: &&str| {
+            page.lines().any(|line| line.trim_start_matches('#').trim().to_lowercase() == **anchor)
+        };
+        let lost: Vec<_> = linked.iter().filter(|anchor| !is_there(anchor)).collect();
+        assert!(lost.is_empty(), "{lost:?}: let `named` say what they are");
     }
 }

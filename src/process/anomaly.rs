@@ -68,6 +68,11 @@ impl Anomaly {
         Self { names, judge: Judge::Usual { usual, over, points, series, scratch } }
     }
 
+    /// The field that is looked at, and those that are added.
+    pub(super) fn names(&self) -> &Names {
+        &self.names
+    }
+
     pub(super) fn horizon(&self) -> Duration {
         match &self.judge {
             Judge::Bounds(_) => Duration::ZERO,

@@ -50,6 +50,11 @@ impl Rate {
         if self.growth.per.is_some() { "rate" } else { "delta" }
     }
 
+    /// What is added.
+    pub(super) fn growth(&self) -> &Growth {
+        &self.growth
+    }
+
     pub(super) fn horizon(&self) -> Duration {
         self.growth.within
     }

@@ -1,6 +1,8 @@
 //! What points have after the processors, as far as the configuration tells: for dashboards and alerts, which
 //! name series before there is one.
 
+use std::collections::BTreeMap;
+
 use super::Processor;
 use super::window::{Aggregate, Rules};
 use crate::config::raw::FieldKind;
@@ -33,6 +35,21 @@ impl Shape {
         self.fields.iter().find(|(name, _)| name == field).map(|(_, kind)| *kind)
     }
 
+    fn has(&self, name: &str) -> bool {
+        self.tags.iter().any(|tag| tag == name) || self.kind(name).is_some()
+    }
+
+    fn rename(&mut self, names: &BTreeMap<String, String>) {
+        let of_anomalies = self.anomalies.iter_mut().flat_map(|(field, anomaly)| [field, anomaly]);
+        let of_fields = self.fields.iter_mut().map(|(field, _)| field);
+        for name in self.tags.iter_mut().chain(of_fields).chain(of_anomalies) {
+            if let Some(new) = names.get(name) {
+                name.clone_from(new);
+            }
+        }
+        self.tags.sort_unstable();
+    }
+
     /// Gives a field, or another type to one that is there.
     fn set(&mut self, field: &str, kind: FieldKind) {
         match self.fields.iter_mut().find(|(name, _)| name == field) {
@@ -44,8 +61,45 @@ impl Shape {
 
 impl Processor {
     /// What comes out of points of this shape.
-    fn shape(&self, shape: Shape) -> Shape {
-        if let Self::Window(window) = self { windows(window.rules(), shape) } else { shape }
+    fn shape(&self, mut shape: Shape) -> Shape {
+        match self {
+            Self::Filter(_) | Self::Sample(_) | Self::Deduplicate(_) => {}
+            Self::Rename(rename) => shape.rename(&rename.names),
+            Self::Cast(cast) => {
+                for (field, kind) in &mut shape.fields {
+                    *kind = cast.kinds.get(field).copied().unwrap_or(*kind);
+                }
+            }
+            Self::Drop(drop) => {
+                shape.tags.retain(|tag| !drop.names.contains(tag));
+                shape.fields.retain(|(field, _)| !drop.names.contains(field));
+            }
+            Self::Enrich(enrich) => {
+                for (tag, _) in &enrich.tags {
+                    if !shape.has(tag) {
+                        shape.tags.push(tag.clone());
+                    }
+                }
+                for (field, (_, kind)) in &enrich.fields {
+                    if !shape.has(field) {
+                        shape.set(field, *kind);
+                    }
+                }
+            }
+            Self::Rate(rate) => {
+                for (_, added) in &rate.growth().fields {
+                    shape.set(added, FieldKind::Float);
+                }
+            }
+            Self::Anomaly(anomaly) => {
+                let names = anomaly.names();
+                shape.set(&names.score, FieldKind::Float);
+                shape.set(&names.anomaly, FieldKind::Boolean);
+                shape.anomalies.push((names.field.clone(), names.anomaly.clone()));
+            }
+            Self::Window(window) => return windows(window.rules(), shape),
+        }
+        shape
     }
 }
 

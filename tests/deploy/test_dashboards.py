@@ -19,6 +19,9 @@ from queries import FLUX, INFLUXQL, PROMQL, Queries, filled
 from stack import free_port, http, new_topic, process, produce, run, tidegate, until
 
 MESSAGES = 60
+# A second has points of six series; the last is still open.
+WINDOWS = 5 * 6
+FIELDS = ["cycles", "temperature", "running", "temperature_score", "temperature_anomaly", "cycles_count", "temperature_mean"]
 
 
 def lost_keys(given, read, at=""):
@@ -40,10 +43,10 @@ class Types(unittest.TestCase):
         plugins.register_default_plugins()
         with tempfile.TemporaryDirectory() as out:
             examples = REPOSITORY / "connectors"
-            for name, *language in (("payments",), ("sensors",), ("service-events", "--language", "promql")):
-                run("grafana", "export", "-o", out, "--config", examples / "tidegate.yaml", *language, examples / f"{name}.yaml")
+            for name, *language in (("fraud",), ("payments",), ("sensors",), ("service-events", "--language", "promql")):
+                run("grafana", "export", "-o", out, "--datasource", "d", "--config", examples / "tidegate.yaml", *language, examples / f"{name}.yaml")
             files = sorted(pathlib.Path(out, "dashboards").iterdir())
-            self.assertEqual([f.stem for f in files], ["operations", "payments", "sensors", "service-events"])
+            self.assertEqual([f.stem for f in files], ["fraud", "operations", "payments", "sensors", "service-events"])
             for file in files:
                 given = json.loads(file.read_text())
                 read = json.loads(JSONEncoder().encode(Dashboard.from_json(given)))
@@ -52,7 +55,7 @@ class Types(unittest.TestCase):
 
 def connector(name, sink, strings):
     fields = {
-        "temperature": "temperature",
+        "heat": "temperature",
         "cycles": {"path": "cycles", "type": "integer"},
         "running": {"path": "running", "type": "boolean"},
     }
@@ -68,12 +71,19 @@ def connector(name, sink, strings):
             "fields": fields,
             "timestamp": {"path": "ts", "unit": "ms"},
         },
+        # Dashboards and alerts go by the names that come out of these.
+        "process": [
+            {"rename": {"heat": "temperature"}},
+            {"anomaly": {"field": "temperature", "method": "bounds", "above": 70}},
+            {"window": {"size": "1s", "keep": True, "fields": {"temperature": ["mean"], "cycles": ["count"]}}},
+        ],
         "sink": sink,
         "batch": {"linger": "100ms"},
         "alerts": [
             {"name": "TooHot", "field": "temperature", "above": 10, "for": "0s", "severity": "critical", "labels": {"team": "plant"},
              "annotations": {"summary": "{{ $labels.device }} has {{ $value }} \"degrees\""}},
             {"name": "Never", "field": "cycles", "above": 1e9, "for": "5m"},
+            {"name": "OnTheWhole", "field": "temperature_mean", "above": 10, "for": "0s"},
             {"name": "Off", "field": "running", "below": 0.5, "for": "0s"},
         ],
     }
@@ -95,7 +105,7 @@ class Panels(Queries):
             ]
             produce(kafka, name, messages)
             written = re.compile(rf'tidegate_points_written_total{{connector="{name}"}} (\d+)')
-            until("points", lambda: int(written.search(http(metrics)[1])[1]) >= MESSAGES)
+            until("points", lambda: int(written.search(http(metrics)[1])[1]) >= MESSAGES + WINDOWS)
             run("grafana", "export", "-o", out, "--datasource", "d", *arguments, "--config", folder / "tidegate.yaml", folder / f"{name}.yaml")
             yield name, pathlib.Path(out), metrics
 
@@ -103,10 +113,10 @@ class Panels(Queries):
         database = os.environ["TIDEGATE_TEST_PROMETHEUS"]
         with self.pipeline("prometheus", {"prometheus": {"url": database + "/api/v1/write"}}, strings=False) as (name, out, _):
             titles = self.every_query(out, name, "expr", self.promql(database), PROMQL)
-            self.assertEqual(titles, ["cycles", "running", "temperature"])
+            self.assertEqual(set(titles), set(FIELDS))
             rules = yaml.safe_load((out / "rules" / f"{name}.yaml").read_text())["groups"][0]["rules"]
             firing = [rule["alert"] for rule in rules if self.promql(database)(rule["expr"])]
-            self.assertEqual(firing, ["TooHot", "Off"])
+            self.assertEqual(firing, ["TooHot", "OnTheWhole", "Off"])
 
     def test_victoria_metrics_behind_an_influxdb_sink(self):
         database = os.environ["TIDEGATE_TEST_VICTORIA_METRICS"]
@@ -130,7 +140,7 @@ class Panels(Queries):
 
         with self.pipeline("influx1", sink) as (name, out, _):
             titles = self.every_query(out, name, "query", ask, INFLUXQL)
-            self.assertEqual(titles, ["cycles", "note", "running", "temperature"])
+            self.assertEqual(set(titles), {*FIELDS, "note"})
             for variable in json.loads((out / "dashboards" / f"{name}.json").read_text())["templating"]["list"][1:]:
                 self.assertTrue(ask(variable["query"]), variable["query"])
             group = yaml.safe_load((out / "alerting" / f"{name}.yaml").read_text())["groups"][0]

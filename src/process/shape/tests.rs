@@ -5,17 +5,23 @@ use super::Shape;
 
 /// What a connector with these processors writes, a word for each tag and field.
 fn after(process: &str) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("sites.csv");
+    std::fs::write(&file, "device,owner,floor\nd1,north,2\n").unwrap();
+    let file = file.display();
     let text = format!(
         "topics: [t]\nkafka: {{ bootstrap.servers: localhost:9092 }}\nsink: {{ blackhole: {{}} }}
 point:
   measurement: m
   tags: {{ site: site, device: device }}
   fields: {{ t: t, n: {{ path: n, type: integer }}, on: {{ path: on, type: boolean }} }}
+tables: {{ sites: {{ file: '{file}', key: device }} }}
 process:\n{process}"
     );
     let connector = load_text("c.yaml", &text, &Process::default(), &Environment::process())
         .unwrap_or_else(|errors| panic!("{errors}"));
-    let Shape { tags, fields, .. } = Shape::of(&connector.mapping.points[0], &connector.process);
+    let Shape { tags, fields, anomalies } =
+        Shape::of(&connector.mapping.points[0], &connector.process);
     let kind = |kind| match kind {
         FieldKind::Float => "f",
         FieldKind::Integer => "i",
@@ -24,7 +30,9 @@ process:\n{process}"
         FieldKind::String => "s",
     };
     let fields = fields.iter().map(|(name, of)| format!("{name}:{}", kind(*of)));
-    format!("{} | {}", tags.join(" "), fields.collect::<Vec<_>>().join(" "))
+    let anomalies = anomalies.iter().map(|(field, anomaly)| format!(" | {field} by {anomaly}"));
+    let anomalies: String = anomalies.collect();
+    format!("{} | {}{anomalies}", tags.join(" "), fields.collect::<Vec<_>>().join(" "))
 }
 
 #[test]
@@ -42,5 +50,38 @@ fn a_window_has_its_aggregates_in_place_of_the_fields() {
     assert_eq!(
         after(&format!("{window}, keep: true }}")),
         "device site | n:i on:b t:f n_count:i n_max:i n_mean:f on_last:b"
+    );
+}
+
+#[test]
+fn names_and_types_follow_what_is_done_to_them() {
+    assert_eq!(
+        after("  - rename: { site: place, t: temperature }\n  - drop: [on, device]"),
+        "place | n:i temperature:f"
+    );
+    assert_eq!(after("  - cast: { t: integer }"), "device site | n:i on:b t:i");
+    assert_eq!(
+        after(
+            "  - enrich: { table: sites, by: device, tags: [owner], fields: { floor: integer } }"
+        ),
+        "device site owner | n:i on:b t:f floor:i"
+    );
+    assert_eq!(
+        after("  - rate: { fields: [n], per: 1s, within: 10m }"),
+        "device site | n:i on:b t:f n_rate:f"
+    );
+}
+
+#[test]
+fn anomalies_are_told_of_their_field_whatever_it_is_called_later() {
+    let anomaly = "  - anomaly: { field: t, method: bounds, above: 80 }";
+    let (score, told) = ("t_score:f", "t_anomaly:b");
+    assert_eq!(
+        after(anomaly),
+        format!("device site | n:i on:b t:f {score} {told} | t by t_anomaly")
+    );
+    assert_eq!(
+        after(&format!("{anomaly}\n  - rename: {{ t: heat }}")),
+        format!("device site | n:i on:b heat:f {score} {told} | heat by t_anomaly")
     );
 }
