@@ -2,11 +2,11 @@
 //! and commits a record's offset only when its points are durable.
 //!
 //! ```text
-//!  Kafka ──poll──▶ Record ──decode──▶ slots ──map──▶ Point ──encode──▶ Batch ──write──▶ database
-//!   ▲                 │                 │               │                │                 │
-//!   │                 └──── Reject ◀────┴───────────────┘                └─ split, bisect ◀┤ refused
-//!   │                          └──▶ dead-letter topic (confirmed)                          │
-//!   └──────────────── commit ◀── watermark: the ordered batches in flight ◀── durable ─────┘
+//!  Kafka ──poll──▶ Record ──decode──▶ slots ──map──▶ Point ──process──▶ Point ──encode──▶ Batch ──write──▶ database
+//!   ▲                 │                 │              │                  │                 │                 │
+//!   │                 └──── Reject ◀────┴──────────────┴──────────────────┘                 └─ split, bisect ◀┤ refused
+//!   │                          └──▶ dead-letter topic (confirmed)                                             │
+//!   └──────────────── commit ◀── watermark: the ordered batches in flight ◀── durable ────────────────────────┘
 //! ```
 //!
 //! The modules stand in the order of the flow. One [`worker`] (a thread) owns everything from poll to

@@ -122,7 +122,7 @@ mod tests {
         #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
         #[test]
         fn a_state_rebuilt_from_the_horizon_on_is_as_good_as_the_whole_history(
-            history in history(), cut in any::<prop::sample::Index>(), points in 1_usize..5,
+            history in history(), cut in any::<prop::sample::Index>(), points in 1_usize..20,
         ) {
             let fresh = deduplicate(HORIZON, points);
             rebuilt_as_the_whole(&history, cut, &fresh, Deduplicate::take)?;

@@ -73,11 +73,12 @@ pub(super) fn in_turn(
 pub(super) const HORIZON: Duration = Duration::from_nanos(20);
 
 /// A partition's records of a point each: of a few series, mostly in order, some late, some missing a
-/// field, sometimes with a pause that is longer than the horizon.
+/// field, some there twice, sometimes with a pause that is longer than the horizon.
 pub(super) fn history() -> impl Strategy<Value = Vec<String>> {
-    let step = prop_oneof![8 => 0..6_i64, 2 => -25..0_i64, 1 => 20..60_i64];
-    let value = prop_oneof![(0..6_i32).prop_map(f64::from), -1e3..1e3];
-    let record = (0..3_u8, step, value, any::<bool>());
+    let step =
+        prop_oneof![8 => 0..3_i64, 3 => -20..0_i64, 1 => 10..30_i64].prop_map(|step| 2 * step);
+    let value = prop_oneof![4 => (0..2_i32).prop_map(f64::from), 1 => -1e3..1e3];
+    let record = (0..2_u8, step, value, prop::bool::weighted(0.2));
     prop::collection::vec(record, 1..120).prop_map(|records| {
         let mut clock = 1000;
         let line = |(series, step, value, both): (u8, i64, f64, bool)| {
