@@ -49,8 +49,9 @@ pub(super) fn run(arguments: RunArguments) -> ExitCode {
     };
     if files.paths.is_empty() && configuration.process.connectors.is_none() {
         eprintln!(
-            "nothing to run: give connector files or folders, or set `server.connectors` in \
-             tidegate.yaml for connectors that are made over REST"
+            "error: nothing to run: give connector files or folders, or set `server.connectors` in \
+             tidegate.yaml for connectors that are made over REST\n\n\
+             Usage: tidegate run [OPTIONS] [PATH]..."
         );
         return ExitCode::from(BAD_CONFIGURATION);
     }
