@@ -188,3 +188,49 @@ impl Record for OwnedRecord {
         self.headers.iter().map(|(name, value)| (name.as_str(), value.as_deref())).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn what_is_committed_is_read_back(
+            from in 0..i64::MAX / 2,
+            more in 0..i64::MAX / 2,
+            clock in prop::option::of(any::<i64>()),
+            held: bool,
+        ) {
+            let clock = clock.and_then(|nanos| Timestamp::from_nanos(nanos.into()));
+            let hold = held.then_some(Hold { from: Offset(from), clock });
+            let next = NextOffset::at(Offset(if held { from + more } else { from })).held(hold);
+            let (offset, text) = next.committed();
+            prop_assert_eq!(offset, Offset(from));
+            prop_assert!(text.len() < 100, "{}", text);
+            prop_assert_eq!(text.is_empty(), !held);
+            prop_assert_eq!(NextOffset::of_committed(offset, &text), next);
+        }
+
+        #[test]
+        fn what_another_program_has_put_there_says_nothing(text in ".*") {
+            let read = NextOffset::of_committed(Offset(7), &text);
+            prop_assert_eq!(read, NextOffset::at(Offset(7)));
+        }
+    }
+
+    #[test]
+    fn a_text_that_is_not_of_its_offset_says_nothing() {
+        for text in ["tidegate/1 next=6 clock=-", "tidegate/2 next=9 clock=-", "tidegate/1 next=9"]
+        {
+            assert_eq!(
+                NextOffset::of_committed(Offset(7), text),
+                NextOffset::at(Offset(7)),
+                "{text}"
+            );
+        }
+        let read = NextOffset::of_committed(Offset(7), "tidegate/1 next=9 clock=-");
+        assert_eq!((read.get(), read.hold()), (9, Some(Hold { from: Offset(7), clock: None })));
+    }
+}

@@ -71,3 +71,59 @@ impl Filter {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::point::{Float, Point, Timestamp, Value};
+    use crate::process::{Chain, Processor};
+    use crate::record::Offset;
+
+    /// Whether a point goes on.
+    fn passes(condition: &str) -> bool {
+        let text = format!(
+            "{{ name: c, topics: [t], kafka: {{ bootstrap.servers: k }}, \
+               point: {{ measurement: m, fields: {{ v: v }} }}, \
+               process: [{{ filter: \"{condition}\" }}], sink: {{ blackhole: {{}} }} }}"
+        );
+        let environment = crate::config::Environment::new(|_| None, |_| Ok(String::new()));
+        let shared = crate::config::Process::default();
+        let file = std::path::Path::new("c.yaml");
+        let config = crate::config::load_text(file, &text, &shared, &environment).unwrap();
+        assert!(matches!(config.process[..], [Processor::Filter(_)]));
+        let point = Point {
+            measurement: "m".into(),
+            tags: vec![("floor".into(), "3".into()), ("site".into(), "lab".into())],
+            fields: vec![
+                ("temperature".into(), Value::Float(Float::Text("21.50"))),
+                ("site".into(), Value::String("hall".into())),
+                ("on".into(), Value::Boolean(true)),
+                ("cycles".into(), Value::Unsigned(u64::MAX)),
+            ],
+            timestamp: Timestamp::from_millis(0).unwrap(),
+        };
+        let mut passed = false;
+        let taken = Chain::new(&config.process).pass(("t", 0, Offset(0)), point, &mut |_| {
+            passed = true;
+            Ok(())
+        });
+        taken.unwrap();
+        passed
+    }
+
+    #[test]
+    fn a_condition_sees_fields_before_tags_and_the_measurement() {
+        for yes in [
+            "temperature > -50 and site != 'lab'",
+            "temperature == 21.5 and floor == 3 and floor == '3'",
+            "site == 'hall' and measurement == 'm'",
+            "on and exists(cycles) and not exists(missing)",
+            "cycles > 18446744073709000000",
+            "measurement matches '^m$' and floor in [2, 3]",
+        ] {
+            assert!(passes(yes), "{yes}");
+        }
+        for no in ["temperature > 21.5", "missing != 1", "site == 'lab'", "not on", "floor > 3"] {
+            assert!(!passes(no), "{no}");
+        }
+    }
+}

@@ -24,6 +24,8 @@ mod series;
 mod shape;
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod tests;
 mod values;
 pub mod window;
 

@@ -100,7 +100,7 @@ impl<S: Default> Series<S> {
 }
 
 /// Tags are sorted, and no text has a byte of 255 in it.
-fn write_key(key: &mut Vec<u8>, point: &Point<'_>) {
+pub(super) fn write_key(key: &mut Vec<u8>, point: &Point<'_>) {
     key.clear();
     key.extend_from_slice(point.measurement.as_bytes());
     for (name, value) in &point.tags {

@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
+use super::series::write_key;
 use super::{Moment, Next, rejected};
 use crate::decode::Refusal;
 use crate::point::{Point, Timestamp};
@@ -291,16 +292,6 @@ impl Aggregated {
 
     fn keeps_values(&self) -> bool {
         self.aggregates.iter().any(|(aggregate, _)| matches!(aggregate, Aggregate::Quantile(_)))
-    }
-}
-
-/// Tags are sorted, and no text has a byte of 255 in it.
-fn write_key(key: &mut Vec<u8>, point: &Point<'_>) {
-    key.clear();
-    key.extend_from_slice(point.measurement.as_bytes());
-    for text in point.tags.iter().flat_map(|(name, value)| [name, value]) {
-        key.push(0xff);
-        key.extend_from_slice(text.as_bytes());
     }
 }
 

@@ -154,6 +154,8 @@ impl Log {
                 entry.millis = last.millis;
                 last.kind = Kind::Twinned;
             }
+        } else if !schedule.answers.ordered() && dice.chance(records.ahead) {
+            entry.millis += i64::try_from(dice.below(10_000)).unwrap();
         }
         entry
     }

@@ -116,6 +116,9 @@ pub(super) struct Records {
     pub late: u8,
     /// At the same time as the series' newest, with another value.
     pub twin: u8,
+    /// Of a clock that is ahead, so that the partition's newest time was seen before; not into an ordered
+    /// database, which would refuse its series' next records.
+    pub ahead: u8,
     /// Gaps in the offsets, as compaction and transactions leave them.
     pub gaps: u8,
 }
@@ -152,7 +155,10 @@ fn limits() -> impl Strategy<Value = Limits> {
     let linger = prop_oneof![Just(0u64), 0..1000u64];
     let batch = (1..12usize, 300..3000usize, linger, 150..1500usize);
     let destinations = (prop_oneof![Just(0), 1..5usize], 1..5usize);
-    let windows = prop::option::of((1..8000i64, 1..4i64, 0..4000i64));
+    // Short ones, so that records often come late.
+    let every = prop_oneof![1..300i64, 1..8000i64];
+    let lateness = prop_oneof![Just(0), 0..4000i64];
+    let windows = prop::option::of((every, 1..4i64, lateness));
     (1..=2usize, 1..6usize, batch, destinations, windows).prop_map(
         |(processes, in_flight, batch, (destinations, max_open), windows)| {
             let windows = windows.map(|(every, overlap, lateness)| Spans {
@@ -179,10 +185,11 @@ fn limits() -> impl Strategy<Value = Limits> {
 
 fn records() -> impl Strategy<Value = Records> {
     let over = prop_oneof![Just(0u64), 0..20_000u64];
-    let shares = (rarely(20), rarely(20), rarely(15), rarely(10), rarely(15), rarely(15));
+    let shares =
+        (rarely(20), rarely(20), rarely(15), rarely(10), rarely(15), rarely(15), rarely(15));
     (1..5usize, 0..40usize, over, shares, rarely(40)).prop_map(
         |(partitions, count, over_millis, shares, gaps)| {
-            let (garbage, empty, refused, large, late, twin) = shares;
+            let (garbage, empty, refused, large, late, twin, ahead) = shares;
             Records {
                 partitions,
                 count,
@@ -193,6 +200,7 @@ fn records() -> impl Strategy<Value = Records> {
                 large,
                 late,
                 twin,
+                ahead,
                 gaps,
             }
         },
