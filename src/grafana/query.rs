@@ -178,7 +178,8 @@ pub(super) fn flux_escaped(text: &str) -> String {
 /// tag is an empty one to InfluxQL.
 fn narrowed(field: &Field) -> String {
     let tags = field.tags.iter();
-    tags.map(|tag| format!(" AND {} =~ /^${}$/", quoted(&tag.name), tag.variable)).collect()
+    let narrowed = tags.map(|tag| format!(" AND {} =~ /^${}$/", quoted(&tag.name), tag.variable));
+    narrowed.collect::<Vec<_>>().concat()
 }
 
 /// An InfluxQL identifier.

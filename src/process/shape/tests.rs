@@ -31,7 +31,7 @@ process:\n{process}"
     };
     let fields = fields.iter().map(|(name, of)| format!("{name}:{}", kind(*of)));
     let anomalies = anomalies.iter().map(|(field, anomaly)| format!(" | {field} by {anomaly}"));
-    let anomalies: String = anomalies.collect();
+    let anomalies = anomalies.collect::<Vec<_>>().concat();
     format!("{} | {}{anomalies}", tags.join(" "), fields.collect::<Vec<_>>().join(" "))
 }
 
