@@ -19,7 +19,7 @@ pub fn run(output: &str, file: &str) {
         other => panic!("{other}: line_protocol, line_protocol_gzip or remote_write"),
     };
     let (kafka, messages) = (Kafka::start(), number("BENCH_MESSAGES", 3_000_000));
-    let topic = Topic::filled(&kafka, "flame", 4, "none", messages, |n| {
+    let topic = Topic::filled(&kafka, "flame", 4, "none", messages, Message::Standard, |n| {
         (format!("device-{:04}", n % DEVICES), Message::Standard.number(n, DEVICES))
     });
     let (receiver, start) = (Receiver::start(), Instant::now());

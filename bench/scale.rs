@@ -17,7 +17,7 @@ use crate::report::file;
 use crate::stack::Kafka;
 use crate::subjects::{Output, Subject, sink, start_tidegate, start_tidegates};
 use crate::topic::Topic;
-use crate::workload::{DEVICES, Message};
+use crate::workload::{DEVICES, Message, standard};
 
 /// How long the database is away in the outage.
 const OUTAGE: Duration = Duration::from_secs(15);
@@ -69,8 +69,14 @@ pub fn run() {
     report(&rows);
 }
 
-fn standard(kafka: &Kafka, name: &str, partitions: i32, messages: u64, devices: u64) -> Topic {
-    Topic::filled(kafka, name, partitions, "none", messages, |n| {
+fn standard_topic(
+    kafka: &Kafka,
+    name: &str,
+    partitions: i32,
+    messages: u64,
+    devices: u64,
+) -> Topic {
+    Topic::filled(kafka, name, partitions, "none", messages, Message::Standard, |n| {
         (format!("device-{:04}", n % devices), Message::Standard.number(n, devices))
     })
 }
@@ -115,7 +121,7 @@ fn mib(bytes: u64) -> f64 {
 }
 
 fn workers(kafka: &Kafka, messages: u64, rows: &mut Vec<Row>) {
-    let topic = standard(kafka, "workers", 4, messages, DEVICES);
+    let topic = standard_topic(kafka, "workers", 4, messages, DEVICES);
     for workers in [1, 2] {
         for output in [Output::LineProtocol, Output::RemoteWrite] {
             let (group, more) =
@@ -130,7 +136,7 @@ fn workers(kafka: &Kafka, messages: u64, rows: &mut Vec<Row>) {
 fn backlog(kafka: &Kafka, messages: u64, rows: &mut Vec<Row>) {
     for times in [1, 10] {
         let name = format!("backlog-{times}");
-        let topic = standard(kafka, &name, 4, messages * times, DEVICES);
+        let topic = standard_topic(kafka, &name, 4, messages * times, DEVICES);
         for output in [Output::LineProtocol, Output::RemoteWrite] {
             let measurement = measured(&topic, output, &format!("{name}-{output:?}"), "");
             #[expect(clippy::cast_precision_loss, reason = "some millions")]
@@ -144,7 +150,7 @@ fn partitions(kafka: &Kafka, messages: u64, rows: &mut Vec<Row>) {
     for partitions in [1, 10, 100, 1000] {
         let name = format!("partitions-{partitions}");
         // Keys of more devices than partitions, so that none stays empty.
-        let topic = standard(kafka, &name, partitions, messages, 20_000);
+        let topic = standard_topic(kafka, &name, partitions, messages, 20_000);
         let measurement = measured(&topic, Output::LineProtocol, &name, "");
         rows.push(row("partitions", f64::from(partitions), &measurement));
         let measurement = through_outage(&topic, &format!("{name}-outage"));
@@ -167,7 +173,7 @@ fn through_outage(topic: &Topic, group: &str) -> Measurement {
 fn series(kafka: &Kafka, messages: u64, rows: &mut Vec<Row>) {
     for devices in [10, 1_000, 100_000, 1_000_000] {
         let name = format!("series-{devices}");
-        let topic = standard(kafka, &name, 4, messages, devices);
+        let topic = standard_topic(kafka, &name, 4, messages, devices);
         for output in [Output::LineProtocol, Output::RemoteWrite] {
             let measurement = measured(&topic, output, &format!("{name}-{output:?}"), "");
             #[expect(clippy::cast_precision_loss, reason = "at most a million")]
@@ -182,7 +188,7 @@ fn connectors(kafka: &Kafka, messages: u64, rows: &mut Vec<Row>) {
     for connectors in [1, 10, 50, 200] {
         let name = format!("connectors-{connectors}");
         let each = messages / u64::from(connectors);
-        let topic = standard(kafka, &name, 4, each, DEVICES);
+        let topic = standard_topic(kafka, &name, 4, each, DEVICES);
         let (receiver, start) = (Receiver::start(), Instant::now());
         let sink = sink(Output::LineProtocol, &receiver.url());
         let mut running = start_tidegates(&topic, &name, &sink, connectors);
@@ -196,7 +202,7 @@ fn connectors(kafka: &Kafka, messages: u64, rows: &mut Vec<Row>) {
 
 /// A database that takes its time: with several requests in flight, and (remote write) with one.
 fn answers(kafka: &Kafka, messages: u64, rows: &mut Vec<Row>) {
-    let topic = standard(kafka, "answers", 4, messages, DEVICES);
+    let topic = standard_topic(kafka, "answers", 4, messages, DEVICES);
     for delay_ms in [0, 10, 50, 200] {
         for output in [Output::LineProtocol, Output::RemoteWrite] {
             let delay = Duration::from_millis(delay_ms);
@@ -217,12 +223,12 @@ fn sizes(kafka: &Kafka, messages: u64, rows: &mut Vec<Row>) {
     for size in [300, 1_000, 10_000, 100_000, 900_000] {
         let name = format!("size-{size}");
         let count = (messages * 300 / size).max(500);
-        let standard = Message::Standard.number(0, DEVICES).len() as u64;
-        let padding = "x".repeat(usize::try_from(size.saturating_sub(standard)).expect("small"));
-        let topic = Topic::filled(kafka, &name, 4, "none", count, |n| {
-            let message = Message::Standard.number(n, DEVICES);
+        let alone = standard(0, DEVICES).len() as u64;
+        let padding = "x".repeat(usize::try_from(size.saturating_sub(alone)).expect("small"));
+        let topic = Topic::filled(kafka, &name, 4, "none", count, Message::Standard, |n| {
+            let message = standard(n, DEVICES);
             let message = message.replacen('{', &format!("{{\"pad\":\"{padding}\","), 1);
-            (format!("device-{:04}", n % DEVICES), message)
+            (format!("device-{:04}", n % DEVICES), message.into_bytes())
         });
         let measurement = measured(&topic, Output::LineProtocol, &name, "");
         #[expect(clippy::cast_precision_loss, reason = "at most a million")]
@@ -234,7 +240,7 @@ fn sizes(kafka: &Kafka, messages: u64, rows: &mut Vec<Row>) {
 fn latency(kafka: &Kafka, _: u64, rows: &mut Vec<Row>) {
     for linger_ms in [10, 100, 1000] {
         let name = format!("latency-{linger_ms}");
-        let topic = standard(kafka, &name, 4, 0, DEVICES);
+        let topic = standard_topic(kafka, &name, 4, 0, DEVICES);
         let seen: Arc<Mutex<Vec<f64>>> = Arc::default();
         let into = Arc::clone(&seen);
         let receiver = Receiver::looking(move |body| into.lock().unwrap().extend(ages_ms(body)));
@@ -286,7 +292,7 @@ fn produce_steadily(topic: &Topic) {
     let start = Instant::now();
     for n in 0..RECORDS_A_SECOND * LATENCY_SECONDS {
         sleep((Duration::from_secs(1) / RECORDS_A_SECOND * n).saturating_sub(start.elapsed()));
-        let message = Message::Standard.number(u64::from(n), DEVICES);
+        let message = standard(u64::from(n), DEVICES);
         let (_, rest) = message.split_once(',').expect("what follows the time");
         let now = since_epoch();
         let millis = format!("{}.{:06}", now.as_millis(), now.subsec_nanos() % 1_000_000);
@@ -299,7 +305,7 @@ fn produce_steadily(topic: &Topic) {
 }
 
 fn idle(kafka: &Kafka, _: u64, rows: &mut Vec<Row>) {
-    let topic = standard(kafka, "idle", 4, 0, DEVICES);
+    let topic = standard_topic(kafka, "idle", 4, 0, DEVICES);
     let receiver = Receiver::start();
     let sink = sink(Output::LineProtocol, &receiver.url());
     let running = start_tidegate(&topic, "idle", &sink, "");

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tidegate::batch::{OpenParts, RecordIndex};
+use tidegate::cardinality::{Cardinality, Guard};
 use tidegate::config::{Environment, Process, load_text};
 use tidegate::connector::transform;
 use tidegate::decode::json;
@@ -17,7 +18,7 @@ use tidegate::sink::Sink;
 use tidegate::worker::Transform;
 
 use crate::account::cpu_seconds;
-use crate::workload::{DEVICES, MAPPING, Message};
+use crate::workload::{DEVICES, Message};
 
 /// The default of `batch.max_points`.
 const POINTS: usize = 5000;
@@ -57,12 +58,14 @@ pub fn run(name: &str, messages: u64) {
 
 fn prepared(sink: &str) -> Transform {
     let text = format!(
-        "topics: [t]\nkafka: {{ bootstrap.servers: 'localhost:1' }}\n{MAPPING}sink: {{ {sink} }}\n"
+        "topics: [t]\nkafka: {{ bootstrap.servers: 'localhost:1' }}\n{}sink: {{ {sink} }}\n",
+        Message::Standard.mapping()
     );
     let config = load_text("stages.yaml", &text, &Process::default(), &Environment::process())
         .expect("a connector");
     let sink = Sink::new(&config.sink, Duration::from_secs(1)).expect("a sink");
-    transform(&config, &sink)
+    let guard = Guard::new(&config.name, config.cardinality.clone(), &Cardinality::default());
+    Transform { guard: Some(guard), ..transform(&config, &sink) }
 }
 
 /// Messages as they lie in a topic: of some partitions, in runs.
@@ -73,7 +76,7 @@ fn records(kind: Message) -> Vec<OwnedRecord> {
         partition: i32::try_from(n % DEVICES % PARTITIONS).unwrap(),
         offset: Offset(i64::try_from(n).unwrap()),
         key: None,
-        value: Some(kind.number(n, DEVICES).into_bytes()),
+        value: Some(kind.number(n, DEVICES)),
         timestamp_millis: Some(0),
         headers: Vec::new(),
     };

@@ -6,7 +6,6 @@ use std::process::{Child, Command, Stdio};
 use tempfile::TempDir;
 
 use crate::topic::Topic;
-use crate::workload::MAPPING;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Subject {
@@ -156,15 +155,16 @@ fn tidegate(folder: &Path, topic: &Topic, group: &str, sink: &str, more: &str) -
 }
 
 fn connector_file(topic: &Topic, group: &str, sink: &str, more: &str) -> String {
-    let Topic { bootstrap, name, .. } = topic;
+    let Topic { bootstrap, name, kind, .. } = topic;
     let properties = std::env::var("BENCH_KAFKA").map_or(String::new(), |more| format!(", {more}"));
     format!(
         "name: bench
 topics: [{name}]
 kafka: {{ bootstrap.servers: '{bootstrap}'{properties} }}
 group: {group}
-{MAPPING}sink: {{ {sink} }}
-{more}"
+{}sink: {{ {sink} }}
+{more}",
+        kind.mapping()
     )
 }
 

@@ -7,6 +7,7 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
 use crate::stack::Kafka;
+use crate::workload::Message;
 
 /// A topic that is there and full.
 #[derive(Debug, Clone)]
@@ -15,6 +16,8 @@ pub struct Topic {
     pub name: String,
     pub partitions: i32,
     pub messages: u64,
+    /// What kind its messages are of.
+    pub kind: Message,
 }
 
 impl Topic {
@@ -25,7 +28,8 @@ impl Topic {
         partitions: i32,
         compression: &str,
         messages: u64,
-        message: impl Fn(u64) -> (String, String),
+        kind: Message,
+        message: impl Fn(u64) -> (String, Vec<u8>),
     ) -> Self {
         kafka.create_topic(name, partitions);
         let producer: BaseProducer = ClientConfig::new()
@@ -49,7 +53,7 @@ impl Topic {
         }
         producer.flush(Duration::from_mins(2)).expect("the broker takes all");
         let (bootstrap, name) = (kafka.bootstrap().to_owned(), name.to_owned());
-        Self { bootstrap, name, partitions, messages }
+        Self { bootstrap, name, partitions, messages, kind }
     }
 
     /// Asks how far a group has come, without being a member of it.

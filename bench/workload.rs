@@ -2,39 +2,30 @@
 
 use std::fmt::Write as _;
 
-/// A kind of message.
+/// A kind of message. All kinds carry the same three tags, five fields and timestamp.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Message {
-    /// About 280 bytes: three tags, five fields and a timestamp, nearly all of which is wanted.
+    /// About 280 bytes of JSON, nearly all of which is wanted.
     Standard,
-    /// About 1.5 KB, of which the same tags, fields and time are wanted.
+    /// About 1.5 KB of JSON, of which the same is wanted.
     Wide,
+    /// The standard message's values in Avro, by `bench/sensor.avsc`.
+    Avro,
+    /// The standard message as the line that it becomes.
+    Line,
 }
 
 /// Series that the messages are of: one a device.
 pub const DEVICES: u64 = 1000;
 
 impl Message {
-    pub fn number(self, n: u64, devices: u64) -> String {
-        let standard = format!(
-            r#"{{"ts":{},"site":"site-{:02}","device":{{"id":"device-{:04}","model":"TX-{}","firmware":"4.2.{}"}},"reading":{{"temperature":{}.{:02},"humidity":{}.{:01},"pressure":{}.{:02},"vibration":0.{:04},"cycles":{}}},"status":"ok","note":"regular interval reading, nothing else to report"}}"#,
-            1_700_000_000_000u64 + n,
-            n % 20,
-            n % devices,
-            n % 5,
-            n % 9,
-            15 + n % 20,
-            n % 100,
-            30 + n % 50,
-            n % 10,
-            990 + n % 40,
-            n % 100,
-            n % 10_000,
-            n
-        );
+    /// The message of this number, of one of so many devices.
+    pub fn number(self, n: u64, devices: u64) -> Vec<u8> {
         match self {
-            Self::Standard => standard,
-            Self::Wide => widened(&standard, n),
+            Self::Standard => standard(n, devices).into_bytes(),
+            Self::Wide => widened(&standard(n, devices), n).into_bytes(),
+            Self::Avro => avro(&Reading::number(n, devices)),
+            Self::Line => line(&Reading::number(n, devices)).into_bytes(),
         }
     }
 
@@ -42,8 +33,116 @@ impl Message {
         match self {
             Self::Standard => "JSON 280 B",
             Self::Wide => "JSON 1.5 KB",
+            Self::Avro => "Avro",
+            Self::Line => "line protocol passed through",
         }
     }
+
+    /// The part of a connector's file from `decode` to the point.
+    pub fn mapping(self) -> String {
+        match self {
+            Self::Standard | Self::Wide => format!("decode: json\n{POINT}"),
+            Self::Avro => format!(
+                "decode: {{ avro: {{ schema_file: '{}/bench/sensor.avsc' }} }}\n{POINT}",
+                env!("CARGO_MANIFEST_DIR")
+            ),
+            Self::Line => "decode: line_protocol\n".into(),
+        }
+    }
+}
+
+/// What every kind of message says.
+struct Reading {
+    millis: u64,
+    site: String,
+    device: String,
+    model: String,
+    firmware: String,
+    temperature: String,
+    humidity: String,
+    pressure: String,
+    vibration: String,
+    cycles: u64,
+}
+
+impl Reading {
+    fn number(n: u64, devices: u64) -> Self {
+        Self {
+            millis: 1_700_000_000_000 + n,
+            site: format!("site-{:02}", n % 20),
+            device: format!("device-{:04}", n % devices),
+            model: format!("TX-{}", n % 5),
+            firmware: format!("4.2.{}", n % 9),
+            temperature: format!("{}.{:02}", 15 + n % 20, n % 100),
+            humidity: format!("{}.{:01}", 30 + n % 50, n % 10),
+            pressure: format!("{}.{:02}", 990 + n % 40, n % 100),
+            vibration: format!("0.{:04}", n % 10_000),
+            cycles: n,
+        }
+    }
+}
+
+const STATUS: &str = "ok";
+const NOTE: &str = "regular interval reading, nothing else to report";
+
+/// The standard message, as text.
+pub fn standard(n: u64, devices: u64) -> String {
+    let Reading {
+        millis,
+        site,
+        device,
+        model,
+        firmware,
+        temperature,
+        humidity,
+        pressure,
+        vibration,
+        cycles,
+    } = Reading::number(n, devices);
+    format!(
+        r#"{{"ts":{millis},"site":"{site}","device":{{"id":"{device}","model":"{model}","firmware":"{firmware}"}},"reading":{{"temperature":{temperature},"humidity":{humidity},"pressure":{pressure},"vibration":{vibration},"cycles":{cycles}}},"status":"{STATUS}","note":"{NOTE}"}}"#
+    )
+}
+
+fn line(reading: &Reading) -> String {
+    let Reading { site, device, model, temperature, humidity, pressure, vibration, .. } = reading;
+    format!(
+        "sensor,device={device},model={model},site={site} temperature={temperature},humidity={humidity},pressure={pressure},vibration={vibration},cycles={}i {}",
+        reading.cycles,
+        reading.millis * 1_000_000
+    )
+}
+
+/// In the order of the schema's fields.
+fn avro(reading: &Reading) -> Vec<u8> {
+    let mut out = Vec::new();
+    long(&mut out, reading.millis);
+    for value in [&reading.site, &reading.device, &reading.model, &reading.firmware] {
+        text(&mut out, value);
+    }
+    for value in [&reading.temperature, &reading.humidity, &reading.pressure, &reading.vibration] {
+        let number: f64 = value.parse().expect("a number");
+        out.extend_from_slice(&number.to_le_bytes());
+    }
+    long(&mut out, reading.cycles);
+    text(&mut out, STATUS);
+    text(&mut out, NOTE);
+    out
+}
+
+fn text(out: &mut Vec<u8>, value: &str) {
+    long(out, value.len() as u64);
+    out.extend_from_slice(value.as_bytes());
+}
+
+/// A `long` that is not negative: zigzag, then seven bits a byte.
+fn long(out: &mut Vec<u8>, value: u64) {
+    let mut rest = value << 1;
+    while rest >= 0x80 {
+        out.push(rest.to_le_bytes()[0] | 0x80);
+        rest >>= 7;
+    }
+    out.push(rest.to_le_bytes()[0]);
 }
 
 /// With what a message carries for others: objects, lists and texts that no path of the mapping names.
@@ -68,9 +167,8 @@ fn widened(standard: &str, n: u64) -> String {
     wide
 }
 
-/// The part of a connector's file from `decode` to the point, the same for both kinds of message.
-pub const MAPPING: &str = "decode: json
-point:
+/// The same for all kinds of documents.
+const POINT: &str = "point:
   measurement: sensor
   tags: { site: site, device: device.id, model: device.model }
   fields:
