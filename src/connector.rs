@@ -10,6 +10,7 @@ use std::thread::JoinHandle;
 use tokio::runtime::Runtime;
 
 use crate::backfill::{Part, Progress};
+use crate::cardinality::Guard;
 use crate::config;
 use crate::decode::Decoder;
 use crate::deliver::Deliveries;
@@ -297,7 +298,9 @@ fn parts(
         group: config.group.clone(),
         offsets: config.offsets,
     };
-    Ok(Parts { settings, transform: transform(config, sink), deliveries, dead_letters })
+    let guard = Guard::new(&config.name, config.cardinality.clone(), &metrics.cardinality);
+    let transform = Transform { guard: Some(guard), ..transform(config, sink) };
+    Ok(Parts { settings, transform, deliveries, dead_letters })
 }
 
 /// The way from a connector's record to what is written.
@@ -309,6 +312,7 @@ pub fn transform(config: &config::Connector, sink: &Sink) -> Transform {
             .routed(config.routing.as_ref())
             .ending_series_by_null(config.sink.null_is_stale()),
         process: Chain::new(&config.process),
+        guard: None,
         encoder: sink.encoder(),
         routing: config.routing.clone(),
     }

@@ -29,6 +29,8 @@ pub mod registry;
 pub mod map;
 pub mod point;
 pub mod process;
+
+pub mod cardinality;
 pub mod route;
 
 pub mod batch;
@@ -43,7 +45,7 @@ pub mod watermark;
 pub mod server;
 pub mod telemetry;
 
-// Around the flow: what proves it, repeats it, prepares it and shows it.
+// Around the flow: what proves it, repeats it, prepares it and shows it, and what several stages use.
 pub mod alert;
 pub mod audit;
 pub mod backfill;
@@ -53,10 +55,12 @@ pub mod demo;
 mod excerpt;
 mod files;
 pub mod grafana;
+mod hash;
 pub mod import;
 pub mod infer;
 pub mod replay;
 pub mod trial;
+mod words;
 
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;

@@ -213,17 +213,16 @@ pub struct Scratch {
 }
 
 impl Scratch {
-    /// Slots for one message, all missing.
+    /// Slots for one message, all missing. They have been emptied when they were taken back.
     pub fn slots<'a>(&mut self, plan: &Plan) -> Vec<Slot<'a>> {
-        let mut slots = emptied(std::mem::take(&mut self.slots));
+        let mut slots = std::mem::take(&mut self.slots);
         slots.resize(plan.paths().slots(), Slot::Missing);
         slots
     }
 
     /// Takes the memory of slots back.
-    pub fn reclaim_slots(&mut self, mut slots: Vec<Slot<'_>>) {
-        slots.drain(..).for_each(Slot::discard);
-        self.slots = emptied(slots);
+    pub fn reclaim_slots(&mut self, slots: Vec<Slot<'_>>) {
+        self.slots = slots.into_iter().map(Slot::emptied).collect();
     }
 
     /// Takes the memory of a point back.

@@ -1,6 +1,8 @@
 //! A point: one measurement's fields, of one set of tags, at one time.
 
 use std::borrow::Cow;
+
+use crate::words::has_letter;
 use std::time::Duration;
 
 /// A point on its way from a record to a batch; borrows from both the record and the mapping plan.
@@ -108,7 +110,7 @@ impl<'a> Float<'a> {
     /// Takes a number's text, in JSON's grammar. `None` if it overflows to infinity.
     pub fn from_text(text: &'a str) -> Option<Self> {
         // Without an exponent, 300 characters can't reach the largest finite f64 (1.8e308).
-        let surely_finite = text.len() < 300 && !text.bytes().any(|b| b | 0x20 == b'e');
+        let surely_finite = text.len() < 300 && !has_letter(text.as_bytes(), b'e');
         (surely_finite || text.parse::<f64>().is_ok_and(f64::is_finite)).then_some(Self::Text(text))
     }
 

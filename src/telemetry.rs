@@ -26,6 +26,7 @@ pub(crate) use rejects::Rejects;
 pub(crate) use replies::Replies;
 pub(crate) use shares::{LagShare, Lags, Share, Turns, WorkerTurns};
 
+use crate::cardinality::Cardinality;
 use crate::dead_letter::Stage;
 use crate::point::Timestamp;
 use crate::sink::SinkError;
@@ -68,6 +69,8 @@ pub struct Metrics {
     pub strings_dropped: Counter,
     /// Metrics of a Prometheus that more than one measurement and field became.
     pub shared_metrics: Counter,
+    /// Series, values of tags, and points that overwrite each other.
+    pub cardinality: Cardinality,
     /// Bytes of encoded points acknowledged, before compression.
     pub bytes_written: Counter,
     /// Batches done: their points durable and their rejected records confirmed.

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use tidegate::batch::{OpenParts, RecordIndex};
+use tidegate::cardinality::{Cardinality, Guard};
 use tidegate::config::{Environment, Process, load_text};
 use tidegate::connector;
 use tidegate::map::Scratch;
@@ -33,7 +34,8 @@ sink: {{ {sink} }}
     let config = load_text("a.yaml", &text, &Process::default(), &Environment::process());
     let config = config.expect("a connector");
     let sink = Sink::new(&config.sink, Duration::from_secs(1)).expect("a sink");
-    connector::transform(&config, &sink)
+    let guard = Guard::new(&config.name, config.cardinality.clone(), &Cardinality::default());
+    Transform { guard: Some(guard), ..connector::transform(&config, &sink) }
 }
 
 fn record(number: u32) -> OwnedRecord {

@@ -43,6 +43,7 @@ pub(crate) use secrets::is_secret;
 pub use testing::{Case, Expected, ExpectedPoint, Tests};
 
 use crate::alert::Alert;
+use crate::cardinality;
 use crate::encode::{Metadata, SeriesRules};
 use crate::map::Mapping;
 use crate::process::Processor;
@@ -148,6 +149,8 @@ pub struct Connector {
     pub routing: Option<Routing>,
     /// The topic for rejected records; none of those that it reads.
     pub dead_letter: Option<String>,
+    /// How many series, and values of tags, are too many.
+    pub cardinality: cardinality::Rules,
     /// What is to be watched of the points, by others.
     pub alerts: Vec<Alert>,
     /// When a batch is closed.

@@ -6,6 +6,7 @@
 //! can't be wrong.
 
 mod alerts;
+mod cardinality;
 mod decode;
 mod process;
 mod prometheus;
@@ -18,6 +19,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use alerts::*;
+pub use cardinality::*;
 pub use decode::*;
 pub use process::*;
 pub use prometheus::*;
@@ -162,6 +164,9 @@ pub struct ConnectorFile {
     /// Where rejected records go. Unset: a rejected record stops the connector, visibly, and
     /// nothing is skipped.
     pub dead_letter: Option<DeadLetter>,
+    /// How many series, and values of tags, are too many.
+    #[serde(default)]
+    pub cardinality: CardinalityRules,
     /// Alerts on what this connector writes, for `tidegate grafana`.
     #[serde(default)]
     pub alerts: Vec<AlertRule>,

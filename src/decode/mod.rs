@@ -88,6 +88,13 @@ impl Slot<'_> {
             _ => std::mem::forget(self),
         }
     }
+
+    /// The slot for another message, nothing in it: the standard library collects such in place.
+    #[inline]
+    pub fn emptied<'b>(self) -> Slot<'b> {
+        self.discard();
+        Slot::Missing
+    }
 }
 
 /// The slots of the elements of an array, one row of them for each.

@@ -8,6 +8,7 @@ use super::EncodeError;
 use crate::batch::{OpenBatch, RecordIndex};
 use crate::config::raw::Precision;
 use crate::point::{Float, Point, Timestamp, Value};
+use crate::words::is_same;
 
 /// The longest series key with one field's name (`models.MaxKeyLength` and `seriesKeySize`, which
 /// adds the 4 bytes of its separator, in influxdb's `models/points.go`).
@@ -181,7 +182,7 @@ impl Names {
     /// Appends the name as it is written.
     fn push(&mut self, out: &mut Vec<u8>, name: &str, write: Write) -> Result<(), EncodeError> {
         let found = match self.known.get(self.next) {
-            Some(known) if known.name == name => Some(self.next),
+            Some(known) if is_same(known.name.as_bytes(), name.as_bytes()) => Some(self.next),
             _ => self.known.iter().position(|known| known.name == name),
         };
         if let Some(place) = found {

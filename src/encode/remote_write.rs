@@ -12,7 +12,6 @@
 //!
 //! That is 1.0; [`v2`] makes 2.0 of it.
 
-mod hash;
 mod known;
 mod labels;
 mod metadata;

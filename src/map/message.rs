@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::convert::{self, Input};
 use super::plan::{CompiledPiece, CompiledTemplate, CompiledTime, From, Plan, PointPlan};
-use super::{Field, MapError, Scratch, Spread, Step, Tag, Wildcard, emptied, time};
+use super::{Field, MapError, Scratch, Spread, Step, Tag, Wildcard, time};
 use crate::config::raw::FieldKind;
 use crate::decode::{MAX_GATHERED, Refusal, Slot};
 use crate::point::{Float, Point, Timestamp, Value};
@@ -71,7 +71,7 @@ impl<'a, R: Record + ?Sized> Message<'a, R> {
     fn point(&self, rule: &'a PointPlan, scratch: &mut Scratch) -> Result<Point<'a>, MapError> {
         let measurement = self.measurement(rule)?;
         let timestamp = self.timestamp(rule)?;
-        let mut tags = emptied(std::mem::take(&mut scratch.tags));
+        let mut tags = std::mem::take(&mut scratch.tags);
         for (tag, from) in &rule.tags {
             // What nearly every tag is.
             if let Some(Slot::Text(text)) = self.slot(from)
@@ -83,7 +83,7 @@ impl<'a, R: Record + ?Sized> Message<'a, R> {
                 tags.push((Cow::Borrowed(tag.name.as_str()), text));
             }
         }
-        let mut fields = emptied(std::mem::take(&mut scratch.fields));
+        let mut fields = std::mem::take(&mut scratch.fields);
         for (field, from) in &rule.fields {
             let name = Cow::Borrowed(field.name.as_str());
             // What nearly every field is.

@@ -6,6 +6,7 @@ use jiff::tz::TimeZone;
 use super::convert::{Input, excerpt};
 use crate::config::raw::TimeUnit;
 use crate::point::Timestamp;
+use crate::words::eight_digits;
 
 /// Reads a number, or text that spells one, in the unit.
 pub(super) fn from_number(input: &Input<'_>, unit: TimeUnit) -> Result<Timestamp, String> {
@@ -90,8 +91,12 @@ fn whole_nanos(text: &str, unit: TimeUnit) -> Option<i128> {
     if text.is_empty() || text.len() > MOST_DIGITS {
         return None;
     }
-    let mut number = 0;
-    for byte in text.bytes() {
+    let (mut number, mut rest) = (0, text.as_bytes());
+    while let Some((eight, behind)) = rest.split_first_chunk::<8>() {
+        number = number * 100_000_000 + eight_digits(*eight)?.cast_signed();
+        rest = behind;
+    }
+    for byte in rest {
         let digit = byte.wrapping_sub(b'0');
         if digit > 9 {
             return None;

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::{Path, Segment};
+use crate::words::is_same;
 
 /// All paths of a mapping in one tree, so that a decoder walks a message once for all of them.
 #[derive(Debug, Clone, Default)]
@@ -281,17 +282,6 @@ impl<'t> Keys<'t> {
         self.guess = &child.next;
         Some(&child.node)
     }
-}
-
-/// Whether two keys are the same. They are short: a call of the C library's comparison takes longer.
-#[inline]
-fn is_same(name: &[u8], key: &[u8]) -> bool {
-    if name.len() != key.len() {
-        return false;
-    }
-    let ((words, rest), (key_words, key_rest)) = (name.as_chunks::<8>(), key.as_chunks::<8>());
-    let same_word = |(a, b): (&[u8; 8], &[u8; 8])| u64::from_ne_bytes(*a) == u64::from_ne_bytes(*b);
-    words.iter().zip(key_words).all(same_word) && rest.iter().zip(key_rest).all(|(a, b)| a == b)
 }
 
 /// The wanted elements of one array, while its message is walked.

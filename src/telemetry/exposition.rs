@@ -1,8 +1,8 @@
 //! The metrics as text, for Prometheus and whoever reads its formats; and their reference page.
 //!
 //! Names and units follow <https://prometheus.io/docs/practices/naming/>. A connector is the label
-//! `connector`; nothing that comes out of a message is a label, so the number of series depends on
-//! the configuration and on Kafka's partitions only.
+//! `connector`; no value that comes out of a message is a label, so the number of series depends on
+//! the configuration, on Kafka's partitions and on the names of tags (64 at most) only.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Write as _};
@@ -218,6 +218,30 @@ const METRICS: &[Metric] = &[
         "Samples, for a database that takes them in order, whose series' last one came from another \
          partition",
         |view, to| to.count(&view.metrics.series_in_several_partitions),
+    ),
+    gauge(
+        "tidegate_series",
+        "Series that points were written of since the start, estimated within some per cent",
+        |view, to| to.gauge(view.metrics.cardinality.series()),
+    ),
+    gauge(
+        "tidegate_tag_values",
+        "Values that each tag (the first 64) has had since the start, estimated within some per cent",
+        |view, to| {
+            let tags = view.metrics.cardinality.tags();
+            tags.iter().try_for_each(|(tag, values)| to.add(&[tag], &ConstGauge::new(*values)))
+        },
+    )
+    .by(&["tag"]),
+    counter(
+        "tidegate_cardinality_over_limit",
+        "Points that a limit of `cardinality` has changed, or whose record it has rejected",
+        |view, to| to.count(view.metrics.cardinality.over_limit()),
+    ),
+    counter(
+        "tidegate_points_colliding",
+        "Points with the series and the time of the series' last one, which the database overwrites",
+        |view, to| to.count(view.metrics.cardinality.colliding()),
     ),
     counter(
         "tidegate_shared_metrics",
@@ -442,7 +466,7 @@ pub fn reference_page() -> String {
          Made from the source by `tidegate schema --metrics`. Served at `/metrics` where \
          `server.listen` is set in `tidegate.yaml`, in Prometheus's text format and in OpenMetrics: \
          [operations.md](operations.md#metrics-and-health).\n\n\
-         Every metric of a connector has the label `connector`. Nothing of a message is a label.\n\n\
+         Every metric of a connector has the label `connector`. No value of a message is a label.\n\n\
          | Metric | Kind | Further labels | |\n|---|---|---|---|\n",
     );
     for metric in METRICS {

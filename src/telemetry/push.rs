@@ -39,6 +39,7 @@ impl Push {
                 .keeping_not_finite(config.sink.takes_not_finite()),
             plan: Plan::new(&Mapping { points: Vec::new(), tags: Vec::new() }),
             process: Chain::default(),
+            guard: None,
             encoder: sink.encoder(),
             routing: None,
         };

@@ -1,6 +1,7 @@
 //! The transform: the stages that a record passes on its worker's thread.
 
 use crate::batch::{OpenParts, RecordIndex};
+use crate::cardinality::{Guard, Origin};
 use crate::dead_letter::{Reject, Stage};
 use crate::decode::points::{Line, LineProtocol};
 use crate::decode::{Decoder, Decompressed, Message, Refusal};
@@ -20,6 +21,8 @@ pub struct Transform {
     pub plan: Plan,
     /// What is done with the points.
     pub process: Chain,
+    /// What watches the points that pass; nobody, where they are only shown.
+    pub guard: Option<Guard>,
     pub encoder: Encoder,
     /// Where a record's points go, if it is not always the same place.
     pub routing: Option<Routing>,
@@ -42,41 +45,25 @@ impl Transform {
         if !self.process.is_empty() {
             return self.apply_processed(record, index, scratch, open);
         }
-        let Self { decompress, decoder, plan, encoder, routing, .. } = self;
-        let origin = (record.topic(), record.partition());
-        let mut newest = None;
-        open.begin_record();
-        encoder.reads_from(origin.0, origin.1);
+        let Self { decompress, decoder, plan, guard, encoder, routing, .. } = self;
         // Only while nothing else stands between the decoder and the encoder.
-        let taken = if let (true, None, Some(lines), Encoder::LineProtocol(_)) =
-            (plan.adds_nothing(), &routing, decoder.line_protocol(), &*encoder)
-        {
+        let is_copied =
+            plan.adds_nothing() && routing.is_none() && matches!(encoder, Encoder::LineProtocol(_));
+        let mut outlet = Outlet::begin(record, index, guard, encoder, routing, open);
+        let taken = if is_copied && let Some(lines) = decoder.line_protocol() {
             copied(*decompress, lines, record, scratch, &mut |text, line, timestamp| {
-                match (line.as_written(text), &mut *encoder) {
-                    (Some(line), Encoder::LineProtocol(encoder)) => {
-                        encoder.copy(line, timestamp, index, open.only());
-                    }
-                    _ => open.encode(&line.point(text, timestamp)?, index, encoder)?,
-                }
-                newest = newest.max(Some(timestamp));
-                Ok(())
+                outlet.take_line(text, line, timestamp)
             })
         } else {
             points(*decompress, decoder, plan, record, scratch, &mut |point, key| {
-                if let Some(routing) = routing {
-                    open.part(key, routing, encoder)?.encode(point, index, origin)?;
-                } else {
-                    open.encode(point, index, encoder)?;
-                }
-                newest = newest.max(Some(point.timestamp));
-                Ok(())
+                outlet.take(point, key)
             })
         };
         if let Err(refusal) = taken {
-            open.take_back_record();
+            outlet.open.take_back_record();
             return Err(refusal);
         }
-        Ok(newest)
+        Ok(outlet.newest)
     }
 
     /// Hands the points of a record to `each`, and encodes nothing: for whoever shows them.
@@ -102,28 +89,16 @@ impl Transform {
         scratch: &mut Scratch,
         open: &mut OpenParts,
     ) -> Result<Option<Timestamp>, Refusal> {
-        let Self { decompress, decoder, plan, process, encoder, routing } = self;
-        let origin = (record.topic(), record.partition());
+        let Self { decompress, decoder, plan, process, guard, encoder, routing } = self;
         // What comes of one point is not that of another where processors remember.
         let stand_together = !process.remembers();
-        let mut newest = None;
-        open.begin_record();
-        encoder.reads_from(origin.0, origin.1);
-        let each: EachPoint<'_> = &mut |point, key| {
-            match routing {
-                Some(routing) => {
-                    open.part(key, routing, encoder)?.encode(point, index, origin)?;
-                }
-                None => open.encode(point, index, encoder)?,
-            }
-            newest = newest.max(Some(point.timestamp));
-            Ok(())
-        };
+        let mut outlet = Outlet::begin(record, index, guard, encoder, routing, open);
+        let each: EachPoint<'_> = &mut |point, key| outlet.take(point, key);
         match processed(*decompress, decoder, plan, process, record, scratch, each) {
-            Ok(()) => Ok(newest),
+            Ok(()) => Ok(outlet.newest),
             Err(refusal) => {
                 if stand_together {
-                    open.take_back_record();
+                    outlet.open.take_back_record();
                 }
                 Err(refusal)
             }
@@ -140,6 +115,73 @@ impl Transform {
             Err(Refusal::Unavailable(reason)) => Err(reason),
             Ok(()) | Err(Refusal::Rejected(_)) => Ok(()),
         }
+    }
+}
+
+/// The last stages of one record: what watches its points, and what encodes them.
+struct Outlet<'a> {
+    guard: &'a mut Option<Guard>,
+    encoder: &'a mut Encoder,
+    routing: &'a Option<Routing>,
+    open: &'a mut OpenParts,
+    index: RecordIndex,
+    /// The topic and partition.
+    from: (&'a str, i32),
+    /// Of the last point.
+    place: Origin,
+    newest: Option<Timestamp>,
+}
+
+impl<'a> Outlet<'a> {
+    fn begin<R: Record>(
+        record: &'a R,
+        index: RecordIndex,
+        guard: &'a mut Option<Guard>,
+        encoder: &'a mut Encoder,
+        routing: &'a Option<Routing>,
+        open: &'a mut OpenParts,
+    ) -> Self {
+        let from = (record.topic(), record.partition());
+        open.begin_record();
+        encoder.reads_from(from.0, from.1);
+        let place = Origin { offset: record.offset(), index: 0 };
+        Self { guard, encoder, routing, open, index, from, place, newest: None }
+    }
+
+    fn take(&mut self, point: &Point<'_>, key: &str) -> Result<(), Refusal> {
+        self.place.index += 1;
+        let changed = match self.guard {
+            Some(guard) => guard.take(point, self.place)?,
+            None => None,
+        };
+        let point = changed.as_ref().unwrap_or(point);
+        match self.routing {
+            Some(routing) => {
+                let mut part = self.open.part(key, routing, self.encoder)?;
+                part.encode(point, self.index, self.from)?;
+            }
+            None => self.open.encode(point, self.index, self.encoder)?,
+        }
+        self.newest = self.newest.max(Some(point.timestamp));
+        Ok(())
+    }
+
+    /// Copies a line that stands there as it would be written.
+    fn take_line(&mut self, text: &str, line: &Line, timestamp: Timestamp) -> Result<(), Refusal> {
+        self.place.index += 1;
+        let changed = match self.guard {
+            Some(guard) => guard.take_line(text, line, timestamp, self.place)?,
+            None => None,
+        };
+        match (changed, line.as_written(text), &mut *self.encoder) {
+            (None, Some(line), Encoder::LineProtocol(encoder)) => {
+                encoder.copy(line, timestamp, self.index, self.open.only());
+            }
+            (Some(point), ..) => self.open.encode(&point, self.index, self.encoder)?,
+            _ => self.open.encode(&line.point(text, timestamp)?, self.index, self.encoder)?,
+        }
+        self.newest = self.newest.max(Some(timestamp));
+        Ok(())
     }
 }
 

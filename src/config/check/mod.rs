@@ -29,6 +29,7 @@ use super::plain::Type;
 use super::source::{Source, Span};
 use super::tree::{Node, Scalar, Value};
 use super::{BatchLimits, Connector, Delivery, Offsets, OwnMetrics, Process, Secret, Sink, raw};
+use crate::cardinality::Rules;
 
 /// A file that fits its schema, and what is wrong with it all the same.
 pub(super) struct Checker<'a> {
@@ -197,6 +198,7 @@ pub(super) fn connector(
         sink: sink?,
         routing,
         dead_letter,
+        cardinality: cardinality(&raw.cardinality),
         alerts: alerts?,
         batch: batch?,
         delivery: delivery?,
@@ -304,6 +306,18 @@ fn name(raw: &raw::ConnectorFile, checker: &mut Checker<'_>, file: &Path) -> Opt
         checker.findings.add(None, message);
     }
     None
+}
+
+fn cardinality(raw: &raw::CardinalityRules) -> Rules {
+    let limit = |limit: u32| NonZeroUsize::new(limit as usize);
+    let tags = raw.tags.iter().filter_map(|(name, most)| Some((name.clone(), limit(*most)?)));
+    Rules {
+        warn_at: raw.warn_at,
+        max_series: raw.max_series.and_then(limit),
+        max_tag_values: raw.max_tag_values.and_then(limit),
+        tags: tags.collect(),
+        over_limit: raw.over_limit,
+    }
 }
 
 fn batch(raw: &raw::BatchRules, checker: &mut Checker<'_>) -> Option<BatchLimits> {

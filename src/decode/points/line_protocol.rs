@@ -150,6 +150,12 @@ impl Line {
         self.as_written.then(|| &text[self.measurement.start..self.fields_end])
     }
 
+    /// Measurement, tags and the name of the first field, as they stand there.
+    pub fn head<'a>(&self, text: &'a str) -> &'a str {
+        let end = self.fields.first().map_or(self.measurement.end, |(name, _)| name.end);
+        &text[self.measurement.start..end]
+    }
+
     /// The line's point.
     pub fn point<'a>(&self, text: &'a str, timestamp: Timestamp) -> Result<Point<'a>, DecodeError> {
         let name = |token: &Token| unescaped(token, text, b", =");

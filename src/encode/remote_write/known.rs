@@ -6,9 +6,9 @@
 
 use std::ops::Range;
 
-use super::hash::hash;
 use super::wire::{SAMPLE_TIMESTAMP, push_varint, varint_len};
 use crate::batch::{Item, OpenBatch};
+use crate::hash::hash;
 use crate::point::{Point, Value};
 
 /// The items of points that came before. Bounded: a key has a choice of [`WAYS`] places, and takes

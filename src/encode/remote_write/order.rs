@@ -8,9 +8,9 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 
-use super::hash::hash;
 use super::read;
 use crate::batch::{Item, OpenBatch};
+use crate::hash::hash;
 
 /// Notices samples that aren't later than the last of their series in this batch.
 ///

@@ -10,8 +10,8 @@ use std::hash::BuildHasherDefault;
 use std::sync::{Mutex, PoisonError};
 
 use super::Noticed;
-use super::hash::hash;
 use super::order::HashedAlready;
+use crate::hash::hash;
 
 /// Metrics beyond these are not looked at.
 const MAX_METRICS: usize = 4096;

@@ -13,12 +13,12 @@
 
 use std::collections::HashMap;
 
-use super::hash::Seed;
 use super::metadata::{Metadata, MetricMetadata};
 use super::wire::{FIRST, delimited_len, push_len, push_text, push_varint};
 use super::{NAME, read};
 use crate::batch::Batch;
 use crate::config::raw::MetricType;
+use crate::hash::Seed;
 
 const SYMBOL: u8 = 0x22;
 const SERIES: u8 = 0x2A;

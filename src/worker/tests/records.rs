@@ -40,6 +40,7 @@ fn transform(remote_write: bool, routed: bool) -> Transform {
         decoder: Decoder::Documents(Documents::Json),
         plan: Plan::new(&mapping).routed(routing.as_ref()),
         process: crate::process::Chain::default(),
+        guard: None,
         encoder: if remote_write {
             Encoder::RemoteWrite(RemoteWrite::new(Arc::default(), Arc::default()))
         } else {

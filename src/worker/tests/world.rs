@@ -476,6 +476,7 @@ fn transform(unreachable: Range<Instant>) -> Transform {
         decoder: Decoder::Documents(Documents::Unreachable(unreachable)),
         plan: Plan::new(&rule.into()),
         process: crate::process::Chain::default(),
+        guard: None,
         encoder: Encoder::LineProtocol(LineProtocol::new(Precision::Ns)),
         routing: None,
     }

@@ -182,6 +182,7 @@ fn transform(schedule: &Schedule) -> Transform {
         decoder: Decoder::Documents(Documents::Json),
         plan,
         process: schedule.limits.windows.map(Spans::chain).unwrap_or_default(),
+        guard: None,
         encoder,
         routing,
     }

@@ -1,0 +1,95 @@
+//! Short texts, eight bytes at a time: names, keys and numbers are mostly so short that a call of the C
+//! library, or a loop over their bytes, takes longer.
+
+const ONES: u64 = u64::MAX / 0xff;
+const TOPS: u64 = ONES * 0x80;
+
+/// Whether two texts are the same.
+#[inline]
+pub(crate) fn is_same(one: &[u8], other: &[u8]) -> bool {
+    if one.len() != other.len() {
+        return false;
+    }
+    match (one.split_first_chunk::<8>(), other.split_first_chunk::<8>()) {
+        (Some((first, rest)), Some((other_first, other_rest))) => {
+            first == other_first
+                && last_word(one) == last_word(other)
+                && (rest.len() <= 8 || rest == other_rest)
+        }
+        _ => last_word(one) == last_word(other),
+    }
+}
+
+/// The last eight bytes; of a shorter text all of it, where some bytes may be there twice, and zeros.
+#[inline]
+pub(crate) fn last_word(text: &[u8]) -> u64 {
+    if let Some(word) = text.last_chunk::<8>() {
+        u64::from_le_bytes(*word)
+    } else if let (Some(first), Some(last)) = (text.first_chunk::<4>(), text.last_chunk::<4>()) {
+        u64::from(u32::from_le_bytes(*first)) | u64::from(u32::from_le_bytes(*last)) << 32
+    } else if let [first, .., last] = text {
+        u64::from(*first) | u64::from(text[text.len() / 2]) << 8 | u64::from(*last) << 16
+    } else {
+        text.first().map_or(0, |byte| u64::from(*byte))
+    }
+}
+
+/// Whether an ASCII text has a letter in it, of either case; `letter` is the small one.
+#[inline]
+pub(crate) fn has_letter(text: &[u8], letter: u8) -> bool {
+    let in_word = |word: u64| {
+        let zero_if = (word | (ONES * 0x20)) ^ (ONES * u64::from(letter));
+        zero_if.wrapping_sub(ONES) & !zero_if & TOPS != 0
+    };
+    let (words, _) = text.as_chunks::<8>();
+    words.iter().any(|word| in_word(u64::from_le_bytes(*word))) || in_word(last_word(text))
+}
+
+/// The number that eight decimal digits spell.
+#[inline]
+pub(crate) fn eight_digits(text: [u8; 8]) -> Option<u64> {
+    let word = u64::from_le_bytes(text);
+    let high = ONES * 0xf0;
+    // Both the digit and the digit plus six must have the high half of `0`.
+    let is_digits = (word & high) | ((word.wrapping_add(ONES * 6) & high) >> 4) == ONES * 0x33;
+    if !is_digits {
+        return None;
+    }
+    // Pairs, then fours, then all: the earlier digit stands in the lower byte.
+    let pairs = (word & (ONES * 0x0f)).wrapping_mul(10 << 8 | 1) >> 8 & 0x00ff_00ff_00ff_00ff;
+    let fours = pairs.wrapping_mul(100 << 16 | 1) >> 16 & 0x0000_ffff_0000_ffff;
+    Some(fours.wrapping_mul(10_000 << 32 | 1) >> 32)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn they_say_what_loops_over_bytes_say(
+            one in "[0-9e.E-]{0,30}", other in "[0-9e.E-]{0,30}", digits in "[0-9]{8}|[0-9/:a]{8}"
+        ) {
+            prop_assert_eq!(is_same(one.as_bytes(), other.as_bytes()), one == other);
+            prop_assert!(is_same(one.as_bytes(), one.clone().as_bytes()));
+            for place in 0..one.len() {
+                let mut changed = one.clone().into_bytes();
+                changed[place] ^= 1;
+                prop_assert!(!is_same(one.as_bytes(), &changed));
+            }
+            let has = one.contains(['e', 'E']);
+            prop_assert_eq!(has_letter(one.as_bytes(), b'e'), has);
+            let bytes = digits.as_bytes().try_into().unwrap();
+            prop_assert_eq!(eight_digits(bytes), digits.parse().ok());
+        }
+
+        #[test]
+        fn any_eight_bytes_are_digits_or_none(bytes in any::<[u8; 8]>()) {
+            let text = std::str::from_utf8(&bytes).ok();
+            let spelled = text.filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
+            prop_assert_eq!(eight_digits(bytes), spelled.and_then(|text| text.parse().ok()));
+        }
+    }
+}
