@@ -169,6 +169,9 @@ pub(super) fn connector(
         }
     }
     let processors = process::processors(raw, checker, &tables, routing.is_some());
+    if let (Some(mapping), Some(processors)) = (&mapping, &processors) {
+        process::known_fields(raw, mapping, processors, checker);
+    }
     let dead_letter = kafka::dead_letter(raw, checker);
     let written = alerts::Written::of(mapping.as_ref(), processors.as_deref());
     let alerts = alerts::alerts(raw, written.as_ref(), checker);

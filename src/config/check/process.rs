@@ -1,6 +1,7 @@
 //! The processors between the mapping and the database.
 
 mod anomaly;
+mod fields;
 mod rules;
 
 use std::num::NonZeroUsize;
@@ -14,6 +15,8 @@ use crate::config::error::{nearest, quoted};
 use crate::config::raw;
 use crate::process::window::{Aggregate, Aggregated, Quantile, Rules, Stamp};
 use crate::process::{Filter, Name, Processor, Window};
+
+pub(super) use fields::fields as known_fields;
 
 const CHOICE: &str =
     "exactly one processor is needed in each entry of the list, such as `filter` or `window`";
