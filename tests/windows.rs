@@ -67,7 +67,7 @@ mod lose_nothing {
         let before_the_last = stored(&database).len();
         assert!(before_the_last > 0, "every process was killed before it has written a window");
         let mut process = Tidegate::run(&connector, &[]);
-        let deadline = Instant::now() + Duration::from_secs(60);
+        let deadline = Instant::now() + Duration::from_mins(1);
         while stored(&database).len() < expected.len() && Instant::now() < deadline {
             thread::sleep(Duration::from_millis(300));
         }
