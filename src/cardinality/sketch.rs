@@ -1,4 +1,4 @@
-//! How many different values there were, without keeping them: HyperLogLog (Flajolet, Fusy, Gandouet and
+//! How many different values there were, without keeping them: `HyperLogLog` (Flajolet, Fusy, Gandouet and
 //! Meunier, 2007), with linear counting below its range.
 
 use std::sync::atomic::{AtomicU8, Ordering};

@@ -96,7 +96,7 @@ fn a_new_value_beyond_the_limit_is_treated_as_the_rule_says_and_known_ones_pass(
                     let Err(Refusal::Rejected(reject)) = taken else { panic!("{taken:?}") };
                     assert!(reject.reason.contains("tag device"), "{}", reject.reason);
                 }
-                OverLimit::DropTag => assert_eq!(tags(taken.unwrap()), [site.clone()]),
+                OverLimit::DropTag => assert_eq!(tags(taken.unwrap()), std::slice::from_ref(&site)),
                 OverLimit::Other => {
                     let other = ("device".to_owned(), "other".to_owned());
                     assert_eq!(tags(taken.unwrap()), [other, site.clone()]);

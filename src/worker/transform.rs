@@ -49,7 +49,7 @@ impl Transform {
         // Only while nothing else stands between the decoder and the encoder.
         let is_copied =
             plan.adds_nothing() && routing.is_none() && matches!(encoder, Encoder::LineProtocol(_));
-        let mut outlet = Outlet::begin(record, index, guard, encoder, routing, open);
+        let mut outlet = Outlet::begin(record, index, guard, encoder, routing.as_ref(), open);
         let taken = if is_copied && let Some(lines) = decoder.line_protocol() {
             copied(*decompress, lines, record, scratch, &mut |text, line, timestamp| {
                 outlet.take_line(text, line, timestamp)
@@ -92,7 +92,7 @@ impl Transform {
         let Self { decompress, decoder, plan, process, guard, encoder, routing } = self;
         // What comes of one point is not that of another where processors remember.
         let stand_together = !process.remembers();
-        let mut outlet = Outlet::begin(record, index, guard, encoder, routing, open);
+        let mut outlet = Outlet::begin(record, index, guard, encoder, routing.as_ref(), open);
         let each: EachPoint<'_> = &mut |point, key| outlet.take(point, key);
         match processed(*decompress, decoder, plan, process, record, scratch, each) {
             Ok(()) => Ok(outlet.newest),
@@ -122,7 +122,7 @@ impl Transform {
 struct Outlet<'a> {
     guard: &'a mut Option<Guard>,
     encoder: &'a mut Encoder,
-    routing: &'a Option<Routing>,
+    routing: Option<&'a Routing>,
     open: &'a mut OpenParts,
     index: RecordIndex,
     /// The topic and partition.
@@ -138,7 +138,7 @@ impl<'a> Outlet<'a> {
         index: RecordIndex,
         guard: &'a mut Option<Guard>,
         encoder: &'a mut Encoder,
-        routing: &'a Option<Routing>,
+        routing: Option<&'a Routing>,
         open: &'a mut OpenParts,
     ) -> Self {
         let from = (record.topic(), record.partition());
