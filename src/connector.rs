@@ -20,6 +20,7 @@ use crate::process::Chain;
 use crate::record::Offset;
 use crate::replay::{Letters, Seen};
 use crate::sink::{BuildError, Sink};
+use crate::telemetry::traces::Traces;
 use crate::telemetry::{ClientShare, Metrics};
 use crate::worker::{Failure, Outcome, Settings, Transform, Worker};
 
@@ -124,14 +125,15 @@ pub fn may_replay(config: &config::Connector) -> Result<(), StartError> {
 
 /// Starts a connector's workers, each on a thread of its own.
 pub fn start(config: &config::Connector, runtime: &Arc<Runtime>) -> Result<Running, StartError> {
-    start_in(View::of(&config.name, Metrics::default()), config, State::Running, runtime)
+    start_in(View::of(&config.name, Metrics::default()), config, State::Running, None, runtime)
 }
 
-/// The same in a view that there is; `state` is running or paused.
+/// The same in a view that there is; `state` is running or paused. Spans of records go to `traces`.
 pub(crate) fn start_in(
     view: View,
     config: &config::Connector,
     state: State,
+    traces: Option<&Traces>,
     runtime: &Arc<Runtime>,
 ) -> Result<Running, StartError> {
     let sink = Arc::new(sink(config)?);
@@ -142,7 +144,7 @@ pub(crate) fn start_in(
     let mut running = Running { view, stop: Arc::default(), hold, workers: Vec::new() };
     for number in 0..config.workers.get() {
         // Dropping `running` on an error stops the workers that run already.
-        let worker = running.spawn(number, config, &sink, runtime)?;
+        let worker = running.spawn(number, config, &sink, traces, runtime)?;
         running.workers.push(worker);
     }
     Ok(running)
@@ -214,6 +216,7 @@ impl Running {
         number: usize,
         config: &config::Connector,
         sink: &Arc<Sink>,
+        traces: Option<&Traces>,
         runtime: &Arc<Runtime>,
     ) -> Result<JoinHandle<()>, StartError> {
         let kafka = |error| StartError::Kafka { connector: config.name.clone(), error };
@@ -226,6 +229,7 @@ impl Running {
         if let Some(dead_letters) = dead_letters.as_ref().filter(|_| number == 0) {
             dead_letters.warn_if_unwritable(&config.name);
         }
+        let spans = traces.map(|traces| traces.tracer(&config.name, &config.group, self.metrics()));
         let (view, hold) = (self.view(), Arc::clone(&self.hold));
         let (stop, stop_all) = (Arc::clone(&self.stop), Arc::clone(&self.stop));
         std::thread::Builder::new()
@@ -240,7 +244,7 @@ impl Running {
                     view.metrics.clone(),
                     stop,
                 );
-                if let Outcome::Failed(failure) = worker.paused_by(hold).run() {
+                if let Outcome::Failed(failure) = worker.paused_by(hold).traced_by(spans).run() {
                     view.fail(failure);
                     stop_all.store(true, Ordering::Release);
                 }

@@ -15,12 +15,15 @@ use tracing::{error, warn};
 use crate::config;
 use crate::connector::{self, Running, StartError, State, View};
 use crate::telemetry::Metrics;
+use crate::telemetry::traces::Traces;
 use crate::worker::Failure;
 
 /// All connectors of a process; clones are the same ones.
 #[derive(Clone)]
 pub struct Connectors {
     runtime: Arc<Runtime>,
+    /// Where spans of records go, if anywhere.
+    traces: Option<Traces>,
     all: Arc<Mutex<BTreeMap<String, Connector>>>,
     /// Owners of those that were removed and still deliver.
     leaving: Arc<Mutex<Vec<JoinHandle<()>>>>,
@@ -78,10 +81,15 @@ impl Connectors {
     pub fn start(
         configs: Vec<config::Connector>,
         kept: impl Fn(&str) -> State,
+        traces: Option<Traces>,
         runtime: &Arc<Runtime>,
     ) -> Result<Self, StartError> {
-        let connectors =
-            Self { runtime: Arc::clone(runtime), all: Arc::default(), leaving: Arc::default() };
+        let connectors = Self {
+            runtime: Arc::clone(runtime),
+            traces,
+            all: Arc::default(),
+            leaving: Arc::default(),
+        };
         let started = configs.into_iter().map(|config| {
             advise(&config);
             let view = View::of(&config.name, Metrics::default());
@@ -90,7 +98,8 @@ impl Connectors {
                 view.set(State::Stopped);
                 None
             } else {
-                Some(connector::start_in(view.clone(), &config, state.clone(), runtime)?)
+                let (view, traces) = (view.clone(), connectors.traces.as_ref());
+                Some(connector::start_in(view, &config, state.clone(), traces, runtime)?)
             };
             connectors.own(view, Arc::new(config), running, state)
         });
@@ -200,7 +209,8 @@ impl Connectors {
         let name = config.name.clone();
         let (orders, taken) = channel();
         let shown = Shown { view: view.clone(), config: Arc::clone(&config) };
-        let owner = Owner { view, config, running, runtime: Arc::clone(&self.runtime) };
+        let (runtime, traces) = (Arc::clone(&self.runtime), self.traces.clone());
+        let owner = Owner { view, config, running, traces, runtime };
         let owner = std::thread::Builder::new()
             .name(format!("{name}-owner"))
             .spawn(move || owner.take(&taken, state))
@@ -231,6 +241,7 @@ struct Owner {
     config: Arc<config::Connector>,
     /// Also when it has failed, until it is started again.
     running: Option<Running>,
+    traces: Option<Traces>,
     runtime: Arc<Runtime>,
 }
 
@@ -287,7 +298,8 @@ impl Owner {
     }
 
     fn start(&mut self, state: State) {
-        match connector::start_in(self.view.clone(), &self.config, state, &self.runtime) {
+        let (view, traces) = (self.view.clone(), self.traces.as_ref());
+        match connector::start_in(view, &self.config, state, traces, &self.runtime) {
             Ok(running) => self.running = Some(running),
             Err(error) => {
                 error!(%error, "can't start");

@@ -13,6 +13,7 @@ use std::borrow::Cow;
 use crate::record::Record;
 
 pub use account::{Account, Origin};
+pub(crate) use reasons::folded;
 pub use reasons::{Group, Reasons};
 pub use topic::{DeadLetters, Replayed};
 

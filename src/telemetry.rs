@@ -12,6 +12,7 @@ mod replies;
 mod shares;
 #[cfg(test)]
 mod tests;
+pub mod traces;
 
 use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -83,6 +84,10 @@ pub struct Metrics {
     pub write_seconds: WriteSeconds,
     /// How long records took from their bytes into the open batch, in seconds.
     pub record_seconds: RecordSeconds,
+    /// Spans of records that the collector of traces has taken.
+    pub spans_sent: Counter,
+    /// Those that could not be sent in time.
+    pub spans_dropped: Counter,
     /// Offset commits that Kafka has confirmed.
     pub commits: Counter,
     /// Offset commits that Kafka has refused or that timed out; the next one covers them.

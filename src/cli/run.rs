@@ -18,6 +18,7 @@ use crate::connectors::Connectors;
 use crate::reload::{Files, Mark, Reload};
 use crate::server::{self, Looks, Replays, Replicas, Served};
 use crate::telemetry::push::Push;
+use crate::telemetry::traces::{Closing, Traces};
 use crate::telemetry::{self, Levels};
 
 /// How often the connectors' ends are looked for.
@@ -58,9 +59,13 @@ pub(super) fn run(arguments: RunArguments) -> ExitCode {
     let levels = telemetry::log_to_stderr(configuration.process.log);
     let is_served = configuration.process.listen.is_some();
     match start(files, mark, configuration, levels) {
-        Ok((runtime, connectors)) => {
+        Ok((runtime, connectors, spans)) => {
             runtime.block_on(until_stopped(&connectors, is_served));
-            if connectors.end() { ExitCode::from(FAILED) } else { ExitCode::SUCCESS }
+            let failed = connectors.end();
+            if let Some(spans) = spans {
+                runtime.block_on(spans.close());
+            }
+            if failed { ExitCode::from(FAILED) } else { ExitCode::SUCCESS }
         }
         Err(error) => {
             error!(error, "can't start");
@@ -75,7 +80,7 @@ fn start(
     mark: Mark,
     configuration: Configuration,
     levels: Levels,
-) -> Result<(Arc<Runtime>, Connectors), String> {
+) -> Result<(Arc<Runtime>, Connectors, Option<Closing>), String> {
     let Configuration { process, connectors } = configuration;
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
@@ -84,6 +89,9 @@ fn start(
     let listener = process.listen.map(|address| listen(address, &runtime)).transpose()?;
     let push = process.metrics.clone().map(Push::new).transpose();
     let push = push.map_err(|error| format!("`metrics` in tidegate.yaml: {error}"))?;
+    let traces = process.traces.as_ref().map(Traces::new).transpose();
+    let traces = traces.map_err(|error| format!("`traces` in tidegate.yaml: {error}"))?;
+    let (traces, exporter) = traces.unzip();
     let shared = process.connectors_topic.clone().map(|topic| (process.kafka.clone(), topic));
     let (watch, listen) = (process.watch, process.listen);
     let (token_file, folder) = (process.token_file.clone(), process.connectors.clone());
@@ -91,7 +99,8 @@ fn start(
         folder.as_deref().map_or(State::Running, |folder| server::kept_state(folder, name))
     };
     let connectors =
-        Connectors::start(connectors, kept, &runtime).map_err(|error| error.to_string())?;
+        Connectors::start(connectors, kept, traces, &runtime).map_err(|error| error.to_string())?;
+    let spans = exporter.map(|exporter| exporter.start(&runtime));
     let reload = Reload::new(files, connectors.clone(), process);
     runtime.spawn(reload_on_hangup(reload.clone()));
     if watch {
@@ -121,7 +130,7 @@ fn start(
         };
         runtime.spawn(server::serve(listener, served));
     }
-    Ok((runtime, connectors))
+    Ok((runtime, connectors, spans))
 }
 
 fn listen(address: SocketAddr, runtime: &Runtime) -> Result<TcpListener, String> {

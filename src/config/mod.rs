@@ -105,6 +105,17 @@ pub struct Process {
     pub kafka: BTreeMap<String, Secret>,
     /// Where its own metrics are written, if anywhere.
     pub metrics: Option<OwnMetrics>,
+    /// Where spans of records are sent, if anywhere.
+    pub traces: Option<Traces>,
+}
+
+/// Where spans of records are sent.
+#[derive(Debug, Clone)]
+pub struct Traces {
+    /// The whole address.
+    pub url: String,
+    pub service_name: String,
+    pub http: Http,
 }
 
 /// Where a process's own metrics are written.

@@ -40,6 +40,9 @@ pub struct ProcessFile {
     /// The process's own metrics, written to a database for those who have no scraper. A change takes
     /// effect at the next start.
     pub metrics: Option<OwnMetrics>,
+    /// Spans of the records whose headers name a trace, sent to a collector. A change takes effect at the
+    /// next start.
+    pub traces: Option<Traces>,
     /// Take in changed, new and removed connector files, and a changed `tidegate.yaml`, within two
     /// seconds. `false`: only after SIGHUP, `POST /reload` or a restart.
     pub watch: bool,
@@ -52,6 +55,7 @@ impl Default for ProcessFile {
             log: LogFormat::default(),
             server: Server::default(),
             metrics: None,
+            traces: None,
             watch: true,
         }
     }
@@ -97,6 +101,25 @@ pub struct OwnMetrics {
 
 fn default_every() -> String {
     "15s".into()
+}
+
+/// Spans of records, for the traces that the records' producers have begun: of each record whose header
+/// `traceparent` says that its trace is sampled.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Traces {
+    /// Where a collector takes traces by OTLP over HTTP, as JSON: the whole address, such as
+    /// `http://localhost:4318/v1/traces`.
+    pub url: String,
+    /// The attribute `service.name` of the spans.
+    #[serde(default = "default_service_name")]
+    pub service_name: String,
+    #[serde(flatten)]
+    pub http: Http,
+}
+
+fn default_service_name() -> String {
+    "tidegate".into()
 }
 
 /// How log lines are written.

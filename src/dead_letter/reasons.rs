@@ -92,7 +92,7 @@ impl Reasons {
 
 /// A reason without what differs from record to record: numbers, and texts in quotes. A number that
 /// is part of a name (`sensor_2`, `UTF-8`) stays.
-fn folded(reason: &str) -> String {
+pub(crate) fn folded(reason: &str) -> String {
     let mut out = String::new();
     let mut characters = reason.chars().peekable();
     // The last character, or the one before a hyphen.

@@ -289,6 +289,14 @@ const METRICS: &[Metric] = &[
         labels: &[],
         samples: |view, to| to.add(&[], &view.metrics.write_seconds.0),
     },
+    counter("tidegate_spans_sent", "Spans of records that the collector of traces has taken", |view, to| {
+        to.count(&view.metrics.spans_sent)
+    }),
+    counter(
+        "tidegate_spans_dropped",
+        "Spans of records that could not be sent to the collector of traces in time",
+        |view, to| to.count(&view.metrics.spans_dropped),
+    ),
     gauge(
         "tidegate_workers_paused",
         "Workers whose partitions are paused because the database takes nothing, or a record can't be \

@@ -9,6 +9,7 @@ use crate::batch::RecordIndex;
 use crate::dead_letter::Reject;
 use crate::point::Timestamp;
 use crate::record::{Offset, Record, TopicPartition};
+use crate::telemetry::traces::Spans;
 use crate::watermark::{BatchId, Covers};
 
 /// What is kept of a batch until it is done.
@@ -30,6 +31,8 @@ pub(super) struct Flight<R> {
     pub let_go: Vec<TopicPartition>,
     /// Letters not yet confirmed; with the reason once they are handed to the producer.
     pub letters: HashMap<RecordIndex, Option<Reject>>,
+    /// Of those of its records that are traced.
+    pub spans: Spans,
 }
 
 impl<R: Record> Flight<R> {

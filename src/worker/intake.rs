@@ -15,6 +15,7 @@ use crate::map::Scratch;
 use crate::point::Timestamp;
 use crate::process::Phase;
 use crate::record::{Hold, NextOffset, Offset, Record, TopicPartition};
+use crate::telemetry::traces::{Span, Spans};
 
 /// The open batch, and what its records are and hold.
 pub(super) struct Intake<R> {
@@ -32,6 +33,7 @@ pub(super) struct Intake<R> {
     opened_at: Option<Instant>,
     /// Partitions with records in the open batch that were let go.
     let_go: Vec<TopicPartition>,
+    spans: Spans,
 }
 
 /// A batch that is to be written.
@@ -75,6 +77,7 @@ impl<R: Record> Intake<R> {
             newest: None,
             opened_at: None,
             let_go: Vec::new(),
+            spans: Spans::default(),
         }
     }
 
@@ -147,6 +150,13 @@ impl<R: Record> Intake<R> {
         self.count();
     }
 
+    /// The span of the record that was taken last ends with the open batch.
+    pub(super) fn keep_span(&mut self, span: Span, is_point: bool) {
+        let last = || self.next_index().0.checked_sub(1).map(RecordIndex);
+        let index = if is_point { last() } else { None };
+        self.spans.push(index, span);
+    }
+
     fn keep(&mut self, record: R) {
         self.record_bytes += record.size();
         self.records.push(record);
@@ -209,6 +219,7 @@ impl<R: Record> Intake<R> {
             newest: self.newest.take(),
             let_go: std::mem::take(&mut self.let_go),
             letters: rejects.iter().map(|(record, _)| (*record, None)).collect(),
+            spans: std::mem::take(&mut self.spans),
         };
         self.taken = 0;
         self.opened_at = None;

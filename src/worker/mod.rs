@@ -36,6 +36,7 @@ use crate::kafka::{Consumer, DeadLetterTopic, Event, KafkaError, LetterId};
 use crate::record::{Offset, Record, TopicPartition};
 use crate::sink::Write;
 use crate::telemetry::Metrics;
+use crate::telemetry::traces::{Span, Tracer};
 use crate::watermark::{BatchId, Watermark};
 
 use flight::{Flight, Letter};
@@ -90,6 +91,8 @@ pub struct Worker<'c, C: Consumer, D, W> {
     deliveries: Deliveries<W>,
     dead_letters: Option<D>,
     metrics: Metrics,
+    /// Begins spans, where records are traced.
+    tracer: Option<Tracer>,
     shares: Shares,
     stop: Arc<AtomicBool>,
     /// Its owner wants nothing new to be read.
@@ -136,6 +139,7 @@ impl<'c, C: Consumer, D: DeadLetterTopic, W: Write> Worker<'c, C, D, W> {
             dead_letters,
             shares: Shares::of(&metrics),
             metrics,
+            tracer: None,
             stop,
             to_pause: Arc::default(),
             watermark: Watermark::default(),
@@ -155,6 +159,11 @@ impl<'c, C: Consumer, D: DeadLetterTopic, W: Write> Worker<'c, C, D, W> {
     /// While this is set, nothing new is read: see [`Self::stay_paused`].
     pub fn paused_by(self, to_pause: Arc<AtomicBool>) -> Self {
         Self { to_pause, ..self }
+    }
+
+    /// Records whose headers say so get spans.
+    pub(crate) fn traced_by(self, tracer: Option<Tracer>) -> Self {
+        Self { tracer, ..self }
     }
 
     /// The loop. What has come back is taken in before anything new is.
@@ -227,7 +236,13 @@ impl<'c, C: Consumer, D: DeadLetterTopic, W: Write> Worker<'c, C, D, W> {
             self.hold(record, &reason);
             return false;
         }
-        let rejected = match self.intake.take(record) {
+        let place = self.partitions.name(partition);
+        let span = self.tracer.as_ref().and_then(|tracer| tracer.begin(&record, place));
+        let taken = self.intake.take(record);
+        if let Some(span) = span {
+            self.trace(span, &taken);
+        }
+        let rejected = match taken {
             Taken::Point | Taken::Remembered => None,
             Taken::Excluded => {
                 self.metrics.records_excluded.inc();
@@ -258,6 +273,18 @@ impl<'c, C: Consumer, D: DeadLetterTopic, W: Write> Worker<'c, C, D, W> {
         let hold = self.intake.hold(self.partitions.name(partition));
         self.partitions.taken(partition, offset, hold);
         true
+    }
+
+    /// Where a span ends: with its batch, unless nothing of its record is to be written. A record that has
+    /// to wait is begun anew, and one that is read again was traced before.
+    fn trace(&mut self, span: Span, taken: &Taken<C::Record<'c>>) {
+        match taken {
+            Taken::Point => self.intake.keep_span(span, true),
+            Taken::Remembered => self.intake.keep_span(span, false),
+            Taken::Excluded => span.end(),
+            Taken::Rejected(_, reject) => span.end_rejected(reject),
+            Taken::Rebuilt | Taken::Unavailable(..) => {}
+        }
     }
 
     fn take_event(&mut self, event: Event<C::Record<'c>>) {
@@ -434,6 +461,7 @@ impl<'c, C: Consumer, D: DeadLetterTopic, W: Write> Worker<'c, C, D, W> {
             self.metrics.records_rejected.at(Stage::Write).inc();
             let reject = Reject::new(Stage::Write, refused.reason);
             self.metrics.rejects.add(&partition, offset, &reject);
+            flight.spans.reject(refused.record, &reject);
             if self.dead_letters.is_some() {
                 self.letters.push_back(Letter::new(id, refused.record, reject));
             } else {
@@ -441,6 +469,8 @@ impl<'c, C: Consumer, D: DeadLetterTopic, W: Write> Worker<'c, C, D, W> {
                 self.failure.get_or_insert(Failure::Record { partition, offset, reject });
             }
         }
+        // What was not refused is durable.
+        flight.spans.end();
         if stored_before > 0 {
             self.metrics.points_already_written.inc_by(stored_before);
             warn!(
@@ -456,7 +486,8 @@ impl<'c, C: Consumer, D: DeadLetterTopic, W: Write> Worker<'c, C, D, W> {
     /// Lets a batch go when its points are durable and its rejected records confirmed.
     fn end_if_done(&mut self, id: BatchId) {
         if self.watermark.get_mut(id).is_some_and(|(flight, _)| flight.is_done()) {
-            if let Some(flight) = self.watermark.done(id) {
+            if let Some(mut flight) = self.watermark.done(id) {
+                flight.spans.end();
                 self.metrics.batches_done.inc();
                 self.metrics.durable_until(flight.newest);
             }

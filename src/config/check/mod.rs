@@ -28,7 +28,9 @@ use super::expand::Expansion;
 use super::plain::Type;
 use super::source::{Source, Span};
 use super::tree::{Node, Scalar, Value};
-use super::{BatchLimits, Connector, Delivery, Offsets, OwnMetrics, Process, Secret, Sink, raw};
+use super::{
+    BatchLimits, Connector, Delivery, Offsets, OwnMetrics, Process, Secret, Sink, Traces, raw,
+};
 use crate::cardinality::Rules;
 
 /// A file that fits its schema, and what is wrong with it all the same.
@@ -228,7 +230,27 @@ pub(super) fn process(raw: &raw::ProcessFile, checker: &mut Checker<'_>) -> Proc
         watch: raw.watch,
         kafka: kafka::own_properties(checker),
         metrics: raw.metrics.as_ref().and_then(|metrics| own_metrics(metrics, checker)),
+        traces: raw.traces.as_ref().and_then(|traces| self::traces(traces, checker)),
     }
+}
+
+fn traces(raw: &raw::Traces, checker: &mut Checker<'_>) -> Option<Traces> {
+    let url = sink::address(&raw.url, checker, &["traces", "url"])?;
+    if matches!(url.path(), "" | "/") {
+        checker.wrong(
+            &["traces", "url"],
+            "the whole address is needed, such as `http://localhost:4318/v1/traces`",
+        );
+    }
+    let one_place = "spans go to one place: a template has no record here";
+    if raw.http.destinations.is_some() {
+        checker.wrong(&["traces", "destinations"], one_place);
+    }
+    for (name, _) in raw.http.headers.iter().filter(|(_, text)| routing::is_template(text)) {
+        checker.wrong(&["traces", "headers", name], one_place);
+    }
+    let http = http::http(&raw.http, None, checker, &["traces"], Some(&url));
+    Some(Traces { url: url.into(), service_name: raw.service_name.clone(), http })
 }
 
 fn own_metrics(raw: &raw::OwnMetrics, checker: &mut Checker<'_>) -> Option<OwnMetrics> {

@@ -5,6 +5,7 @@ mod place;
 mod records;
 mod routing;
 mod simulation;
+mod traces;
 mod world;
 
 use std::time::Duration;
@@ -237,8 +238,10 @@ fn a_dead_letter_topic_that_takes_nothing_is_an_outage_through_which_polls_go_on
 
 #[test]
 fn records_that_yield_nothing_move_the_watermark() {
-    let nothing =
-        |offset| FakeRecord { partition: 0, offset, value: (offset % 2 == 0).then(Vec::new) };
+    let nothing = |offset| FakeRecord {
+        value: (offset % 2 == 0).then(Vec::new),
+        ..FakeRecord::good(0, offset)
+    };
     let report = Scenario::of((0..40).map(nothing).collect()).run();
     assert_eq!(report.ledger.committed[&0], 40);
     assert_eq!(report.ledger.write_attempts, 0);

@@ -26,6 +26,7 @@ use crate::map::{Field, Piece, Plan, PointRule, Source, Template};
 use crate::record::{Offset, Record, TopicPartition};
 use crate::sink::{SinkError, Write};
 use crate::telemetry::Metrics;
+use crate::telemetry::traces::Traces;
 use crate::watermark::Covers;
 use crate::worker::{Outcome, Settings, Transform, Worker};
 
@@ -41,16 +42,17 @@ pub(super) struct FakeRecord {
     pub partition: i32,
     pub offset: i64,
     pub value: Option<Vec<u8>>,
+    pub traceparent: Option<&'static str>,
 }
 
 impl FakeRecord {
     pub(super) fn good(partition: i32, offset: i64) -> Self {
         let value = format!(r#"{{"at":"{partition}/{offset}"}}"#);
-        Self { partition, offset, value: Some(value.into_bytes()) }
+        Self { partition, offset, value: Some(value.into_bytes()), traceparent: None }
     }
 
     pub(super) fn with(partition: i32, offset: i64, value: &str) -> Self {
-        Self { partition, offset, value: Some(value.as_bytes().to_vec()) }
+        Self { value: Some(value.as_bytes().to_vec()), ..Self::good(partition, offset) }
     }
 }
 
@@ -73,8 +75,8 @@ impl Record for FakeRecord {
     fn timestamp_millis(&self) -> Option<i64> {
         Some(1_700_000_000_000 + self.offset)
     }
-    fn header(&self, _: &str) -> Option<&[u8]> {
-        None
+    fn header(&self, name: &str) -> Option<&[u8]> {
+        self.traceparent.filter(|_| name == "traceparent").map(str::as_bytes)
     }
     fn headers(&self) -> Vec<(&str, Option<&[u8]>)> {
         Vec::new()
@@ -346,6 +348,7 @@ pub(super) struct Scenario {
     pub gone: Vec<Place>,
     /// When the decoder can't reach what it needs.
     pub unreachable: Range<Duration>,
+    pub traces: Option<Traces>,
 }
 
 impl Scenario {
@@ -369,6 +372,7 @@ impl Scenario {
             out_of_range: OffsetOutOfRange::Earliest,
             gone: Vec::new(),
             unreachable: Duration::ZERO..Duration::ZERO,
+            traces: None,
         }
     }
 
@@ -438,7 +442,8 @@ impl Scenario {
             metrics.clone(),
             stop,
         )
-        .paused_by(hold);
+        .paused_by(hold)
+        .traced_by(self.traces.map(|traces| traces.tracer("test", "the-group", &metrics)));
         let outcome = worker.run();
         let ledger = std::mem::take(&mut *ledger.lock().unwrap());
         Report {
