@@ -150,11 +150,20 @@ impl<R: Record> Intake<R> {
         self.count();
     }
 
-    /// The span of the record that was taken last ends with the open batch.
-    pub(super) fn keep_span(&mut self, span: Span, is_point: bool) {
-        let last = || self.next_index().0.checked_sub(1).map(RecordIndex);
-        let index = if is_point { last() } else { None };
-        self.spans.push(index, span);
+    /// The span of the record that was taken last. It ends with the open batch, unless nothing of the
+    /// record is to be written. A record that has to wait is begun anew, and one that is read again was
+    /// traced before.
+    pub(super) fn trace(&mut self, span: Span, taken: &Taken<R>) {
+        match taken {
+            Taken::Point => {
+                let last = self.next_index().0.checked_sub(1).map(RecordIndex);
+                self.spans.push(last, span);
+            }
+            Taken::Remembered => self.spans.push(None, span),
+            Taken::Excluded => span.end(),
+            Taken::Rejected(_, reject) => span.end_rejected(reject),
+            Taken::Rebuilt | Taken::Unavailable(..) => {}
+        }
     }
 
     fn keep(&mut self, record: R) {

@@ -36,7 +36,7 @@ use crate::kafka::{Consumer, DeadLetterTopic, Event, KafkaError, LetterId};
 use crate::record::{Offset, Record, TopicPartition};
 use crate::sink::Write;
 use crate::telemetry::Metrics;
-use crate::telemetry::traces::{Span, Tracer};
+use crate::telemetry::traces::Tracer;
 use crate::watermark::{BatchId, Watermark};
 
 use flight::{Flight, Letter};
@@ -240,7 +240,7 @@ impl<'c, C: Consumer, D: DeadLetterTopic, W: Write> Worker<'c, C, D, W> {
         let span = self.tracer.as_ref().and_then(|tracer| tracer.begin(&record, place));
         let taken = self.intake.take(record);
         if let Some(span) = span {
-            self.trace(span, &taken);
+            self.intake.trace(span, &taken);
         }
         let rejected = match taken {
             Taken::Point | Taken::Remembered => None,
@@ -273,18 +273,6 @@ impl<'c, C: Consumer, D: DeadLetterTopic, W: Write> Worker<'c, C, D, W> {
         let hold = self.intake.hold(self.partitions.name(partition));
         self.partitions.taken(partition, offset, hold);
         true
-    }
-
-    /// Where a span ends: with its batch, unless nothing of its record is to be written. A record that has
-    /// to wait is begun anew, and one that is read again was traced before.
-    fn trace(&mut self, span: Span, taken: &Taken<C::Record<'c>>) {
-        match taken {
-            Taken::Point => self.intake.keep_span(span, true),
-            Taken::Remembered => self.intake.keep_span(span, false),
-            Taken::Excluded => span.end(),
-            Taken::Rejected(_, reject) => span.end_rejected(reject),
-            Taken::Rebuilt | Taken::Unavailable(..) => {}
-        }
     }
 
     fn take_event(&mut self, event: Event<C::Record<'c>>) {
