@@ -315,7 +315,7 @@ pub fn transform(config: &config::Connector, sink: &Sink) -> Transform {
         plan: Plan::new(&config.mapping)
             .routed(config.routing.as_ref())
             .ending_series_by_null(config.sink.null_is_stale()),
-        process: Chain::new(&config.process),
+        process: Chain::new(&config.process).ahead_at_most(config.max_ahead),
         guard: None,
         encoder: sink.encoder(),
         routing: config.routing.clone(),

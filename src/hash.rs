@@ -11,6 +11,9 @@ pub(crate) fn hash(seed: u64, parts: &[&[u8]]) -> u64 {
     parts.iter().fold(seed, |hash, part| add(hash, part))
 }
 
+/// Spreads a length over all bits, so that it is not taken for a difference of some characters.
+const LENGTH: u64 = 0xA076_1D64_78BD_642F;
+
 /// A hash with one more part. The length tells apart texts that differ only in where they overlap.
 #[inline]
 pub(crate) fn add(mut hash: u64, part: &[u8]) -> u64 {
@@ -21,7 +24,7 @@ pub(crate) fn add(mut hash: u64, part: &[u8]) -> u64 {
         hash = mix(hash ^ u64::from_le_bytes(*word));
         rest = behind;
     }
-    mix(hash.wrapping_add(part.len() as u64) ^ last_word(part))
+    mix(hash.wrapping_add((part.len() as u64).wrapping_mul(LENGTH)) ^ last_word(part))
 }
 
 /// Folded multiplication: both halves of the 128-bit product, as in wyhash.

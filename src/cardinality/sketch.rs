@@ -20,6 +20,7 @@ impl Default for Sketch {
 impl Sketch {
     /// Takes in a value, by its hash.
     pub(super) fn add(&self, hash: u64) {
+        let hash = spread(hash);
         let register = (hash >> (u64::BITS - BITS)) as usize;
         // The mark ends the run of zeros where the hash has no more bits.
         let rank = ((hash << BITS) | (1 << (BITS - 1))).leading_zeros() + 1;
@@ -46,6 +47,14 @@ impl Sketch {
             if raw <= 2.5 * count && zeros > 0.0 { count * (count / zeros).ln() } else { raw };
         estimate.round() as u64
     }
+}
+
+/// Makes each bit depend on all (the last step of `MurmurHash3`): hashes that are spread more evenly than chance
+/// would spread them, as a product's are, look like more values than they are.
+fn spread(hash: u64) -> u64 {
+    let hash = (hash ^ (hash >> 33)).wrapping_mul(0xFF51_AFD7_ED55_8CCD);
+    let hash = (hash ^ (hash >> 33)).wrapping_mul(0xC4CE_B9FE_1A85_EC53);
+    hash ^ (hash >> 33)
 }
 
 #[cfg(test)]

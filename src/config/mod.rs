@@ -153,6 +153,8 @@ pub struct Connector {
     pub mapping: Mapping,
     /// What is done with the points, in this order.
     pub process: Vec<Processor>,
+    /// How far a point that processors remember may be ahead of its record's own time.
+    pub max_ahead: Duration,
     /// Where the points go.
     pub sink: Sink,
     /// Where in it each record's go, if that is told from the record: then texts of the sink are

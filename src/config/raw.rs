@@ -179,6 +179,11 @@ pub struct ConnectorFile {
     /// What is done with each point before it is written, in this order.
     #[serde(default)]
     pub process: Vec<ProcessStep>,
+    /// Of a record whose points processors remember (windows, rates, scores): how far the time of a point may
+    /// be ahead of the record's own timestamp. One beyond is rejected, since all points after it would be
+    /// late.
+    #[serde(default = "an_hour")]
+    pub max_ahead: String,
     /// Tables that tags and fields look values up in, by name.
     #[serde(default)]
     pub tables: BTreeMap<String, LookupTable>,
@@ -203,6 +208,10 @@ pub struct ConnectorFile {
 
 fn default_workers() -> u32 {
     1
+}
+
+fn an_hour() -> String {
+    "1h".into()
 }
 
 fn yes() -> bool {

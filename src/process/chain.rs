@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::partition::{Partition, hand};
-use super::{Moment, Next, Processor};
+use super::{Moment, Next, Processor, rejected};
 use crate::decode::Refusal;
-use crate::point::Point;
+use crate::point::{Point, Timestamp};
 use crate::record::{Hold, NextOffset, Offset, TopicPartition};
 
 /// A connector's processors.
@@ -21,6 +21,8 @@ pub struct Chain {
     remembering: Vec<Processor>,
     /// All that is remembered depends on points this far behind the clock, at most.
     horizon: Duration,
+    /// How far a point may be ahead of its record's own time, where processors remember.
+    most_ahead: Option<Duration>,
     /// How much older than what is given the points may be that it comes of.
     reach: Duration,
     warms_up: bool,
@@ -60,6 +62,12 @@ impl Chain {
         }
     }
 
+    /// Refuses points that are further ahead of their record's own time: the clock would follow them, and
+    /// all that comes afterwards would be late.
+    pub fn ahead_at_most(self, most: Duration) -> Self {
+        Self { most_ahead: Some(most), ..self }
+    }
+
     /// Gives nothing of a partition that is begun until it no longer depends on records before its first
     /// one: for whoever begins in the midst of records that were taken before.
     pub fn warm_up(&mut self) {
@@ -94,11 +102,26 @@ impl Chain {
         self.gathered.clear();
     }
 
-    /// Keeps a point until its record is complete.
+    /// Keeps a point until its record, of this time, is complete.
     ///
     /// # Errors
-    /// A refusal by a processor that remembers nothing. Nothing has been remembered then.
-    pub fn gather(&mut self, at: At<'_>, point: Point<'_>) -> Result<(), Refusal> {
+    /// A refusal by a processor that remembers nothing, or because of its time. Nothing has been remembered
+    /// then.
+    pub fn gather(
+        &mut self,
+        at: At<'_>,
+        produced: Option<Timestamp>,
+        point: Point<'_>,
+    ) -> Result<(), Refusal> {
+        if let (Some(produced), Some(most)) = (produced, self.most_ahead)
+            && point.timestamp > produced.plus(most)
+        {
+            return Err(rejected(format!(
+                "the point's time is more than {} ahead of its record's own, so what comes afterwards would \
+                 count as late (`max_ahead`)",
+                humantime::format_duration(most)
+            )));
+        }
         let mut gathered = std::mem::take(&mut self.gathered);
         let passed = self.pass(at, point, &mut |point| {
             gathered.push(point.into_owned());

@@ -14,8 +14,16 @@ pub(super) struct Partition {
     clock: Option<Timestamp>,
     holds: Holds,
     rebuild: Option<Rebuild>,
-    /// What is given up to this time may lack records from before the first.
-    silent_until: Option<Timestamp>,
+    warming: Option<Warming>,
+}
+
+/// What is given may lack records from before the first.
+#[derive(Debug, Clone, Copy)]
+struct Warming {
+    /// Until the clock is beyond this.
+    clock: Timestamp,
+    /// What is given of a later time lacks none.
+    time: Timestamp,
 }
 
 /// What was remembered is being rebuilt.
@@ -35,7 +43,7 @@ impl Partition {
             processors: processors.to_vec(),
             clock: held.and_then(|(_, hold)| hold.clock),
             holds: Holds::default(),
-            silent_until: None,
+            warming: None,
             rebuild: held
                 .map(|(next, hold)| Rebuild { from: hold.from, until: Offset(next.get()) }),
         }
@@ -57,9 +65,9 @@ impl Partition {
         }
     }
 
-    /// Takes a record's points, and hands what comes of them to `each`. With `warm_up`, only what is this
-    /// much later than the partition's first record. A refusal of one point doesn't
-    /// concern the others; the first is the record's.
+    /// Takes a record's points, and hands what comes of them to `each`. With `warm_up`, nothing that is less
+    /// than this later than the partition's first record, until the clock is the horizon beyond that. A refusal
+    /// of one point doesn't concern the others; the first is the record's.
     pub(super) fn take(
         &mut self,
         (number, offset): (i32, Offset),
@@ -74,11 +82,13 @@ impl Partition {
         };
         let before = self.clock;
         if let (None, Some(reach)) = (before, warm_up) {
-            self.silent_until = Some(newest.plus(reach));
+            let (clock, time) = (newest.plus(horizon), newest.plus(reach));
+            self.warming = Some(Warming { clock, time });
         }
-        let silent_until = self.silent_until;
-        let each: Next<'_> = &mut |point| match silent_until {
-            Some(until) if point.timestamp <= until => Ok(()),
+        self.warming = self.warming.filter(|own| before.is_none_or(|clock| clock <= own.clock));
+        let warming = self.warming;
+        let each: Next<'_> = &mut |point| match warming {
+            Some(Warming { time, .. }) if point.timestamp <= time => Ok(()),
             _ => each(point),
         };
         let moment = Moment { clock: before.unwrap_or(oldest), partition: number, offset };
@@ -90,7 +100,10 @@ impl Partition {
         advance(&mut self.processors, &moment, clock, &mut refused, each);
         self.clock = Some(clock);
         self.holds.take(offset, newest, before);
-        self.holds.let_go(clock.minus(horizon));
+        // Whoever goes on after a restart must find the first record, to know again until when.
+        if warming.is_none() {
+            self.holds.let_go(clock.minus(horizon));
+        }
         refused.map_or(Ok(()), Err)
     }
 

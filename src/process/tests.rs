@@ -2,12 +2,15 @@
 //! been committed there.
 
 use std::path::Path;
+use std::time::Duration;
 
 use proptest::prelude::*;
 
 use super::chain::{Chain, Phase};
 use super::testing::line;
 use crate::config::{self, Environment};
+use crate::decode::Refusal;
+use crate::point::Timestamp;
 use crate::record::{NextOffset, Offset, TopicPartition};
 use crate::trial::WholePoint;
 
@@ -56,7 +59,7 @@ fn given(chain: &mut Chain, offset: usize, record: &[String]) -> Vec<String> {
     let mut lines = Vec::new();
     chain.begin_record();
     for text in record {
-        chain.gather(at, line(text)).unwrap();
+        chain.gather(at, None, line(text)).unwrap();
     }
     let ended = chain.end_record(at, &mut |point| {
         lines.push(WholePoint::of(&point).to_string());
@@ -80,6 +83,25 @@ fn history() -> impl Strategy<Value = Vec<Vec<String>>> {
         };
         records.into_iter().map(|record| record.into_iter().map(&mut text).collect()).collect()
     })
+}
+
+#[test]
+fn one_message_from_the_far_future_is_rejected_and_what_follows_it_is_not_late() {
+    let mut chain = chain("window: { size: 10s, fields: { v: [count] } }")
+        .ahead_at_most(Duration::from_mins(1));
+    let produced = Timestamp::from_millis(1_000_000);
+    let mut take = |offset: i64, millis: i64| {
+        let at = ("t", 0, Offset(offset));
+        chain.begin_record();
+        chain.gather(at, produced, line(&format!("m v=1 {}", millis * 1_000_000)))?;
+        chain.end_record(at, &mut |_| Ok(()))
+    };
+    take(0, 1_000_000).unwrap();
+    take(1, 1_060_000).unwrap();
+    let Err(Refusal::Rejected(reject)) = take(2, 1_060_001) else { panic!("taken") };
+    assert!(reject.reason.contains("1m ahead"), "{}", reject.reason);
+    take(3, 1_060_000).unwrap();
+    assert_eq!(chain.take_late(), 0);
 }
 
 proptest! {

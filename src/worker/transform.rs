@@ -204,8 +204,9 @@ fn processed<R: Record>(
         });
     }
     process.begin_record();
+    let produced = record.timestamp_millis().and_then(Timestamp::from_millis);
     points(decompress, decoder, plan, record, scratch, &mut |point, _| {
-        process.gather(at, point.clone())
+        process.gather(at, produced, point.clone())
     })?;
     process.end_record(at, &mut |point| each(&point, ""))
 }

@@ -174,6 +174,8 @@ pub(super) fn connector(
     if let (Some(mapping), Some(processors)) = (&mapping, &processors) {
         process::known_fields(raw, mapping, processors, checker);
     }
+    let years = Duration::ZERO..=Duration::from_hours(24 * 3660);
+    let max_ahead = units::duration(checker, &["max_ahead"], &raw.max_ahead, years);
     let dead_letter = kafka::dead_letter(raw, checker);
     let written = alerts::Written::of(mapping.as_ref(), processors.as_deref());
     let alerts = alerts::alerts(raw, written.as_ref(), checker);
@@ -200,6 +202,7 @@ pub(super) fn connector(
         decompress: raw.decompress,
         mapping: mapping?,
         process: processors?,
+        max_ahead: max_ahead?,
         sink: sink?,
         routing,
         dead_letter,

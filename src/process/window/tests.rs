@@ -46,7 +46,7 @@ impl Windows {
         self.offset += 1;
         self.chain.begin_record();
         for point in points {
-            self.chain.gather(at, point).unwrap();
+            self.chain.gather(at, None, point).unwrap();
         }
         let written = &mut self.written;
         self.chain.end_record(at, &mut |point| {
