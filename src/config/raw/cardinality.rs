@@ -22,7 +22,7 @@ pub struct CardinalityRules {
     pub max_tag_values: Option<u32>,
     /// The most values of single tags, by name, before `max_tag_values`.
     #[schemars(inner(range(min = 1, max = 10_000_000)))]
-    pub tags: BTreeMap<String, u32>,
+    pub max_values_of: BTreeMap<String, u32>,
     /// What becomes of a point with a new value of a tag beyond its limit.
     pub over_limit: OverLimit,
 }
@@ -33,7 +33,7 @@ impl Default for CardinalityRules {
             warn_at: 100_000,
             max_series: None,
             max_tag_values: None,
-            tags: BTreeMap::new(),
+            max_values_of: BTreeMap::new(),
             over_limit: OverLimit::default(),
         }
     }
