@@ -51,6 +51,15 @@ impl Account {
 }
 
 impl Origin {
+    /// For replies and output.
+    pub(crate) fn to_json(&self) -> serde_json::Value {
+        serde_json::json!({
+            "topic": &*self.partition.topic,
+            "partition": self.partition.partition,
+            "offset": self.offset.0,
+        })
+    }
+
     /// Where a record was read, or, of a replayed letter, was read at first.
     pub fn new<R: Record>(record: &R) -> Self {
         let partition =

@@ -1,29 +1,26 @@
 //! The consumer, on librdkafka.
 
-use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+mod context;
+mod lists;
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use rdkafka::client::ClientContext;
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
-use rdkafka::consumer::{
-    BaseConsumer, CommitMode, Consumer as _, ConsumerContext, RebalanceProtocol,
-};
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _, RebalanceProtocol};
 use rdkafka::error::KafkaError as LibraryError;
 use rdkafka::message::{BorrowedMessage, Headers as _, Message as _};
-use rdkafka::topic_partition_list::{
-    Offset as LibraryOffset, TopicPartitionList, TopicPartitionListElem,
-};
-use rdkafka::types::{RDKafkaErrorCode, RDKafkaRespErr};
-use tracing::debug;
+use rdkafka::topic_partition_list::TopicPartitionListElem;
+
+use context::{Context, Pending};
+pub(super) use lists::committed_covers;
+use lists::{add_places, committed_of, offset_list, partition_list, place_list};
 
 use super::commits::Commits;
-use super::statistics::Statistics;
-use super::trouble;
-use super::{Consumer, Event, Extent, KafkaError, PartitionEnd, Place, Properties};
+use super::{Consumer, Event, Extent, KafkaError, Place, Properties, trouble};
 use crate::config::Topics;
-use crate::record::{NextOffset, Offset, Record, TopicPartition};
+use crate::record::{Offset, Record, TopicPartition};
 use crate::telemetry::ClientShare;
 use crate::watermark::Covers;
 
@@ -323,147 +320,6 @@ impl Record for BorrowedMessage<'_> {
     }
 }
 
-/// Receives librdkafka's callbacks, which all run inside `poll`, and passes them on as events: the
-/// worker alone decides when a partition is let go.
-#[derive(Default)]
-struct Context {
-    closing: AtomicBool,
-    /// Holds at most what one poll brings: a rebalance, an error, statistics.
-    events: Mutex<VecDeque<Pending>>,
-    any: AtomicBool,
-    /// What librdkafka says of the error that the poll at hand is about to return.
-    reason: Mutex<Option<String>>,
-    /// What librdkafka's log says of the last connection that failed: some failures come nowhere
-    /// else.
-    connection_failure: Mutex<Option<String>>,
-    share: OnceLock<ClientShare>,
-}
-
-/// The events that carry no record.
-enum Pending {
-    Assigned(Vec<TopicPartition>),
-    Revoked { partitions: Vec<TopicPartition>, lost: bool },
-    Committed(Result<(), KafkaError>),
-    Ends(Vec<PartitionEnd>),
-    Idle(Vec<TopicPartition>),
-}
-
-impl Context {
-    fn push(&self, event: Pending) {
-        self.events.lock().unwrap_or_else(PoisonError::into_inner).push_back(event);
-        self.any.store(true, Ordering::Release);
-    }
-
-    fn take_event<R>(&self) -> Option<Event<R>> {
-        if !self.any.load(Ordering::Acquire) {
-            return None;
-        }
-        let mut events = self.events.lock().unwrap_or_else(PoisonError::into_inner);
-        let event = events.pop_front();
-        self.any.store(!events.is_empty(), Ordering::Release);
-        Some(match event? {
-            Pending::Assigned(partitions) => Event::Assigned(partitions),
-            Pending::Revoked { partitions, lost } => Event::Revoked { partitions, lost },
-            Pending::Committed(result) => Event::Committed(result),
-            Pending::Ends(ends) => Event::Ends(ends),
-            Pending::Idle(partitions) => Event::Idle(partitions),
-        })
-    }
-
-    fn lock_failure(&self) -> MutexGuard<'_, Option<String>> {
-        self.connection_failure.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// `None` where another event or error says the same.
-    fn failed<R>(&self, error: &rdkafka::error::KafkaError) -> Option<Event<R>> {
-        let reason = self.reason.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let code = error.rdkafka_error_code();
-        if code == Some(RDKafkaErrorCode::AutoOffsetReset) {
-            debug!(reason, "no place to read on from");
-            return Some(Event::NoPlace);
-        }
-        let reason = reason.filter(|reason| !reason.is_empty());
-        let reason = reason.unwrap_or_else(|| error.to_string());
-        if is_deleted_partition(code, &reason) {
-            debug!(reason, "a partition is no more");
-            return None;
-        }
-        let fatal = matches!(error, LibraryError::MessageConsumptionFatal(_));
-        // That all brokers are down says nothing of why; the last connection's failure does.
-        let down = code == Some(RDKafkaErrorCode::AllBrokersDown);
-        let failure = if down { self.lock_failure().clone() } else { None };
-        let words = failure.filter(|words| !words.is_empty()).unwrap_or(reason);
-        Some(Event::Failed(KafkaError { reason: trouble::explained(&words), fatal }))
-    }
-}
-
-impl ClientContext for Context {
-    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        if facility == "FAIL" {
-            *self.lock_failure() = Some(trouble::of_log_line(message).to_owned());
-        }
-        super::pass_on_log(level, facility, message);
-    }
-
-    /// The same poll returns the error itself, without its reason.
-    fn error(&self, _: rdkafka::error::KafkaError, reason: &str) {
-        let mut last = self.reason.lock().unwrap_or_else(PoisonError::into_inner);
-        *last = Some(reason.to_owned());
-    }
-
-    fn stats_raw(&self, statistics: &[u8]) {
-        match serde_json::from_slice::<Statistics>(statistics) {
-            Ok(statistics) => {
-                if let Some(share) = self.share.get() {
-                    share.set(statistics.client());
-                }
-                self.push(Pending::Idle(statistics.idle()));
-                self.push(Pending::Ends(statistics.ends()));
-            }
-            Err(error) => debug!(%error, "librdkafka's statistics can't be read"),
-        }
-    }
-}
-
-impl ConsumerContext for Context {
-    fn rebalance(
-        &self,
-        consumer: &BaseConsumer<Self>,
-        event: RDKafkaRespErr,
-        partitions: &mut TopicPartitionList,
-    ) {
-        let assigned = event == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS;
-        if self.closing.load(Ordering::Acquire) {
-            let outcome = match consumer.rebalance_protocol() {
-                RebalanceProtocol::Cooperative if assigned => {
-                    consumer.incremental_assign(partitions)
-                }
-                RebalanceProtocol::Cooperative => consumer.incremental_unassign(partitions),
-                _ => consumer.unassign(),
-            };
-            if let Err(error) = outcome {
-                debug!(%error, "letting partitions go while closing");
-            }
-            return;
-        }
-        let named = partitions
-            .elements()
-            .iter()
-            .map(|e| TopicPartition { topic: e.topic().into(), partition: e.partition() })
-            .collect();
-        self.push(if assigned {
-            Pending::Assigned(named)
-        } else {
-            Pending::Revoked { partitions: named, lost: consumer.assignment_lost() }
-        });
-    }
-
-    /// The events that wait are served at least this often, also in a longer poll.
-    fn main_queue_min_poll_interval(&self) -> rdkafka::util::Timeout {
-        rdkafka::util::Timeout::After(Duration::from_millis(100))
-    }
-}
-
 impl From<rdkafka::error::KafkaError> for KafkaError {
     fn from(error: rdkafka::error::KafkaError) -> Self {
         let fatal = matches!(error, rdkafka::error::KafkaError::MessageConsumptionFatal(_));
@@ -477,75 +333,3 @@ impl From<rdkafka::error::KafkaError> for KafkaError {
         Self { reason, fatal }
     }
 }
-
-/// Of a deleted topic librdkafka says so three times a partition. Then it says once that a subscribed
-/// topic is not available, which is what somebody can act on.
-fn is_deleted_partition(code: Option<RDKafkaErrorCode>, reason: &str) -> bool {
-    match code {
-        Some(RDKafkaErrorCode::UnknownPartition) => true,
-        Some(RDKafkaErrorCode::UnknownTopicOrPartition) => !reason.starts_with("Subscribed topic"),
-        _ => false,
-    }
-}
-
-fn partition_list(partitions: &[TopicPartition]) -> TopicPartitionList {
-    let mut list = TopicPartitionList::with_capacity(partitions.len());
-    for partition in partitions {
-        list.add_partition(&partition.topic, partition.partition);
-    }
-    list
-}
-
-fn place_list(places: &[Place]) -> Result<TopicPartitionList, KafkaError> {
-    let mut list = TopicPartitionList::with_capacity(places.len());
-    add_places(&mut list, places)?;
-    Ok(list)
-}
-
-fn add_places(list: &mut TopicPartitionList, places: &[Place]) -> Result<(), KafkaError> {
-    for (partition, offset) in places {
-        let offset = offset.map_or(LibraryOffset::Stored, |next| LibraryOffset::Offset(next.0));
-        list.add_partition_offset(&partition.topic, partition.partition, offset)?;
-    }
-    Ok(())
-}
-
-fn offset_list(offsets: &Covers) -> Result<TopicPartitionList, KafkaError> {
-    let mut list = TopicPartitionList::with_capacity(offsets.len());
-    for (partition, next) in offsets {
-        let (offset, text) = next.committed();
-        let mut element = list.add_partition(&partition.topic, partition.partition);
-        element.set_offset(LibraryOffset::Offset(offset.0))?;
-        if !text.is_empty() {
-            element.set_metadata(text);
-        }
-    }
-    Ok(list)
-}
-
-/// What was committed of a partition, if anything.
-fn committed_of(element: &TopicPartitionListElem<'_>) -> Option<NextOffset> {
-    match element.offset() {
-        LibraryOffset::Offset(from) => {
-            Some(NextOffset::of_committed(Offset(from), element.metadata()))
-        }
-        _ => None,
-    }
-}
-
-/// The same of a whole answer.
-pub(super) fn committed_covers(list: &TopicPartitionList) -> Result<Covers, KafkaError> {
-    let mut covers = Covers::new();
-    for element in list.elements() {
-        element.error()?;
-        if let Some(next) = committed_of(&element) {
-            let partition =
-                TopicPartition { topic: element.topic().into(), partition: element.partition() };
-            covers.insert(partition, next);
-        }
-    }
-    Ok(covers)
-}
-
-#[cfg(test)]
-mod tests;

@@ -153,20 +153,13 @@ fn letter(letter: &OwnedRecord, replayed: &Replayed) -> Value {
     let partition = TopicPartition { topic: letter.topic.clone(), partition: letter.partition };
     let account = Account::of(letter);
     let spot = account.as_ref().and_then(|account| Spot::of(&account.reason));
-    let origin = |origin: &Origin| {
-        json!({
-            "topic": &*origin.partition.topic,
-            "partition": origin.partition.partition,
-            "offset": origin.offset.0,
-        })
-    };
     json!({
         "partition": letter.partition,
         "offset": letter.offset.0,
         "timestamp": letter.timestamp_millis
             .and_then(|millis| jiff::Timestamp::from_millisecond(millis).ok())
             .map(|time| time.to_string()),
-        "origin": account.as_ref().and_then(|account| account.origin.as_ref()).map(origin),
+        "origin": account.as_ref().and_then(|account| account.origin.as_ref()).map(Origin::to_json),
         "stage": account.as_ref().map(|account| &account.stage),
         "reason": account.as_ref().map(|account| &account.reason),
         "key": letter.key().map(shown::text_or_base64),

@@ -13,6 +13,7 @@ mod partitions;
 mod place;
 mod pressure;
 mod resume;
+mod settled;
 mod shares;
 #[cfg(test)]
 mod tests;
@@ -29,15 +30,14 @@ use tokio::time::Instant;
 use tracing::{error, info, warn};
 
 use crate::config;
-use crate::dead_letter::{Reject, Stage};
-use crate::deliver::{Delivered, Deliveries, Settled};
+use crate::deliver::Deliveries;
 use crate::encode::Noticed;
-use crate::kafka::{Consumer, DeadLetterTopic, Event, KafkaError, LetterId};
+use crate::kafka::{Consumer, DeadLetterTopic, Event, KafkaError};
 use crate::record::{Offset, Record, TopicPartition};
 use crate::sink::Write;
 use crate::telemetry::Metrics;
 use crate::telemetry::traces::Tracer;
-use crate::watermark::{BatchId, Watermark};
+use crate::watermark::Watermark;
 
 use flight::{Flight, Letter};
 use held::Held;
@@ -412,80 +412,6 @@ impl<'c, C: Consumer, D: DeadLetterTopic, W: Write> Worker<'c, C, D, W> {
                  key that is the series, or add a tag that tells the partitions apart"
             );
         }
-    }
-
-    fn take_settled(&mut self) {
-        while let Some(settled) = self.deliveries.settled() {
-            self.take_one_settled(settled);
-        }
-    }
-
-    fn take_one_settled(&mut self, settled: Settled) {
-        match settled {
-            Settled::Batch { id, delivered } => self.take_delivered(id, delivered),
-            Settled::DeadLetter { id, record, result } => {
-                self.take_letter_result(LetterId { batch: id, record }, result);
-            }
-        }
-    }
-
-    fn take_delivered(&mut self, id: BatchId, delivered: Delivered) {
-        self.metrics.points_written.inc_by(delivered.written as u64);
-        let Some((flight, covers)) = self.watermark.get_mut(id) else {
-            return;
-        };
-        flight.writing = false;
-        let mut stored_before = 0;
-        for refused in delivered.refused {
-            if refused.superseded && (refused.perhaps_stored || flight.perhaps_repeat) {
-                stored_before += 1;
-                continue;
-            }
-            let Some((partition, offset)) =
-                flight.refuse(refused.record, covers, &mut self.partitions)
-            else {
-                continue;
-            };
-            self.metrics.records_rejected.at(Stage::Write).inc();
-            let reject = Reject::new(Stage::Write, refused.reason);
-            self.metrics.rejects.add(&partition, offset, &reject);
-            flight.spans.reject(refused.record, &reject);
-            if self.dead_letters.is_some() {
-                self.letters.push_back(Letter::new(id, refused.record, reject));
-            } else {
-                flight.stuck = true;
-                self.failure.get_or_insert(Failure::Record { partition, offset, reject });
-            }
-        }
-        // What was not refused is durable.
-        flight.spans.end();
-        if stored_before > 0 {
-            self.metrics.points_already_written.inc_by(stored_before);
-            warn!(
-                connector = self.settings.connector,
-                points = stored_before,
-                "the database refused points as out of order or duplicate in a batch that may repeat \
-                 an earlier one; counted as written before"
-            );
-        }
-        self.end_if_done(id);
-    }
-
-    /// Lets a batch go when its points are durable and its rejected records confirmed.
-    fn end_if_done(&mut self, id: BatchId) {
-        if self.watermark.get_mut(id).is_some_and(|(flight, _)| flight.is_done()) {
-            if let Some(mut flight) = self.watermark.done(id) {
-                flight.spans.end();
-                self.metrics.batches_done.inc();
-                self.metrics.durable_until(flight.newest);
-            }
-            self.count_in_flight();
-        }
-    }
-
-    fn count_in_flight(&mut self) {
-        self.shares.in_flight.set(self.watermark.in_flight());
-        self.shares.bytes.set(self.watermark.kept().map(|flight| flight.bytes).sum());
     }
 
     /// Writes what is open and waits for all that is in flight, up to a deadline.

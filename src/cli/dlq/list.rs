@@ -157,13 +157,6 @@ pub(super) fn block(group: &Group) -> String {
 
 fn group_json(group: &Group) -> serde_json::Value {
     let time = |pick: fn((i64, i64)) -> i64| group.times.map(|times| time(pick(times)));
-    let origin = |origin: &Origin| {
-        json!({
-            "topic": &*origin.partition.topic,
-            "partition": origin.partition.partition,
-            "offset": origin.offset.0,
-        })
-    };
     json!({
         "stage": group.stage,
         "reason": group.reason,
@@ -174,7 +167,7 @@ fn group_json(group: &Group) -> serde_json::Value {
         "example": {
             "partition": group.example.partition.partition,
             "offset": group.example.offset.0,
-            "origin": group.example.origin.as_ref().map(origin),
+            "origin": group.example.origin.as_ref().map(Origin::to_json),
             "reason": group.example.reason,
         },
     })

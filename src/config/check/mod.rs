@@ -338,7 +338,8 @@ fn name(raw: &raw::ConnectorFile, checker: &mut Checker<'_>, file: &Path) -> Opt
 
 fn cardinality(raw: &raw::CardinalityRules) -> Rules {
     let limit = |limit: u32| NonZeroUsize::new(limit as usize);
-    let tags = raw.max_values_of.iter().filter_map(|(name, most)| Some((name.clone(), limit(*most)?)));
+    let tags =
+        raw.max_values_of.iter().filter_map(|(name, most)| Some((name.clone(), limit(*most)?)));
     Rules {
         warn_at: raw.warn_at,
         max_series: raw.max_series.and_then(limit),
