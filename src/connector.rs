@@ -303,7 +303,8 @@ fn parts(
         offsets: config.offsets,
     };
     let guard = Guard::new(&config.name, config.cardinality.clone(), &metrics.cardinality);
-    let transform = Transform { guard: Some(guard), ..transform(config, sink) };
+    let drift = Some(metrics.drift.clone());
+    let transform = Transform { guard: Some(guard), drift, ..transform(config, sink) };
     Ok(Parts { settings, transform, deliveries, dead_letters })
 }
 
@@ -317,6 +318,7 @@ pub fn transform(config: &config::Connector, sink: &Sink) -> Transform {
             .ending_series_by_null(config.sink.null_is_stale()),
         process: Chain::new(&config.process).ahead_at_most(config.max_ahead),
         guard: None,
+        drift: None,
         encoder: sink.encoder(),
         routing: config.routing.clone(),
     }

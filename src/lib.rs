@@ -31,6 +31,7 @@ pub mod point;
 pub mod process;
 
 pub mod cardinality;
+pub mod drift;
 pub mod route;
 
 pub mod batch;

@@ -29,6 +29,7 @@ pub(crate) use shares::{LagShare, Lags, Share, Turns, WorkerTurns};
 
 use crate::cardinality::Cardinality;
 use crate::dead_letter::Stage;
+use crate::drift::Drift;
 use crate::point::Timestamp;
 use crate::sink::SinkError;
 
@@ -72,6 +73,8 @@ pub struct Metrics {
     pub shared_metrics: Counter,
     /// Series, values of tags, and points that overwrite each other.
     pub cardinality: Cardinality,
+    /// What messages have and the mapping doesn't name, and the other way round.
+    pub drift: Drift,
     /// Bytes of encoded points acknowledged, before compression.
     pub bytes_written: Counter,
     /// Batches done: their points durable and their rejected records confirmed.

@@ -31,6 +31,7 @@ pub use points::Points;
 use self::avro::Avro;
 use self::csv::Csv;
 use self::protobuf::Protobuf;
+use self::tree::Value;
 use crate::config;
 use crate::config::raw::Deletes;
 use crate::dead_letter::{Reject, Stage};
@@ -280,13 +281,48 @@ impl Documents {
         each: &mut dyn FnMut(&[Slot<'a>]) -> Result<(), Refusal>,
     ) -> Result<(), Refusal> {
         let payload = message.payload;
-        let document = match self {
-            Self::Json => {
-                json::decode(payload, paths, slots)?;
-                return each(slots);
-            }
+        match self {
+            Self::Json => json::decode(payload, paths, slots)?,
             Self::JsonLines => return json_lines::decode(payload, paths, slots, each),
             Self::Csv(csv) => return csv.decode(payload, paths, slots, each),
+            Self::JsonSchema => {
+                let start = frame::read(message)?.end;
+                let json = payload.get(start..).unwrap_or_default();
+                json::decode(json, paths, slots).map_err(|error| error.behind(start))?;
+            }
+            #[cfg(test)]
+            Self::Unreachable(time) if time.contains(&tokio::time::Instant::now()) => {
+                return Err(Refusal::Unavailable("the registry is down".into()));
+            }
+            #[cfg(test)]
+            Self::Unreachable(_) => return Self::Json.decode(message, paths, slots, each),
+            _ => {
+                let Some(document) = self.document(message)? else { return Ok(()) };
+                tree::fill(document, paths, slots);
+            }
+        }
+        each(slots)
+    }
+
+    /// A message's document, whole; of several, the first. `None` where there is none to take, and of CSV,
+    /// whose columns are all told in its configuration or its first row.
+    ///
+    /// # Errors
+    /// As [`Documents::decode`].
+    pub fn document<'a>(&mut self, message: &Message<'a>) -> Result<Option<Value<'a>>, Refusal> {
+        let payload = message.payload;
+        Ok(match self {
+            Self::Json => Some(tree::json(payload)?),
+            Self::JsonSchema => {
+                let start = frame::read(message)?.end;
+                Some(tree::json(payload.get(start..).unwrap_or_default())?)
+            }
+            Self::JsonLines => {
+                let mut lines = payload.split(|byte| *byte == b'\n');
+                let line = lines.find(|line| !line.trim_ascii().is_empty());
+                line.map(tree::json).transpose()?
+            }
+            Self::Csv(_) => None,
             Self::ConnectJson => connect::decode(payload)?,
             Self::Debezium(deletes) => debezium::decode(payload, *deletes)?,
             Self::CloudEvents => Some(cloudevents::decode(message)?),
@@ -295,21 +331,8 @@ impl Documents {
             Self::Text => Some(text::decode(payload)?),
             Self::Avro(avro) => Some(avro.decode(message)?),
             Self::Protobuf(protobuf) => Some(protobuf.decode(message)?),
-            Self::JsonSchema => {
-                let start = frame::read(message)?.end;
-                let json = payload.get(start..).unwrap_or_default();
-                json::decode(json, paths, slots).map_err(|error| error.behind(start))?;
-                return each(slots);
-            }
             #[cfg(test)]
-            Self::Unreachable(time) if time.contains(&tokio::time::Instant::now()) => {
-                return Err(Refusal::Unavailable("the registry is down".into()));
-            }
-            #[cfg(test)]
-            Self::Unreachable(_) => return Self::Json.decode(message, paths, slots, each),
-        };
-        let Some(document) = document else { return Ok(()) };
-        tree::fill(document, paths, slots);
-        each(slots)
+            Self::Unreachable(_) => None,
+        })
     }
 }

@@ -1,5 +1,6 @@
 //! Tidegate's own calls: reload, and all figures at once for the page and the terminal.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -100,6 +101,11 @@ fn figures(Shown { view, config }: &Shown) -> Value {
         "lag": metrics.lag_records.get(),
         "freshness_seconds": seconds(metrics.newest_durable_millis.get()),
         "commit_age_seconds": seconds(metrics.last_commit_millis.get()),
+        "series": metrics.cardinality.series(),
+        "tag_values": metrics.cardinality.tags().into_iter().collect::<BTreeMap<_, _>>(),
+        "points_colliding": metrics.cardinality.colliding().get(),
+        "unmapped_paths": metrics.drift.unmapped(),
+        "gone_paths": metrics.drift.gone(),
         "partitions": partitions,
         "rejected": metrics.rejects.get(),
         "replies": metrics.replies.get(),

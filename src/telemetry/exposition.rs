@@ -238,6 +238,18 @@ const METRICS: &[Metric] = &[
         "Points that a limit of `cardinality` has changed, or whose record it has rejected",
         |view, to| to.count(view.metrics.cardinality.over_limit()),
     ),
+    gauge(
+        "tidegate_unmapped_paths",
+        "Paths (200 at most) that messages have and the mapping doesn't name, of the first message of \
+         each of the last 100 batches",
+        |view, to| to.gauge(view.metrics.drift.unmapped().len()),
+    ),
+    gauge(
+        "tidegate_gone_paths",
+        "Paths that the mapping names, that messages had, and that the first messages of the last 100 \
+         batches don't have",
+        |view, to| to.gauge(view.metrics.drift.gone().len()),
+    ),
     counter(
         "tidegate_points_colliding",
         "Points with the series and the time of the series' last one, which the database overwrites",

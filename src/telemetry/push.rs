@@ -40,6 +40,7 @@ impl Push {
             plan: Plan::new(&Mapping { points: Vec::new(), tags: Vec::new() }),
             process: Chain::default(),
             guard: None,
+            drift: None,
             encoder: sink.encoder(),
             routing: None,
         };

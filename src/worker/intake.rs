@@ -45,6 +45,8 @@ pub(super) struct Closed<R> {
     pub noticed: Noticed,
     /// Points that came too late for their windows.
     pub late: u64,
+    /// Paths that the mapping names and messages no longer have.
+    pub gone: Vec<String>,
 }
 
 /// What became of a record.
@@ -216,6 +218,8 @@ impl<R: Record> Intake<R> {
     pub(super) fn close(&mut self, perhaps_repeat: bool) -> Closed<R> {
         let (parts, noticed) = self.open.close(&mut self.transform.encoder);
         let rejects = std::mem::take(&mut self.rejects);
+        let first = self.records.first();
+        let gone = first.map(|record| self.transform.look(record, &mut self.scratch));
         // The next batch is mostly as long: growing to that anew would copy.
         let records = Vec::with_capacity(self.records.len());
         let encoded: usize = parts.iter().map(|part| part.body().len()).sum();
@@ -233,6 +237,6 @@ impl<R: Record> Intake<R> {
         self.taken = 0;
         self.opened_at = None;
         let late = self.transform.process.take_late();
-        Closed { parts, flight, rejects, noticed, late }
+        Closed { parts, flight, rejects, noticed, late, gone: gone.unwrap_or_default() }
     }
 }

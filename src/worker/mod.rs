@@ -8,6 +8,7 @@ mod flight;
 mod held;
 mod intake;
 mod letters;
+mod noticed;
 mod outcome;
 mod partitions;
 mod place;
@@ -31,7 +32,6 @@ use tracing::{error, info, warn};
 
 use crate::config;
 use crate::deliver::Deliveries;
-use crate::encode::Noticed;
 use crate::kafka::{Consumer, DeadLetterTopic, Event, KafkaError};
 use crate::record::{Offset, Record, TopicPartition};
 use crate::sink::Write;
@@ -373,9 +373,10 @@ impl<'c, C: Consumer, D: DeadLetterTopic, W: Write> Worker<'c, C, D, W> {
         let covers = self.partitions.take_covers();
         #[cfg(feature = "commit-before-write")]
         self.report(self.consumer.commit(&covers), "a commit too early, as the feature has it");
-        let Closed { parts, flight, rejects, noticed, late } =
+        let Closed { parts, flight, rejects, noticed, late, gone } =
             self.intake.close(self.partitions.take_perhaps_repeat());
         self.tell_noticed(noticed);
+        self.tell_gone(&gone);
         self.metrics.points_late.inc_by(late);
         let id = self.watermark.push(covers, flight);
         for (record, reject) in rejects {
@@ -386,32 +387,6 @@ impl<'c, C: Consumer, D: DeadLetterTopic, W: Write> Worker<'c, C, D, W> {
         }
         self.end_if_done(id);
         self.count_in_flight();
-    }
-
-    fn tell_noticed(&mut self, noticed: Noticed) {
-        self.metrics.series_in_several_partitions.inc_by(noticed.in_several_partitions);
-        self.metrics.strings_dropped.inc_by(noticed.strings_dropped);
-        self.metrics.shared_metrics.inc_by(noticed.shared_metrics);
-        for shared in noticed.shared {
-            warn!(
-                connector = self.settings.connector,
-                metric = shared.metric,
-                one = shared.one,
-                other = shared.other,
-                "two fields have become one metric; give them other names, or set `metric_name` or \
-                 `metric_name_validation_scheme`"
-            );
-        }
-        if let Some(news) = noticed.news {
-            warn!(
-                connector = self.settings.connector,
-                series = news.series,
-                partition = news.partition,
-                before = news.before,
-                "a series comes from several partitions, so its samples have no order; produce with a \
-                 key that is the series, or add a tag that tells the partitions apart"
-            );
-        }
     }
 
     /// Writes what is open and waits for all that is in flight, up to a deadline.

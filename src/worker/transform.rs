@@ -5,6 +5,7 @@ use crate::cardinality::{Guard, Origin};
 use crate::dead_letter::{Reject, Stage};
 use crate::decode::points::{Line, LineProtocol};
 use crate::decode::{Decoder, Decompressed, Message, Refusal};
+use crate::drift::Drift;
 use crate::encode::{EncodeError, Encoder};
 use crate::map::{Plan, Scratch};
 use crate::point::{Point, Timestamp};
@@ -23,6 +24,8 @@ pub struct Transform {
     pub process: Chain,
     /// What watches the points that pass; nobody, where they are only shown.
     pub guard: Option<Guard>,
+    /// What is found of messages and the mapping; nowhere, where points are only shown.
+    pub drift: Option<Drift>,
     pub encoder: Encoder,
     /// Where a record's points go, if it is not always the same place.
     pub routing: Option<Routing>,
@@ -89,7 +92,7 @@ impl Transform {
         scratch: &mut Scratch,
         open: &mut OpenParts,
     ) -> Result<Option<Timestamp>, Refusal> {
-        let Self { decompress, decoder, plan, process, guard, encoder, routing } = self;
+        let Self { decompress, decoder, plan, process, guard, encoder, routing, .. } = self;
         // What comes of one point is not that of another where processors remember.
         let stand_together = !process.remembers();
         let mut outlet = Outlet::begin(record, index, guard, encoder, routing.as_ref(), open);
@@ -103,6 +106,29 @@ impl Transform {
                 Err(refusal)
             }
         }
+    }
+
+    /// Looks at a record that has given points for what the mapping doesn't name. Gives what it names and
+    /// messages no longer have.
+    pub fn look<R: Record>(&mut self, record: &R, scratch: &mut Scratch) -> Vec<String> {
+        let Self {
+            decompress, decoder: Decoder::Documents(format), plan, drift: Some(drift), ..
+        } = self
+        else {
+            return Vec::new();
+        };
+        let mut room = std::mem::take(&mut scratch.decompressed);
+        let document = value(*decompress, record, &mut room).and_then(|payload| match payload {
+            Some(payload) => format.document(&Message { payload, record }),
+            None => Ok(None),
+        });
+        let gone = match document {
+            Ok(Some(document)) => drift.look(plan.paths(), &document),
+            // It was read before; what can't be reached now is seen with the next record.
+            Ok(None) | Err(_) => Vec::new(),
+        };
+        scratch.decompressed = room;
+        gone
     }
 
     /// Takes a record whose points are written already, for what processors remember of it. What is

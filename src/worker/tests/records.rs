@@ -41,6 +41,7 @@ fn transform(remote_write: bool, routed: bool) -> Transform {
         plan: Plan::new(&mapping).routed(routing.as_ref()),
         process: crate::process::Chain::default(),
         guard: None,
+        drift: None,
         encoder: if remote_write {
             Encoder::RemoteWrite(RemoteWrite::new(Arc::default(), Arc::default()))
         } else {

@@ -482,6 +482,7 @@ fn transform(unreachable: Range<Instant>) -> Transform {
         plan: Plan::new(&rule.into()),
         process: crate::process::Chain::default(),
         guard: None,
+        drift: None,
         encoder: Encoder::LineProtocol(LineProtocol::new(Precision::Ns)),
         routing: None,
     }

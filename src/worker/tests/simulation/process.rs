@@ -183,6 +183,7 @@ fn transform(schedule: &Schedule) -> Transform {
         plan,
         process: schedule.limits.windows.map(Spans::chain).unwrap_or_default(),
         guard: None,
+        drift: None,
         encoder,
         routing,
     }
