@@ -45,7 +45,7 @@ fn the_metrics_add_up_to_what_was_produced_and_promtool_is_content_with_them() {
     let dead = Topic::create(&kafka, format!("{}.dead", topic.name), 1);
     let extra = format!("dead_letter: {{ topic: {} }}", dead.name);
     let text = connector(&kafka, &topic.name, database.url(), &extra);
-    let good = (0..100).map(|n| Message::new(format!(r#"{{"v":{n}}}"#)).in_partition(n % 2));
+    let good = (0..100).map(|n| Message::new(format!(r#"{{"v":{n},"w":1}}"#)).in_partition(n % 2));
     topic.produce(good);
     topic.produce([Message::new("no JSON"), Message::new(r#"{"w":1}"#), Message::tombstone()]);
     let address = format!("127.0.0.1:{}", free_port());
@@ -86,6 +86,7 @@ fn the_metrics_add_up_to_what_was_produced_and_promtool_is_content_with_them() {
     assert_eq!(by("records_rejected_total", "stage=\"map\"").to_string(), "1");
     assert_eq!(by("connector_state", "state=\"running\"").to_string(), "1");
     assert_eq!(whole("partitions_assigned"), "2");
+    assert_eq!((whole("series").as_str(), whole("unmapped_paths").as_str()), ("1", "1"));
     assert!(by("writes_total", "result=\"written\"") >= 1.0, "{page}");
     assert!(value("write_duration_seconds_count") >= 1.0, "{page}");
     let (freshness, commit_age) = (value("freshness_seconds"), value("commit_age_seconds"));
