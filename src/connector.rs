@@ -319,6 +319,7 @@ pub fn transform(config: &config::Connector, sink: &Sink) -> Transform {
         process: Chain::new(&config.process).ahead_at_most(config.max_ahead),
         guard: None,
         drift: None,
+        encoding: None,
         encoder: sink.encoder(),
         routing: config.routing.clone(),
     }

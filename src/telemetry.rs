@@ -85,8 +85,8 @@ pub struct Metrics {
     pub(crate) replies: Replies,
     /// How long attempts to write took, in seconds.
     pub write_seconds: WriteSeconds,
-    /// How long records took from their bytes into the open batch, in seconds.
-    pub record_seconds: RecordSeconds,
+    /// How long records took in each stage from their bytes into the open batch, in seconds.
+    pub stages: StageSeconds,
     /// Spans of records that the collector of traces has taken.
     pub spans_sent: Counter,
     /// Those that could not be sent in time.
@@ -231,20 +231,28 @@ impl WriteSeconds {
     }
 }
 
-/// Durations of a record's way into the open batch: from a small message's microsecond to one of very
-/// many points.
+/// How long records took, by stage: from a fraction of a microsecond to a message of a megabyte.
 #[derive(Debug, Clone)]
-pub struct RecordSeconds(pub(crate) Histogram);
+pub struct StageSeconds([Histogram; Stage::ALL.len()]);
 
-impl Default for RecordSeconds {
+impl Default for StageSeconds {
     fn default() -> Self {
-        Self(Histogram::new([1e-6, 2e-6, 5e-6, 1e-5, 2e-5, 5e-5, 1e-4, 1e-3, 1e-2, 0.1]))
+        let bounds = [1e-7, 2e-7, 5e-7, 1e-6, 2e-6, 5e-6, 1e-5, 1e-4, 1e-3, 1e-2, 0.1];
+        Self(std::array::from_fn(|_| Histogram::new(bounds)))
     }
 }
 
-impl RecordSeconds {
-    pub(crate) fn observe(&self, took: Duration) {
-        self.0.observe(took.as_secs_f64());
+impl StageSeconds {
+    /// Those that a record passes on its worker's thread.
+    pub(crate) const STAGES: [Stage; 4] =
+        [Stage::Decode, Stage::Map, Stage::Process, Stage::Encode];
+
+    pub(crate) fn observe(&self, stage: Stage, took: Duration) {
+        self.of(stage).observe(took.as_secs_f64());
+    }
+
+    pub(crate) fn of(&self, stage: Stage) -> &Histogram {
+        &self.0[stage as usize]
     }
 }
 

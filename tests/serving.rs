@@ -89,6 +89,11 @@ fn the_metrics_add_up_to_what_was_produced_and_promtool_is_content_with_them() {
     assert_eq!((whole("series").as_str(), whole("unmapped_paths").as_str()), ("1", "1"));
     assert!(by("writes_total", "result=\"written\"") >= 1.0, "{page}");
     assert!(value("write_duration_seconds_count") >= 1.0, "{page}");
+    for stage in ["decode", "map", "encode"] {
+        let stage = format!("stage=\"{stage}\"");
+        assert!(by("record_duration_seconds_count", &stage) >= 1.0, "{page}");
+        assert!(by("record_duration_seconds_sum", &stage) > 0.0, "{page}");
+    }
     let (freshness, commit_age) = (value("freshness_seconds"), value("commit_age_seconds"));
     assert!((0.0..120.0).contains(&freshness) && (0.0..120.0).contains(&commit_age), "{page}");
     let memory = sample(&page, "process_resident_memory_bytes").expect("the process's memory");

@@ -17,7 +17,7 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
 
 use super::process::Process;
-use super::{Reloads, WriteResult, age};
+use super::{Reloads, StageSeconds, WriteResult, age};
 use crate::connector::{State, View};
 use crate::dead_letter::Stage;
 
@@ -288,11 +288,15 @@ const METRICS: &[Metric] = &[
     .by(&["result"]),
     Metric {
         name: "tidegate_record_duration_seconds",
-        help: "How long a record took from its bytes into the open batch (decode, map, process, encode), \
-               of one record in 1024",
+        help: "How long a record took in each stage from its bytes into the open batch, of one record in \
+               1024",
         kind: MetricType::Histogram,
-        labels: &[],
-        samples: |view, to| to.add(&[], &view.metrics.record_seconds.0),
+        labels: &["stage"],
+        samples: |view, to| {
+            StageSeconds::STAGES.iter().try_for_each(|stage| {
+                to.add(&[stage.name()], view.metrics.stages.of(*stage))
+            })
+        },
     },
     Metric {
         name: "tidegate_write_duration_seconds",

@@ -41,6 +41,7 @@ impl Push {
             process: Chain::default(),
             guard: None,
             drift: None,
+            encoding: None,
             encoder: sink.encoder(),
             routing: None,
         };

@@ -8,7 +8,7 @@ use super::flight::Flight;
 use super::transform::Transform;
 use crate::batch::{Batch, OpenParts, RecordIndex};
 use crate::config::BatchLimits;
-use crate::dead_letter::Reject;
+use crate::dead_letter::{Reject, Stage};
 use crate::decode::Refusal;
 use crate::encode::Noticed;
 use crate::map::Scratch;
@@ -47,6 +47,13 @@ pub(super) struct Closed<R> {
     pub late: u64,
     /// Paths that the mapping names and messages no longer have.
     pub gone: Vec<String>,
+}
+
+/// A record that is measured.
+pub(super) struct Timing {
+    decode: Duration,
+    map: Duration,
+    begun: Instant,
 }
 
 /// What became of a record.
@@ -103,6 +110,29 @@ impl<R: Record> Intake<R> {
             Err(Refusal::Rejected(reject)) => Taken::Rejected(record, reject),
             Err(Refusal::Unavailable(reason)) => Taken::Unavailable(record, reason),
         }
+    }
+
+    /// Begins to measure the record that is taken next.
+    pub(super) fn begin_timing(&mut self, record: &R) -> Timing {
+        let (decode, map) = self.transform.time(record, &mut self.scratch);
+        self.transform.encoding = Some(Duration::ZERO);
+        Timing { decode, map, begun: Instant::now() }
+    }
+
+    /// The time of each stage of the record that was taken.
+    pub(super) fn end_timing(&mut self, timing: &Timing) -> [(Stage, Duration); 4] {
+        let Timing { decode, map, begun } = *timing;
+        let whole = begun.elapsed();
+        let encode = self.transform.encoding.take().unwrap_or_default();
+        let rest = whole.saturating_sub(encode);
+        // A line that is copied is not mapped, and processors have what the others leave.
+        let decode = decode.min(rest);
+        let map = map.min(rest - decode);
+        let process =
+            if self.transform.process.is_empty() { Duration::ZERO } else { rest - decode - map };
+        let stages = [Stage::Decode, Stage::Map, Stage::Process, Stage::Encode];
+        let times = [decode, map, process, encode];
+        std::array::from_fn(|index| (stages[index], times[index]))
     }
 
     fn rebuild(&mut self, record: R, phase: Phase) -> Taken<R> {

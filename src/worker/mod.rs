@@ -218,10 +218,12 @@ impl<'c, C: Consumer, D: DeadLetterTopic, W: Write> Worker<'c, C, D, W> {
         if self.held.is_empty() {
             // Two looks at the clock for each record would be seen in the throughput.
             let consumed = self.metrics.records_consumed.get();
-            let begun = consumed.is_multiple_of(TIMED_ONE_IN).then(Instant::now);
+            let is_timed = consumed.is_multiple_of(TIMED_ONE_IN);
+            let timing = is_timed.then(|| self.intake.begin_timing(&record));
             self.take_in(record, partition, offset);
-            if let Some(begun) = begun {
-                self.metrics.record_seconds.observe(begun.elapsed());
+            if let Some(timing) = timing {
+                let times = self.intake.end_timing(&timing);
+                times.iter().for_each(|(stage, took)| self.metrics.stages.observe(*stage, *took));
             }
         } else {
             self.held.push(record);

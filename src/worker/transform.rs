@@ -1,5 +1,9 @@
 //! The transform: the stages that a record passes on its worker's thread.
 
+use std::time::Duration;
+
+use tokio::time::Instant;
+
 use crate::batch::{OpenParts, RecordIndex};
 use crate::cardinality::{Guard, Origin};
 use crate::dead_letter::{Reject, Stage};
@@ -29,6 +33,8 @@ pub struct Transform {
     pub encoder: Encoder,
     /// Where a record's points go, if it is not always the same place.
     pub routing: Option<Routing>,
+    /// What encoding has taken, where that is measured.
+    pub encoding: Option<Duration>,
 }
 
 /// Takes a point, and the key of the destination that it is told to go to.
@@ -48,11 +54,12 @@ impl Transform {
         if !self.process.is_empty() {
             return self.apply_processed(record, index, scratch, open);
         }
-        let Self { decompress, decoder, plan, guard, encoder, routing, .. } = self;
+        let Self { decompress, decoder, plan, guard, encoder, routing, encoding, .. } = self;
         // Only while nothing else stands between the decoder and the encoder.
         let is_copied =
             plan.adds_nothing() && routing.is_none() && matches!(encoder, Encoder::LineProtocol(_));
-        let mut outlet = Outlet::begin(record, index, guard, encoder, routing.as_ref(), open);
+        let mut outlet =
+            Outlet::begin(record, index, guard, encoder, encoding, routing.as_ref(), open);
         let taken = if is_copied && let Some(lines) = decoder.line_protocol() {
             copied(*decompress, lines, record, scratch, &mut |text, line, timestamp| {
                 outlet.take_line(text, line, timestamp)
@@ -92,10 +99,12 @@ impl Transform {
         scratch: &mut Scratch,
         open: &mut OpenParts,
     ) -> Result<Option<Timestamp>, Refusal> {
-        let Self { decompress, decoder, plan, process, guard, encoder, routing, .. } = self;
+        let Self { decompress, decoder, plan, process, guard, encoder, routing, encoding, .. } =
+            self;
         // What comes of one point is not that of another where processors remember.
         let stand_together = !process.remembers();
-        let mut outlet = Outlet::begin(record, index, guard, encoder, routing.as_ref(), open);
+        let mut outlet =
+            Outlet::begin(record, index, guard, encoder, encoding, routing.as_ref(), open);
         let each: EachPoint<'_> = &mut |point, key| outlet.take(point, key);
         match processed(*decompress, decoder, plan, process, record, scratch, each) {
             Ok(()) => Ok(outlet.newest),
@@ -106,6 +115,18 @@ impl Transform {
                 Err(refusal)
             }
         }
+    }
+
+    /// What decoding a record takes, and what mapping it takes, as far as they go; measured by doing them for
+    /// nothing.
+    pub fn time<R: Record>(&mut self, record: &R, scratch: &mut Scratch) -> (Duration, Duration) {
+        let Self { decompress, decoder, plan, .. } = self;
+        let begun = Instant::now();
+        // What is refused is refused again, when it counts.
+        let _ = only_decoded(*decompress, decoder, plan, record, scratch);
+        let decode = begun.elapsed();
+        let _ = points(*decompress, decoder, plan, record, scratch, &mut |_, _| Ok(()));
+        (decode, begun.elapsed().saturating_sub(2 * decode))
     }
 
     /// Looks at a record that has given points for what the mapping doesn't name. Gives what it names and
@@ -148,6 +169,7 @@ impl Transform {
 struct Outlet<'a> {
     guard: &'a mut Option<Guard>,
     encoder: &'a mut Encoder,
+    encoding: &'a mut Option<Duration>,
     routing: Option<&'a Routing>,
     open: &'a mut OpenParts,
     index: RecordIndex,
@@ -164,6 +186,7 @@ impl<'a> Outlet<'a> {
         index: RecordIndex,
         guard: &'a mut Option<Guard>,
         encoder: &'a mut Encoder,
+        encoding: &'a mut Option<Duration>,
         routing: Option<&'a Routing>,
         open: &'a mut OpenParts,
     ) -> Self {
@@ -171,10 +194,25 @@ impl<'a> Outlet<'a> {
         open.begin_record();
         encoder.reads_from(from.0, from.1);
         let place = Origin { offset: record.offset(), index: 0 };
-        Self { guard, encoder, routing, open, index, from, place, newest: None }
+        Self { guard, encoder, encoding, routing, open, index, from, place, newest: None }
     }
 
     fn take(&mut self, point: &Point<'_>, key: &str) -> Result<(), Refusal> {
+        if self.encoding.is_some() {
+            return self.take_timed(point, key);
+        }
+        self.put(point, key)
+    }
+
+    #[cold]
+    fn take_timed(&mut self, point: &Point<'_>, key: &str) -> Result<(), Refusal> {
+        let begun = Instant::now();
+        let taken = self.put(point, key);
+        *self.encoding = self.encoding.map(|before| before + begun.elapsed());
+        taken
+    }
+
+    fn put(&mut self, point: &Point<'_>, key: &str) -> Result<(), Refusal> {
         self.place.index += 1;
         let changed = match self.guard {
             Some(guard) => guard.take(point, self.place)?,
@@ -280,6 +318,32 @@ fn value<'a, R: Record>(
         return Ok(None);
     };
     Ok(Some(if decompress { room.open(payload)? } else { payload }))
+}
+
+/// Decompresses and decodes, and looks at nothing.
+fn only_decoded<R: Record>(
+    decompress: bool,
+    decoder: &mut Decoder,
+    plan: &Plan,
+    record: &R,
+    scratch: &mut Scratch,
+) -> Result<(), Refusal> {
+    let mut room = std::mem::take(&mut scratch.decompressed);
+    let taken = value(decompress, record, &mut room).and_then(|payload| {
+        let Some(payload) = payload else { return Ok(()) };
+        let message = Message { payload, record };
+        match decoder {
+            Decoder::Documents(format) => {
+                let mut slots = scratch.slots(plan);
+                let taken = format.decode(&message, plan.paths(), &mut slots, &mut |_| Ok(()));
+                scratch.reclaim_slots(slots);
+                taken
+            }
+            Decoder::Points(format) => format.decode(&message, &mut |_| Ok(())),
+        }
+    });
+    scratch.decompressed = room;
+    taken
 }
 
 /// Decodes and maps.

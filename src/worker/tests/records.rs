@@ -42,6 +42,7 @@ fn transform(remote_write: bool, routed: bool) -> Transform {
         process: crate::process::Chain::default(),
         guard: None,
         drift: None,
+        encoding: None,
         encoder: if remote_write {
             Encoder::RemoteWrite(RemoteWrite::new(Arc::default(), Arc::default()))
         } else {

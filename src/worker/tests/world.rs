@@ -483,6 +483,7 @@ fn transform(unreachable: Range<Instant>) -> Transform {
         process: crate::process::Chain::default(),
         guard: None,
         drift: None,
+        encoding: None,
         encoder: Encoder::LineProtocol(LineProtocol::new(Precision::Ns)),
         routing: None,
     }

@@ -184,6 +184,7 @@ fn transform(schedule: &Schedule) -> Transform {
         process: schedule.limits.windows.map(Spans::chain).unwrap_or_default(),
         guard: None,
         drift: None,
+        encoding: None,
         encoder,
         routing,
     }
