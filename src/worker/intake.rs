@@ -124,12 +124,13 @@ impl<R: Record> Intake<R> {
         let Timing { decode, map, begun } = *timing;
         let whole = begun.elapsed();
         let encode = self.transform.encoding.take().unwrap_or_default();
-        let rest = whole.saturating_sub(encode);
         // A line that is copied is not mapped, and processors have what the others leave.
+        let rest = whole.saturating_sub(encode);
         let decode = decode.min(rest);
-        let map = map.min(rest - decode);
-        let process =
-            if self.transform.process.is_empty() { Duration::ZERO } else { rest - decode - map };
+        let rest = rest.saturating_sub(decode);
+        let map = map.min(rest);
+        let is_processed = !self.transform.process.is_empty();
+        let process = if is_processed { rest.saturating_sub(map) } else { Duration::ZERO };
         let stages = [Stage::Decode, Stage::Map, Stage::Process, Stage::Encode];
         let times = [decode, map, process, encode];
         std::array::from_fn(|index| (stages[index], times[index]))

@@ -223,7 +223,9 @@ impl<'c, C: Consumer, D: DeadLetterTopic, W: Write> Worker<'c, C, D, W> {
             self.take_in(record, partition, offset);
             if let Some(timing) = timing {
                 let times = self.intake.end_timing(&timing);
-                times.iter().for_each(|(stage, took)| self.metrics.stages.observe(*stage, *took));
+                for (stage, took) in times {
+                    self.metrics.stages.observe(stage, took);
+                }
             }
         } else {
             self.held.push(record);
