@@ -310,18 +310,15 @@ fn parts(
 
 /// The way from a connector's record to what is written.
 pub fn transform(config: &config::Connector, sink: &Sink) -> Transform {
+    let decoder = Decoder::new(&config.decode).keeping_not_finite(config.sink.takes_not_finite());
+    let plan = Plan::new(&config.mapping)
+        .routed(config.routing.as_ref())
+        .ending_series_by_null(config.sink.null_is_stale());
     Transform {
         decompress: config.decompress,
-        decoder: Decoder::new(&config.decode).keeping_not_finite(config.sink.takes_not_finite()),
-        plan: Plan::new(&config.mapping)
-            .routed(config.routing.as_ref())
-            .ending_series_by_null(config.sink.null_is_stale()),
         process: Chain::new(&config.process).ahead_at_most(config.max_ahead),
-        guard: None,
-        drift: None,
-        encoding: None,
-        encoder: sink.encoder(),
         routing: config.routing.clone(),
+        ..Transform::new(decoder, plan, sink.encoder())
     }
 }
 

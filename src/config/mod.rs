@@ -49,6 +49,11 @@ use crate::map::Mapping;
 use crate::process::Processor;
 use crate::route::Routing;
 
+/// Whether a byte may stand in the name of a connector, or, by Kafka's own rule, of a topic.
+pub(crate) fn fits_name(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-')
+}
+
 /// All that a process runs, checked.
 #[derive(Debug, Clone)]
 pub struct Configuration {

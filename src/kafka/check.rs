@@ -401,11 +401,7 @@ impl Limits {
 fn admin(properties: &Properties) -> Result<AdminClient<Context>, LibraryError> {
     let mut settings = ClientConfig::new();
     settings.set("client.id", "tidegate");
-    for (key, value) in properties {
-        if !super::producer::CONSUMER_ONLY.iter().any(|name| key.starts_with(name)) {
-            settings.set(key, value.expose());
-        }
-    }
+    super::producer::set_properties(&mut settings, properties);
     settings.set_log_level(RDKafkaLogLevel::Critical);
     settings.create_with_context(Context { secrets: Vec::new(), problem: Mutex::default() })
 }

@@ -20,7 +20,7 @@ use crate::deliver::Settled;
 use crate::record::Record;
 
 /// Properties of `kafka:` that are a consumer's: passing them on makes librdkafka complain.
-pub(super) const CONSUMER_ONLY: &[&str] = &[
+const CONSUMER_ONLY: &[&str] = &[
     "auto.offset.reset",
     "check.crcs",
     "fetch.",
@@ -35,6 +35,15 @@ pub(super) const CONSUMER_ONLY: &[&str] = &[
     "statistics.interval.ms",
     "auto.commit.interval.ms",
 ];
+
+/// Those of `kafka:` that clients have that are no consumers.
+pub(super) fn set_properties(config: &mut ClientConfig, properties: &Properties) {
+    for (key, value) in properties {
+        if !CONSUMER_ONLY.iter().any(|name| key.starts_with(name)) {
+            config.set(key, value.expose());
+        }
+    }
+}
 
 /// How long the brokers may take to say whether the topic exists.
 const CHECK_WITHIN: Duration = Duration::from_secs(10);
@@ -64,11 +73,7 @@ impl DeadLetterProducer {
             .set("batch.size", "16384")
             // How long a topic that nobody knows is waited for.
             .set("topic.metadata.propagation.max.ms", "3000");
-        for (key, value) in properties {
-            if !CONSUMER_ONLY.iter().any(|name| key.starts_with(name)) {
-                config.set(key, value.expose());
-            }
-        }
+        set_properties(&mut config, properties);
         // All in-sync replicas confirm, and a retry inside librdkafka writes no second letter.
         config.set("acks", "all").set("enable.idempotence", "true");
         let topic: Arc<str> = topic.into();

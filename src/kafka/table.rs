@@ -15,7 +15,7 @@ use rdkafka::topic_partition_list::Offset as LibraryOffset;
 use rdkafka::types::RDKafkaErrorCode;
 use tracing::debug;
 
-use super::producer::CONSUMER_ONLY;
+use super::producer::set_properties;
 use super::range::{Context as ReaderContext, consumer};
 use super::{KafkaError, Properties};
 
@@ -134,11 +134,7 @@ impl std::fmt::Debug for TableReader {
 fn producing(properties: &Properties) -> ClientConfig {
     let mut config = ClientConfig::new();
     config.set("client.id", "tidegate");
-    for (key, value) in properties {
-        if !CONSUMER_ONLY.iter().any(|name| key.starts_with(name)) {
-            config.set(key, value.expose());
-        }
-    }
+    set_properties(&mut config, properties);
     config
 }
 

@@ -35,12 +35,11 @@ impl Name {
             Self::Measurement => return Input::Text(Cow::Borrowed(&point.measurement)),
             Self::Of(name) => name,
         };
-        if let Some((_, value)) = point.fields.iter().find(|(field, _)| field == name) {
+        if let Some(value) = point.field(name) {
             return input(value);
         }
-        let tag = point.tags.iter().find(|(tag, _)| tag == name);
         // Text, because a tag has no type: beside a number, one that spells a number is that.
-        tag.map_or(Input::Nothing, |(_, value)| Input::Untyped(Cow::Borrowed(value)))
+        point.tag(name).map_or(Input::Nothing, |value| Input::Untyped(Cow::Borrowed(value)))
     }
 }
 

@@ -286,8 +286,7 @@ pub(crate) const DEFAULT_VALUES: NonZeroUsize = NonZeroUsize::new(1_000_000).unw
 impl Aggregated {
     /// What aggregates are made of; nothing for a number that is none, and the end of a series.
     fn value<'p>(&self, point: &'p Point<'_>) -> Option<&'p crate::point::Value<'p>> {
-        let (_, value) = point.fields.iter().find(|(name, _)| *name == self.field)?;
-        aggregate::is_value(value).then_some(value)
+        point.field(&self.field).filter(|value| aggregate::is_value(value))
     }
 
     fn keeps_values(&self) -> bool {

@@ -14,6 +14,7 @@ use tokio::runtime::Runtime;
 use tracing::{error, warn};
 
 use super::change_folder as folder;
+use crate::config::fits_name;
 use crate::config::flat::Flat;
 use crate::connector::State;
 use crate::connectors::{Connectors, Order};
@@ -221,6 +222,5 @@ fn take_config(folder: &Path, name: &str, value: Option<&[u8]>) -> io::Result<bo
 
 /// A key is no way out of the folder, whoever has written it.
 fn is_name(name: &str) -> bool {
-    let legal = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
-    !name.is_empty() && !name.starts_with('.') && name.bytes().all(legal)
+    !name.is_empty() && !name.starts_with('.') && name.bytes().all(fits_name)
 }

@@ -12,7 +12,6 @@ use crate::config::{Decode, OwnMetrics, Points};
 use crate::connectors::Connectors;
 use crate::decode::{Decoder, Refusal};
 use crate::map::{Mapping, Plan, Scratch};
-use crate::process::Chain;
 use crate::record::{Offset, OwnedRecord};
 use crate::sink::{BuildError, Sink, Write as _};
 use crate::worker::Transform;
@@ -33,18 +32,11 @@ pub struct Push {
 impl Push {
     pub fn new(config: OwnMetrics) -> Result<Self, BuildError> {
         let sink = Sink::new(&config.sink, WITHIN)?;
-        let transform = Transform {
-            decompress: false,
-            decoder: Decoder::new(&Decode::Points(Points::PrometheusText))
-                .keeping_not_finite(config.sink.takes_not_finite()),
-            plan: Plan::new(&Mapping { points: Vec::new(), tags: Vec::new() }),
-            process: Chain::default(),
-            guard: None,
-            drift: None,
-            encoding: None,
-            encoder: sink.encoder(),
-            routing: None,
-        };
+        let decoder = Decoder::new(&Decode::Points(Points::PrometheusText))
+            .keeping_not_finite(config.sink.takes_not_finite());
+        let plan = Plan::new(&Mapping::default());
+        let transform =
+            Transform { decompress: false, ..Transform::new(decoder, plan, sink.encoder()) };
         let (scratch, open) = (Scratch::default(), OpenParts::default());
         Ok(Self { config, sink, transform, scratch, open })
     }

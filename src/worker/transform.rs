@@ -41,6 +41,22 @@ pub struct Transform {
 pub type EachPoint<'f> = &'f mut dyn FnMut(&Point<'_>, &str) -> Result<(), Refusal>;
 
 impl Transform {
+    /// Decodes what may be compressed, maps and encodes, and nothing else: no processors, one destination,
+    /// and nobody who watches.
+    pub fn new(decoder: Decoder, plan: Plan, encoder: Encoder) -> Self {
+        Self {
+            decompress: true,
+            decoder,
+            plan,
+            process: Chain::default(),
+            guard: None,
+            drift: None,
+            encoder,
+            routing: None,
+            encoding: None,
+        }
+    }
+
     /// Appends what is to be written of a record, and gives the time of its newest point. `None` when
     /// there is nothing to write, by the configuration. All points of a record stand or fall together:
     /// on an error the batch is as it was before.
@@ -139,18 +155,12 @@ impl Transform {
         else {
             return Vec::new();
         };
-        let mut room = std::mem::take(&mut scratch.decompressed);
-        let document = value(*decompress, record, &mut room).and_then(|payload| match payload {
-            Some(payload) => format.document(&Message { payload, record }),
-            None => Ok(None),
+        let gone = opened(*decompress, record, scratch, |payload, _| {
+            let document = format.document(&Message { payload, record })?;
+            Ok(document.map(|document| drift.look(plan.paths(), &document)))
         });
-        let gone = match document {
-            Ok(Some(document)) => drift.look(plan.paths(), &document),
-            // It was read before; what can't be reached now is seen with the next record.
-            Ok(None) | Err(_) => Vec::new(),
-        };
-        scratch.decompressed = room;
-        gone
+        // It was read before; what can't be reached now is seen with the next record.
+        gone.ok().flatten().flatten().unwrap_or_default()
     }
 
     /// Takes a record whose points are written already, for what processors remember of it. What is
@@ -285,13 +295,10 @@ fn points<R: Record>(
     scratch: &mut Scratch,
     each: EachPoint<'_>,
 ) -> Result<(), Refusal> {
-    let mut room = std::mem::take(&mut scratch.decompressed);
-    let taken = value(decompress, record, &mut room).and_then(|payload| match payload {
-        Some(payload) => decoded(decoder, plan, payload, record, scratch, each),
-        None => Ok(()),
-    });
-    scratch.decompressed = room;
-    taken
+    opened(decompress, record, scratch, |payload, scratch| {
+        decoded(decoder, plan, payload, record, scratch, each)
+    })
+    .map(drop)
 }
 
 /// Hands out the lines of a record of line protocol, without a look at what they say.
@@ -329,20 +336,32 @@ fn only_decoded<R: Record>(
     record: &R,
     scratch: &mut Scratch,
 ) -> Result<(), Refusal> {
-    let mut room = std::mem::take(&mut scratch.decompressed);
-    let taken = value(decompress, record, &mut room).and_then(|payload| {
-        let Some(payload) = payload else { return Ok(()) };
+    let taken = opened(decompress, record, scratch, |payload, scratch| {
         let message = Message { payload, record };
         match decoder {
             Decoder::Documents(format) => {
                 let mut slots = scratch.slots(plan);
-                let taken = format.decode(&message, plan.paths(), &mut slots, &mut |_| Ok(()));
+                let result = format.decode(&message, plan.paths(), &mut slots, &mut |_| Ok(()));
                 scratch.reclaim_slots(slots);
-                taken
+                result
             }
             Decoder::Points(format) => format.decode(&message, &mut |_| Ok(())),
         }
     });
+    taken.map(drop)
+}
+
+/// Hands a record's value, decompressed, to `then`, which may use the rest of the scratch. `None` where
+/// there is nothing to say.
+fn opened<R: Record, T>(
+    decompress: bool,
+    record: &R,
+    scratch: &mut Scratch,
+    then: impl FnOnce(&[u8], &mut Scratch) -> Result<T, Refusal>,
+) -> Result<Option<T>, Refusal> {
+    let mut room = std::mem::take(&mut scratch.decompressed);
+    let taken = value(decompress, record, &mut room)
+        .and_then(|payload| payload.map(|payload| then(payload, scratch)).transpose());
     scratch.decompressed = room;
     taken
 }

@@ -8,7 +8,7 @@ use regex::Regex;
 use super::{At, Checker, canonical};
 use crate::config::error::quoted;
 use crate::config::tree::Value;
-use crate::config::{Process, Secret, Topics, raw};
+use crate::config::{Process, Secret, Topics, fits_name, raw};
 
 type Properties = BTreeMap<String, Secret>;
 
@@ -65,11 +65,10 @@ pub(super) fn topics(raw: &raw::ConnectorFile, checker: &mut Checker<'_>) -> Opt
 
 /// What Kafka itself refuses.
 fn check_topic(topic: &str, checker: &mut Checker<'_>, at: At<'_>) {
-    let legal = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
     if topic.starts_with('^') {
         checker.wrong(at, "a pattern goes into `topics_pattern`");
     } else if !(1..=249).contains(&topic.len())
-        || !topic.bytes().all(legal)
+        || !topic.bytes().all(fits_name)
         || matches!(topic, "." | "..")
     {
         let shown = checker.shown(at);

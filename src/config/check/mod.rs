@@ -29,7 +29,8 @@ use super::plain::Type;
 use super::source::{Source, Span};
 use super::tree::{Node, Scalar, Value};
 use super::{
-    BatchLimits, Connector, Delivery, Offsets, OwnMetrics, Process, Secret, Sink, Traces, raw,
+    BatchLimits, Connector, Delivery, Offsets, OwnMetrics, Process, Secret, Sink, Traces,
+    fits_name, raw,
 };
 use crate::cardinality::Rules;
 
@@ -280,8 +281,7 @@ fn own_metrics(raw: &raw::OwnMetrics, checker: &mut Checker<'_>) -> Option<OwnMe
 fn connectors_topic(raw: &raw::ProcessFile, checker: &mut Checker<'_>) -> Option<String> {
     let topic = raw.server.connectors_topic.clone()?;
     let at = &["server", "connectors_topic"];
-    let legal = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
-    if !(1..=249).contains(&topic.len()) || !topic.bytes().all(legal) {
+    if !(1..=249).contains(&topic.len()) || !topic.bytes().all(fits_name) {
         checker.wrong(at, "a topic's name is 1 to 249 letters, digits, `.`, `_` or `-`");
     }
     if raw.server.connectors.is_none() {
@@ -317,10 +317,9 @@ fn listen(raw: &raw::ProcessFile, checker: &mut Checker<'_>) -> Option<SocketAdd
 
 fn name(raw: &raw::ConnectorFile, checker: &mut Checker<'_>, file: &Path) -> Option<String> {
     const MOST: usize = 100;
-    let legal = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
     let stem = || file.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default().to_owned();
     let name = raw.name.clone().unwrap_or_else(stem);
-    if (1..=MOST).contains(&name.len()) && name.bytes().all(legal) {
+    if (1..=MOST).contains(&name.len()) && name.bytes().all(fits_name) {
         return Some(name);
     }
     let rule = format!("must be 1 to {MOST} letters, digits, `.`, `_` or `-`");

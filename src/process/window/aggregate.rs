@@ -3,6 +3,7 @@
 use std::cmp::Ordering;
 
 use crate::point::{Float, Value};
+use crate::process::values::number;
 
 /// One way of making one value of many.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -62,16 +63,6 @@ struct Numbers {
 /// Whether it is a value at all.
 pub(super) fn is_value(value: &Value<'_>) -> bool {
     !matches!(value, Value::Stale | Value::NotFinite(_))
-}
-
-#[expect(clippy::cast_precision_loss, reason = "aggregates are floats: the nearest")]
-fn number(value: &Value<'_>) -> Option<f64> {
-    match value {
-        Value::Float(float) => Some(float.to_f64()),
-        Value::Integer(number) => Some(*number as f64),
-        Value::Unsigned(number) => Some(*number as f64),
-        Value::Boolean(_) | Value::String(_) | Value::Stale | Value::NotFinite(_) => None,
-    }
 }
 
 impl Values {

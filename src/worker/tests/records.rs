@@ -35,21 +35,14 @@ fn transform(remote_write: bool, routed: bool) -> Transform {
         Routing::new(vec![(Slot::Bucket, template)], None, NonZeroUsize::MAX)
     });
     let mapping = Mapping { points: vec![rule("a"), rule("b")], tags: Vec::new() };
-    Transform {
-        decompress: true,
-        decoder: Decoder::Documents(Documents::Json),
-        plan: Plan::new(&mapping).routed(routing.as_ref()),
-        process: crate::process::Chain::default(),
-        guard: None,
-        drift: None,
-        encoding: None,
-        encoder: if remote_write {
-            Encoder::RemoteWrite(RemoteWrite::new(Arc::default(), Arc::default()))
-        } else {
-            Encoder::LineProtocol(LineProtocol::new(Precision::Ms))
-        },
-        routing,
-    }
+    let plan = Plan::new(&mapping).routed(routing.as_ref());
+    let encoder = if remote_write {
+        Encoder::RemoteWrite(RemoteWrite::new(Arc::default(), Arc::default()))
+    } else {
+        Encoder::LineProtocol(LineProtocol::new(Precision::Ms))
+    };
+    let decoder = Decoder::Documents(Documents::Json);
+    Transform { routing, ..Transform::new(decoder, plan, encoder) }
 }
 
 /// What would be written, by destination, in the order of the items' bytes.

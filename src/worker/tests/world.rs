@@ -476,17 +476,9 @@ pub(super) struct Report {
 fn transform(unreachable: Range<Instant>) -> Transform {
     let field = Field::new("at", Source::Value("at".parse().unwrap()), FieldKind::String);
     let rule = PointRule::new(Template(vec![Piece::Text("m".into())]), vec![field]);
-    Transform {
-        decompress: true,
-        decoder: Decoder::Documents(Documents::Unreachable(unreachable)),
-        plan: Plan::new(&rule.into()),
-        process: crate::process::Chain::default(),
-        guard: None,
-        drift: None,
-        encoding: None,
-        encoder: Encoder::LineProtocol(LineProtocol::new(Precision::Ns)),
-        routing: None,
-    }
+    let decoder = Decoder::Documents(Documents::Unreachable(unreachable));
+    let encoder = Encoder::LineProtocol(LineProtocol::new(Precision::Ns));
+    Transform::new(decoder, Plan::new(&rule.into()), encoder)
 }
 
 fn settings(points: usize, in_flight: usize, ordered: bool) -> Settings {

@@ -177,17 +177,9 @@ fn transform(schedule: &Schedule) -> Transform {
         Routing::new(vec![(Slot::Bucket, template)], allowed, max_open)
     });
     let plan = Plan::new(&rule.into()).routed(routing.as_ref());
-    Transform {
-        decompress: true,
-        decoder: Decoder::Documents(Documents::Json),
-        plan,
-        process: schedule.limits.windows.map(Spans::chain).unwrap_or_default(),
-        guard: None,
-        drift: None,
-        encoding: None,
-        encoder,
-        routing,
-    }
+    let process = schedule.limits.windows.map(Spans::chain).unwrap_or_default();
+    let decoder = Decoder::Documents(Documents::Json);
+    Transform { process, routing, ..Transform::new(decoder, plan, encoder) }
 }
 
 /// What unwinds a worker that has crashed. Unwinding runs destructors, and a worker has none that
