@@ -438,7 +438,8 @@ fn a_member_that_leaves_hands_its_partitions_over_and_nothing_is_written_twice()
     second.stop();
 
     pipeline.assert_stored(&database, 0..all);
-    assert_eq!(rows_received(&database), all, "rows that VictoriaMetrics was sent");
+    let log = first.log() + &second.log();
+    assert_eq!(rows_received(&database), all, "rows that VictoriaMetrics was sent: {log}");
 }
 
 #[test]

@@ -167,10 +167,18 @@ pub struct KafkaError {
 /// How the reason ends that there is no such topic.
 const MISSING: &str = "does not exist";
 
+/// As the Rust binding names the codes of brokers.
+const REBALANCING: [&str; 2] = ["RebalanceInProgress", "IllegalGeneration"];
+
 impl KafkaError {
     /// Whether a topic, or a partition of it, is not there.
     pub(crate) fn is_missing(&self) -> bool {
         self.reason.ends_with(MISSING) || self.reason.contains("Unknown topic or partition")
+    }
+
+    /// Whether the group refuses because its members are just agreeing on a new assignment.
+    pub(crate) fn is_rebalance(&self) -> bool {
+        REBALANCING.iter().any(|name| self.reason.contains(name))
     }
 }
 

@@ -3,15 +3,19 @@
 use std::time::Duration;
 
 use tokio::time::Instant;
-use tracing::warn;
+use tracing::{debug, warn};
 
-use super::Worker;
-use crate::kafka::{Consumer, DeadLetterTopic, KafkaError};
+use super::{TURN, Worker};
+use crate::kafka::{Consumer, DeadLetterTopic, Event, KafkaError};
 use crate::sink::Write;
 
 /// How often offsets are committed where a repeat after a crash does no harm, and how soon a commit
 /// that was refused is tried again.
 const COMMIT_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How long a stop goes on trying to commit. No longer than one commit may take that nobody answers
+/// ([`Consumer::commit_and_wait`]): then there is no coordinator, and more tries are of no use.
+const LAST_COMMIT_WITHIN: Duration = Duration::from_secs(3);
 
 impl<C: Consumer, D: DeadLetterTopic, W: Write> Worker<'_, C, D, W> {
     pub(super) fn commit_if_due(&mut self) {
@@ -39,6 +43,23 @@ impl<C: Consumer, D: DeadLetterTopic, W: Write> Worker<'_, C, D, W> {
         }
     }
 
+    /// The commit that a stop ends with. While the members of a group agree on a new assignment Kafka
+    /// refuses commits, and who is asked to stop just then would leave records behind that are
+    /// written a second time. Polling goes on, because without it they never agree.
+    pub(super) fn commit_at_last(&mut self) {
+        let deadline = Instant::now() + LAST_COMMIT_WITHIN;
+        self.commit_and_wait();
+        while self.watermark.has_committable() && Instant::now() < deadline {
+            self.pause();
+            match self.consumer.poll(TURN) {
+                // Of before the pause: the partition's next owner reads it.
+                Some(Event::Record(_)) | None => {}
+                Some(event) => self.take_event(event),
+            }
+            self.commit_and_wait();
+        }
+    }
+
     /// Kafka's answer to a commit. What it refused is due again, unless newer offsets are.
     pub(super) fn committed(&mut self, result: Result<(), KafkaError>) {
         let Err(error) = result else {
@@ -48,12 +69,11 @@ impl<C: Consumer, D: DeadLetterTopic, W: Write> Worker<'_, C, D, W> {
         self.metrics.commit_failures.inc();
         self.next_commit = Instant::now() + COMMIT_INTERVAL;
         self.watermark.put_back(self.partitions.durable_offsets());
-        if self.told.is_news(&error.reason) {
-            warn!(
-                connector = self.settings.connector,
-                reason = error.reason,
-                "a commit failed; the next one covers it"
-            );
+        let (connector, reason) = (&self.settings.connector, &error.reason);
+        if error.is_rebalance() {
+            debug!(connector, reason, "a commit during a rebalance; the next one covers it");
+        } else if self.told.is_news(reason) {
+            warn!(connector, reason, "a commit failed; the next one covers it");
         }
     }
 }

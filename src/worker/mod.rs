@@ -422,7 +422,7 @@ impl<'c, C: Consumer, D: DeadLetterTopic, W: Write> Worker<'c, C, D, W> {
     /// What is in flight is written and committed; what is not in time will be read again.
     fn finish(mut self) -> Outcome {
         self.drain(self.settings.drain);
-        self.commit_and_wait();
+        self.commit_at_last();
         match self.failure.take() {
             None => Outcome::Stopped,
             Some(failure) => {

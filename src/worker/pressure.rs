@@ -65,7 +65,7 @@ impl<C: Consumer, D: DeadLetterTopic, W: Write> Worker<'_, C, D, W> {
         }
     }
 
-    fn pause(&mut self) {
+    pub(super) fn pause(&mut self) {
         if !self.paused {
             self.report(self.consumer.pause(&self.partitions.names()), "pausing");
             self.paused = true;

@@ -380,7 +380,15 @@ impl Group {
     /// The ids of its members, once the group has settled. The broker gives a member a new id each
     /// time it joins, so equal ids mean that nobody was thrown out meanwhile.
     pub fn members(&self) -> Vec<String> {
-        let list = self.consumer.fetch_group_list(Some(&self.name), KAFKA_ANSWERS_WITHIN).unwrap();
+        // A coordinator that has just started refuses at first.
+        let deadline = Instant::now() + KAFKA_ANSWERS_WITHIN;
+        let list = loop {
+            match self.consumer.fetch_group_list(Some(&self.name), KAFKA_ANSWERS_WITHIN) {
+                Ok(list) => break list,
+                Err(error) => assert!(Instant::now() < deadline, "{}: {error}", self.name),
+            }
+            thread::sleep(Duration::from_millis(100));
+        };
         let mut members: Vec<_> = list
             .groups()
             .iter()

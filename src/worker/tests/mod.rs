@@ -70,6 +70,45 @@ fn a_stop_delivers_and_commits_what_is_open() {
     assert!(report.took < Duration::from_millis(400));
 }
 
+/// Two members, and one that was asked to stop while they agreed on who has what: half a second of
+/// records was written twice.
+#[test]
+fn a_stop_during_a_rebalance_commits_as_soon_as_the_group_takes_commits_again() {
+    let mut scenario = Scenario::of(good(3));
+    scenario.stop_at = Duration::from_millis(50);
+    scenario.rebalanced = Duration::ZERO..seconds(2);
+    // Waits to be polled, like the group's answer; and is of no use to who stops.
+    scenario.events.push((seconds(1), Event::Record(FakeRecord::good(1, 0))));
+    scenario.events.push((seconds(1), Event::Assigned(vec![partition(2)])));
+    let report = scenario.run();
+    assert_eq!(report.outcome, Outcome::Stopped);
+    assert_eq!(report.ledger.committed, [(0, 3)].into());
+    assert_eq!(report.ledger.stored.len(), 3, "nothing new is read");
+    assert!(report.took < Duration::from_millis(2300), "{:?}", report.took);
+}
+
+#[test]
+fn a_stop_during_a_rebalance_commits_nothing_of_what_is_lost_in_it() {
+    let mut scenario = Scenario::of(good(3));
+    scenario.stop_at = Duration::from_millis(50);
+    scenario.rebalanced = Duration::ZERO..seconds(1);
+    let lost = Event::Revoked { partitions: vec![partition(0)], lost: true };
+    scenario.events.push((Duration::from_millis(500), lost));
+    let report = scenario.run();
+    assert_eq!(report.ledger.committed, [].into());
+    assert!(report.took < seconds(1), "{:?}", report.took);
+}
+
+#[test]
+fn a_group_that_takes_no_commits_at_all_holds_up_a_stop_for_seconds_only() {
+    let mut scenario = Scenario::of(good(3));
+    scenario.stop_at = Duration::from_millis(50);
+    scenario.rebalanced = Duration::ZERO..seconds(3600);
+    let report = scenario.run();
+    assert_eq!(report.outcome, Outcome::Stopped);
+    assert!(report.took < seconds(4), "{:?}", report.took);
+}
+
 #[test]
 fn through_an_hour_of_outage_polls_go_on_and_nothing_is_lost_or_dead_lettered() {
     let mut scenario = Scenario::of(good(500));

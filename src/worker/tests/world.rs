@@ -203,6 +203,8 @@ pub(super) struct FakeKafka {
     next: RefCell<BTreeMap<TopicPartition, i64>>,
     extents: Vec<Extent>,
     look_up_failures: Cell<usize>,
+    /// When the group takes no commits, since it is being rebalanced.
+    rebalanced: Range<Duration>,
     pub moves: RefCell<Vec<KafkaPlace>>,
 }
 
@@ -278,6 +280,9 @@ impl Consumer for FakeKafka {
 
     /// Here the promise is checked: all before the offset is stored, dead-lettered or excluded.
     fn commit_and_wait(&self, offsets: &Covers) -> Result<(), KafkaError> {
+        if self.rebalanced.contains(&self.start.elapsed()) {
+            return Err(KafkaError { reason: "the group is rebalancing".into(), fatal: false });
+        }
         let mut ledger = self.ledger.lock().unwrap();
         for (partition, next) in offsets {
             assert!(self.owned.borrow().contains(partition), "a commit for a partition not owned");
@@ -343,6 +348,8 @@ pub(super) struct Scenario {
     /// What a look-up finds.
     pub extents: Vec<Extent>,
     pub look_up_failures: usize,
+    /// When commits are refused.
+    pub rebalanced: Range<Duration>,
     pub out_of_range: OffsetOutOfRange,
     /// Offsets that Kafka no longer holds.
     pub gone: Vec<Place>,
@@ -369,6 +376,7 @@ impl Scenario {
             stored_before: Vec::new(),
             extents: Vec::new(),
             look_up_failures: 0,
+            rebalanced: Duration::ZERO..Duration::ZERO,
             out_of_range: OffsetOutOfRange::Earliest,
             gone: Vec::new(),
             unreachable: Duration::ZERO..Duration::ZERO,
@@ -404,6 +412,7 @@ impl Scenario {
             next: RefCell::default(),
             extents: self.extents,
             look_up_failures: Cell::new(self.look_up_failures),
+            rebalanced: self.rebalanced,
             moves: RefCell::default(),
             script: RefCell::new(self.events.into()),
             owned: RefCell::default(),
