@@ -170,11 +170,20 @@ impl Source {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Template(pub Vec<Piece>);
 
+impl Template {
+    /// Whether nothing but a route's name is missing to know the text.
+    pub fn is_known_by_route(&self) -> bool {
+        !self.0.iter().any(|piece| matches!(piece, Piece::Source(_)))
+    }
+}
+
 #[derive(Debug, Clone, PartialEq)]
 pub enum Piece {
     Text(String),
     /// Never itself a template.
     Source(Source),
+    /// What a `route` has named; only of a [`Routing`](crate::route::Routing).
+    Route,
 }
 
 /// Where a point's time comes from.

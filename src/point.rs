@@ -15,6 +15,8 @@ pub struct Point<'a> {
     /// At least one; names are unique.
     pub fields: Vec<(Cow<'a, str>, Value<'a>)>,
     pub timestamp: Timestamp,
+    /// The key of its [destination](crate::route::Destination); empty where all go to one place.
+    pub to: Cow<'a, str>,
 }
 
 impl Point<'_> {
@@ -30,6 +32,7 @@ impl Point<'_> {
                 .map(|(name, value)| (own(name), value.into_owned()))
                 .collect(),
             timestamp: self.timestamp,
+            to: own(self.to),
         }
     }
 }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use regex::RegexSet;
 
-use crate::map::Template;
+use crate::map::{Piece, Template};
 
 /// Names of databases and buckets are shorter; the limit keeps a record's text out of every request.
 const MAX_NAME: usize = 255;
@@ -18,6 +18,9 @@ const MAX_NAME: usize = 255;
 const MAX_TENANT: usize = 150;
 /// Between the values of a destination's key; no value may have it in it.
 const SEPARATOR: char = '\n';
+/// Stands in a destination's key for the name that a `route` gives, until that is known. No value may have
+/// it in it.
+pub const OPEN_PLACE: char = '\0';
 
 /// A part of a request that is told from the record.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -99,6 +102,35 @@ impl Routing {
         self.slots.iter().map(Slot::name).zip(&self.templates)
     }
 
+    /// How many places its templates have for the name that a `route` gives.
+    pub fn open_places(&self) -> usize {
+        let pieces = self.templates.iter().flat_map(|template| &template.0);
+        pieces.filter(|piece| matches!(piece, Piece::Route)).count()
+    }
+
+    /// Whether the name that a `route` gives is all that is told.
+    pub fn is_known_by_route(&self) -> bool {
+        self.templates.iter().all(Template::is_known_by_route)
+    }
+
+    /// The destination of points that a `route` has given this name, where that is all that is told.
+    pub fn by_route(&self, name: &str) -> Result<Destination, RouteError> {
+        let mut key = String::new();
+        for (slot, template) in self.templates.iter().enumerate() {
+            let text = template.0.iter().map(|piece| match piece {
+                Piece::Text(text) => text,
+                Piece::Route | Piece::Source(_) => name,
+            });
+            push_value(&mut key, slot, &text.collect::<String>());
+        }
+        self.destination(&key)
+    }
+
+    /// Allows what is given, unless it is said what is allowed.
+    pub fn allowing(self, allowed: impl FnOnce() -> Option<Allowed>) -> Self {
+        Self { allowed: self.allowed.or_else(allowed), ..self }
+    }
+
     /// Whether a part of the address's path is told from the record.
     pub fn has_path(&self) -> bool {
         self.slots.iter().any(|slot| matches!(slot, Slot::Path { .. }))
@@ -141,6 +173,11 @@ impl Routing {
         }
         Ok(destination)
     }
+}
+
+/// How many places of a destination's key are still open.
+pub fn open_places(key: &str) -> usize {
+    key.matches(OPEN_PLACE).count()
 }
 
 /// Appends a slot's value to a destination's key.

@@ -70,7 +70,7 @@ impl Trial {
         let Self { encoding, showing, scratch, open } = self;
         let mut points = Vec::new();
         let taken = encoding.apply(record, RecordIndex(0), scratch, open).and_then(|_| {
-            showing.points(record, scratch, &mut |point, _| {
+            showing.points(record, scratch, &mut |point| {
                 points.push(WholePoint::of(point));
                 Ok(())
             })

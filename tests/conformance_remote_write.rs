@@ -68,6 +68,7 @@ fn point<'a>(measurement: &'a str, tag: &'a str, second: i32, value: f64) -> Poi
         tags: vec![("t".into(), tag.into())],
         fields: vec![("v".into(), Value::Float(Float::Number(value)))],
         timestamp: Timestamp::from_millis(START + i64::from(second) * 1000).unwrap(),
+        to: "".into(),
     }
 }
 
@@ -228,6 +229,7 @@ fn utf8_names_are_kept_by_those_who_know_them() {
         tags: vec![("a.b".into(), "x".into()), ("é".into(), "y".into())],
         fields: vec![("t.°".into(), Value::Float(Float::Number(1.5)))],
         timestamp: Timestamp::from_millis(START).unwrap(),
+        to: "".into(),
     };
     let name = "rw plänt_t.°";
     let kept = labels(&[("__name__", name), ("a.b", "x"), ("é", "y")]);
@@ -257,6 +259,7 @@ fn a_series_that_has_ended_is_not_shown_any_more() {
         tags: vec![("t".into(), "a".into())],
         fields: vec![("v".into(), value)],
         timestamp: Timestamp::from_millis(START + second * 1000).unwrap(),
+        to: "".into(),
     };
     let one = Value::Float(Float::Number(1.0));
     let points = [point(0, one.clone()), point(10, Value::Stale), point(30, one)];
@@ -296,6 +299,7 @@ fn victoria_metrics_drops_in_silence_what_is_over_the_limits() {
             tags,
             fields: vec![("v".into(), Value::Integer(1))],
             timestamp: Timestamp::from_millis(START).unwrap(),
+            to: "".into(),
         }]))
     };
     let many = |count: usize| names[..count].iter().map(|n| (n.as_str(), "x")).collect::<Vec<_>>();

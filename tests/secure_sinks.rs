@@ -122,6 +122,7 @@ fn one_point(sink: &Sink) -> Batch {
         tags: Vec::new(),
         fields: vec![("value".into(), Value::Float(Float::from_number(1.0).unwrap()))],
         timestamp: Timestamp::from_millis(1_700_000_000_000).unwrap(),
+        to: "".into(),
     };
     encoder.encode(&point, RecordIndex(0), &mut open).unwrap();
     encoder.close(&mut open)

@@ -23,6 +23,7 @@ fn point<'a>(device: &'a str, millis: i64, field: &'a str) -> Point<'a> {
         tags: vec![("device".into(), device.into()), ("site".into(), "north".into())],
         fields: vec![(field.into(), Value::Float(Float::Number(1.0)))],
         timestamp: Timestamp::from_millis(millis).unwrap(),
+        to: "".into(),
     }
 }
 

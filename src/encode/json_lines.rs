@@ -108,6 +108,7 @@ mod tests {
                 ("s".into(), Value::String("two\nlines".into())),
             ],
             timestamp: Timestamp::from_nanos(1_795_341_600_250_000_001).unwrap(),
+            to: "".into(),
         };
         let expected = concat!(
             r#"{"measurement":"m","tags":{"t":"a","u":"b"},"fields":{"f":1.50,"#,
@@ -137,6 +138,7 @@ mod tests {
                     ("\0other".into(), Value::String(Cow::Borrowed(text))),
                 ],
                 timestamp: Timestamp::from_nanos(nanos.into()).unwrap(),
+                to: "".into(),
             };
             let line = encoded(&point);
             prop_assert_eq!(line.find('\n'), Some(line.len() - 1));

@@ -34,6 +34,7 @@ fn point<'a>(bytes: &mut Unstructured<'a>) -> Result<Point<'a>> {
             .collect(),
         fields: fields.into_iter().map(|(k, v)| (k.into(), v)).collect(),
         timestamp: Timestamp::from_nanos(nanos).ok_or(arbitrary::Error::IncorrectFormat)?,
+        to: "".into(),
     })
 }
 

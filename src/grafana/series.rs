@@ -221,7 +221,7 @@ fn fields(
 ) -> Vec<Field> {
     let told = point.measurement.0.iter().map(|piece| match piece {
         Piece::Text(text) => text,
-        Piece::Source(_) => TOLD,
+        Piece::Source(_) | Piece::Route => TOLD,
     });
     let told: String = told.collect();
     let named = |field: &str| {
@@ -281,7 +281,7 @@ fn measurement(template: &Template) -> Name {
                 text.push_str(piece);
                 pattern.push_str(&regex::escape(piece));
             }
-            Piece::Source(_) => {
+            Piece::Source(_) | Piece::Route => {
                 told = true;
                 pattern.push_str(".+");
             }

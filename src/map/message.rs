@@ -19,6 +19,8 @@ pub(super) struct Message<'a, R: ?Sized> {
     pub element: &'a [Slot<'a>],
     /// The element's place in its array.
     pub index: usize,
+    /// The key of the points' destination.
+    pub to: &'a str,
 }
 
 impl<'a, R: Record + ?Sized> Message<'a, R> {
@@ -96,7 +98,7 @@ impl<'a, R: Record + ?Sized> Message<'a, R> {
                 fields.push((name, value));
             }
         }
-        let mut point = Point { measurement, tags, fields, timestamp };
+        let mut point = Point { measurement, tags, fields, timestamp, to: Cow::Borrowed(self.to) };
         if !rule.all_tags.is_empty() || !rule.all_fields.is_empty() {
             self.add_all(rule, &mut point)?;
         }

@@ -24,6 +24,8 @@ pub struct Plan {
     tags: Vec<(Tag, From)>,
     /// The name and the template of each of a [`Routing`]'s slots.
     destination: Vec<(String, CompiledTemplate)>,
+    /// How many places these have for the name that a `route` gives.
+    places_of_routes: usize,
     /// All that values are looked up in.
     tables: Vec<Arc<Table>>,
     /// Whether a null in the place of a number ends its series.
@@ -94,7 +96,15 @@ impl Plan {
         let points = mapping.points.iter().map(|rule| PointPlan::new(rule, &mut paths)).collect();
         let tags = Compiler { paths: &mut paths, explode: None }.tags(&mapping.tags);
         let tables = tables(mapping);
-        Self { paths, points, tags, destination: Vec::new(), tables, null_is_stale: false }
+        Self {
+            paths,
+            points,
+            tags,
+            destination: Vec::new(),
+            places_of_routes: 0,
+            tables,
+            null_is_stale: false,
+        }
     }
 
     /// Tells the destination from a message as well.
@@ -103,6 +113,7 @@ impl Plan {
         let slots = routing.into_iter().flat_map(Routing::templates);
         self.destination =
             slots.map(|(name, text)| (name.into(), compiler.template(text))).collect();
+        self.places_of_routes = routing.map_or(0, Routing::open_places);
         self
     }
 
@@ -129,8 +140,15 @@ impl Plan {
         scratch: &mut Scratch,
         each: &mut dyn FnMut(&Point<'_>) -> Result<(), Refusal>,
     ) -> Result<(), Refusal> {
-        let message = Message { plan: self, record, slots, element: &[], index: 0 };
-        self.points.iter().try_for_each(|rule| message.points(rule, scratch, each))
+        let mut to = std::mem::take(&mut scratch.destination);
+        let taken =
+            self.destination(record, slots, &mut to).map_err(Refusal::from).and_then(|()| {
+                let message =
+                    Message { plan: self, record, slots, element: &[], index: 0, to: &to };
+                self.points.iter().try_for_each(|rule| message.points(rule, scratch, each))
+            });
+        scratch.destination = to;
+        taken
     }
 
     /// Whether points that messages hold stay as they are.
@@ -138,13 +156,15 @@ impl Plan {
         self.tags.is_empty()
     }
 
-    /// Adds tags to a point that a message holds; one that it has already stays.
+    /// Adds tags to a point that a message holds, and its destination; a tag that it has already stays.
     pub fn complete<'a, R: Record + ?Sized>(
         &'a self,
         record: &'a R,
         mut point: Point<'a>,
+        to: &'a str,
     ) -> Result<Point<'a>, MapError> {
-        let message = Message { plan: self, record, slots: &[], element: &[], index: 0 };
+        point.to = to.into();
+        let message = Message { plan: self, record, slots: &[], element: &[], index: 0, to };
         for (tag, from) in &self.tags {
             let name = tag.name.as_str();
             let Err(place) = point.tags.binary_search_by(|(known, _)| known.as_ref().cmp(name))
@@ -165,7 +185,7 @@ impl Plan {
         slots: &[Slot<'_>],
         key: &mut String,
     ) -> Result<(), MapError> {
-        let message = Message { plan: self, record, slots, element: &[], index: 0 };
+        let message = Message { plan: self, record, slots, element: &[], index: 0, to: "" };
         key.clear();
         for (slot, (name, template)) in self.destination.iter().enumerate() {
             let what = |why: &str| MapError(format!("the {name}: {why}"));
@@ -173,6 +193,9 @@ impl Plan {
                 Some(text) => route::push_value(key, slot, &text),
                 None => return Err(what("its template has no value in this message")),
             }
+        }
+        if self.places_of_routes > 0 && route::open_places(key) != self.places_of_routes {
+            return Err(MapError("the destination has a control character in it".into()));
         }
         Ok(())
     }
@@ -296,6 +319,7 @@ impl Compiler<'_> {
         let piece = |piece: &Piece| match piece {
             Piece::Text(text) => CompiledPiece::Text(text.clone()),
             Piece::Source(source) => CompiledPiece::From(self.source(source)),
+            Piece::Route => CompiledPiece::Text(route::OPEN_PLACE.into()),
         };
         CompiledTemplate(template.0.iter().map(piece).collect())
     }

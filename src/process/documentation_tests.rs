@@ -3,25 +3,28 @@
 use std::fs;
 use std::time::Duration;
 
-use crate::batch::{OpenParts, RecordIndex};
+use crate::batch::{OpenBatch, OpenParts, RecordIndex};
 use crate::config::{Environment, Process, load_text};
 use crate::connector;
 use crate::map::Scratch;
 use crate::map::documentation_tests::fences;
 use crate::record::{Offset, OwnedRecord};
+use crate::route::Destination;
 use crate::sink::Sink;
 
 const PAGE: &str = include_str!("../../docs/processors.md");
 
-/// `table` is the text of a table that the section names as /etc/tidegate/sites.csv.
+const SINK: &str = "sink: { influxdb: { url: 'http://db', org: o, bucket: b, precision: s } }\n";
+
+/// What is written, behind its destination, if the section's own sink tells that from the record. `table` is the text of a table that the section names as /etc/tidegate/sites.csv.
 fn written(point: &str, section: &str, table: Option<&str>, messages: &str) -> String {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("sites.csv");
     fs::write(&file, table.unwrap_or_default()).unwrap();
     let section = section.replace("/etc/tidegate/sites.csv", file.to_str().unwrap());
     let text = format!(
-        "topics: [t]\nkafka: {{ bootstrap.servers: k }}\n{point}{section}\nsink: {{ influxdb: {{ url: 'http://db', org: o, \
-         bucket: b, precision: s }} }}\n"
+        "topics: [t]\nkafka: {{ bootstrap.servers: k }}\n{point}{section}\n{}",
+        if section.contains("\nsink:") { "" } else { SINK }
     );
     let environment = Environment::variables(|_| None);
     let config = load_text("example.yaml", &text, &Process::default(), &environment);
@@ -42,8 +45,12 @@ fn written(point: &str, section: &str, table: Option<&str>, messages: &str) -> S
         let taken = transform.apply(&record, RecordIndex(0), &mut scratch, &mut open);
         taken.unwrap_or_else(|refusal| panic!("{message} {refusal:?}"));
     }
-    let bytes = open.iter().next().map_or_else(Vec::new, |(_, open)| open.bytes.clone());
-    String::from_utf8(bytes).unwrap()
+    let lines = |(to, open): (Destination, &OpenBatch)| {
+        let to = if to.is_constant() { String::new() } else { format!("{to}: ") };
+        let text = String::from_utf8(open.bytes.clone()).unwrap();
+        text.lines().map(|line| format!("{to}{line}\n")).collect::<String>()
+    };
+    open.iter().map(lines).collect()
 }
 
 #[test]

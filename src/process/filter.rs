@@ -30,7 +30,7 @@ impl Name {
         }
     }
 
-    fn value<'a>(&self, point: &'a Point<'_>) -> Input<'a> {
+    pub(super) fn value<'a>(&self, point: &'a Point<'_>) -> Input<'a> {
         let name = match self {
             Self::Measurement => return Input::Text(Cow::Borrowed(&point.measurement)),
             Self::Of(name) => name,
@@ -99,6 +99,7 @@ mod tests {
                 ("cycles".into(), Value::Unsigned(u64::MAX)),
             ],
             timestamp: Timestamp::from_millis(0).unwrap(),
+            to: "".into(),
         };
         let mut passed = false;
         let taken = Chain::new(&config.process).pass(("t", 0, Offset(0)), point, &mut |_| {

@@ -19,6 +19,7 @@ mod hold;
 mod partition;
 mod rate;
 mod rename;
+mod route;
 mod sample;
 mod series;
 mod shape;
@@ -40,6 +41,7 @@ pub use enrich::Enrich;
 pub use filter::{Filter, Name};
 pub use rate::{Growth, Rate};
 pub use rename::Rename;
+pub use route::Route;
 pub use sample::Sample;
 pub use shape::Shape;
 pub use window::Window;
@@ -59,6 +61,7 @@ pub enum Processor {
     Drop(Drop),
     Sample(Sample),
     Enrich(Enrich),
+    Route(Route),
     Deduplicate(Deduplicate),
     /// `rate` and `delta`.
     Rate(Rate),
@@ -94,7 +97,8 @@ impl Processor {
             | Self::Cast(_)
             | Self::Drop(_)
             | Self::Sample(_)
-            | Self::Enrich(_) => Duration::ZERO,
+            | Self::Enrich(_)
+            | Self::Route(_) => Duration::ZERO,
         }
     }
 
@@ -107,6 +111,7 @@ impl Processor {
             Self::Drop(_) => "drop",
             Self::Sample(_) => "sample",
             Self::Enrich(_) => "enrich",
+            Self::Route(_) => "route",
             Self::Deduplicate(_) => "deduplicate",
             Self::Rate(rate) => rate.name(),
             Self::Anomaly(_) => "anomaly",
@@ -141,6 +146,7 @@ impl Processor {
             Self::Drop(drop) => drop.take(point, next),
             Self::Sample(sample) => sample.take(moment, point, next),
             Self::Enrich(enrich) => enrich.take(point, next),
+            Self::Route(route) => route.take(point, next),
             Self::Deduplicate(deduplicate) => deduplicate.take(moment, point, next),
             Self::Rate(rate) => rate.take(moment, point, next),
             Self::Anomaly(anomaly) => anomaly.take(moment, point, next),

@@ -99,9 +99,11 @@ impl<S: Default> Series<S> {
     }
 }
 
-/// Tags are sorted, and no text has a byte of 255 in it.
+/// Where a point goes is of its series. Tags are sorted, and no text has a byte of 255 in it.
 pub(super) fn write_key(key: &mut Vec<u8>, point: &Point<'_>) {
     key.clear();
+    key.extend_from_slice(point.to.as_bytes());
+    key.push(0xff);
     key.extend_from_slice(point.measurement.as_bytes());
     for (name, value) in &point.tags {
         for text in [name, value] {

@@ -63,7 +63,7 @@ impl Processor {
     /// What comes out of points of this shape.
     fn shape(&self, mut shape: Shape) -> Shape {
         match self {
-            Self::Filter(_) | Self::Sample(_) | Self::Deduplicate(_) => {}
+            Self::Filter(_) | Self::Sample(_) | Self::Deduplicate(_) | Self::Route(_) => {}
             Self::Rename(rename) => shape.rename(&rename.names),
             Self::Cast(cast) => {
                 for (field, kind) in &mut shape.fields {

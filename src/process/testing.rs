@@ -38,6 +38,7 @@ pub(super) fn line(text: &str) -> Point<'static> {
         tags: tags.collect(),
         fields: fields.collect(),
         timestamp: time(point.nanos.unwrap()),
+        to: "".into(),
     }
 }
 

@@ -10,12 +10,13 @@ use super::chain::{Chain, Phase};
 use super::testing::line;
 use crate::config::{self, Environment};
 use crate::decode::Refusal;
-use crate::point::Timestamp;
+use crate::point::{Point, Timestamp};
 use crate::record::{NextOffset, Offset, TopicPartition};
+use crate::route::OPEN_PLACE;
 use crate::trial::WholePoint;
 
 /// What a processor gives another, of every kind.
-const CHAINS: [&str; 5] = [
+const CHAINS: [&str; 7] = [
     "window: { size: 20ms, lateness: 5ms, fields: { v: [sum, count, last, p50] } }",
     "filter: v > 1
   - window: { size: 20ms, every: 10ms, fields: { v: [sum] } }
@@ -30,9 +31,16 @@ const CHAINS: [&str; 5] = [
     "anomaly: { field: v, method: robust, over: 60ms, warmup: 2 }
   - window: { size: 25ms, fields: { v_score: [last, count] } }
   - sample: { every: 2 }",
+    "route: [{ when: v > 2, to: high }, { to: low }]
+  - window: { size: 20ms, lateness: 5ms, keep: true, fields: { v: [sum] } }
+  - delta: { fields: [v_sum], within: 40ms }",
+    "window: { size: 20ms, fields: { v: [sum, count] } }
+  - route: [{ when: v_sum > 5, to: high }, { to: low }]
+  - rate: { fields: [v_count], within: 60ms }",
 ];
 
 fn chain(process: &str) -> Chain {
+    let bucket = if process.contains("route") { "route" } else { "value.to" };
     let text = format!(
         "
 topics: [t]
@@ -40,7 +48,7 @@ kafka: {{ bootstrap.servers: k }}
 point: {{ measurement: m, fields: {{ v: v }} }}
 process:
   - {process}
-sink: {{ blackhole: {{}} }}
+sink: {{ influxdb: {{ url: 'http://db', org: o, bucket: '{{{{ {bucket} }}}}' }} }}
 "
     );
     let environment = Environment::new(|_| None, |_| Ok(String::new()));
@@ -53,16 +61,22 @@ fn partition() -> TopicPartition {
     TopicPartition { topic: "t".into(), partition: 0 }
 }
 
-/// The lines that come of a record.
-fn given(chain: &mut Chain, offset: usize, record: &[String]) -> Vec<String> {
+/// The lines that come of a record, each with where it goes. Records of one series go to two places, where no
+/// route says it.
+fn given(chain: &mut Chain, process: &str, offset: usize, record: &[String]) -> Vec<String> {
     let at = ("t", 0, Offset(i64::try_from(offset).unwrap()));
     let mut lines = Vec::new();
     chain.begin_record();
     for text in record {
-        chain.gather(at, None, line(text)).unwrap();
+        let to = if process.contains("route") {
+            OPEN_PLACE.into()
+        } else {
+            format!("b{}", text.len() % 2)
+        };
+        chain.gather(at, None, Point { to: to.into(), ..line(text) }).unwrap();
     }
     let ended = chain.end_record(at, &mut |point| {
-        lines.push(WholePoint::of(&point).to_string());
+        lines.push(format!("{} {}", point.to, WholePoint::of(&point)));
         Ok(())
     });
     ended.unwrap();
@@ -125,7 +139,7 @@ proptest! {
                 let next = NextOffset::at(Offset(i64::try_from(cut).unwrap()));
                 committed = next.held(whole.hold("t", 0));
             }
-            let lines = given(&mut whole, offset, record);
+            let lines = given(&mut whole, process, offset, record);
             if offset >= cut {
                 expected.push(lines);
             }
@@ -136,7 +150,7 @@ proptest! {
         for (offset, record) in records.iter().enumerate().skip(from) {
             let phase = again.phase(("t", 0, Offset(i64::try_from(offset).unwrap())));
             prop_assert_eq!(phase == Phase::Normal, offset >= cut);
-            let lines = given(&mut again, offset, record);
+            let lines = given(&mut again, process, offset, record);
             if phase == Phase::Normal {
                 found.push(lines);
             }

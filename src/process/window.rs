@@ -260,7 +260,7 @@ impl Rules {
         timestamp: Timestamp,
     ) -> Option<Point<'a>> {
         let mut texts = key.split(|byte| *byte == 0xff).map(String::from_utf8_lossy);
-        let measurement = texts.next()?;
+        let (to, measurement) = (texts.next()?, texts.next()?);
         let mut tags = Vec::new();
         while let (Some(name), Some(value)) = (texts.next(), texts.next()) {
             tags.push((name, value));
@@ -275,7 +275,7 @@ impl Rules {
                 );
             }
         }
-        (!fields.is_empty()).then_some(Point { measurement, tags, fields, timestamp })
+        (!fields.is_empty()).then_some(Point { measurement, tags, fields, timestamp, to })
     }
 }
 

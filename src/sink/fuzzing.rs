@@ -52,6 +52,7 @@ fn batch(encoder: &mut Encoder) -> Batch {
             tags: vec![("s".into(), series.into())],
             fields: vec![("f".into(), Value::Integer(1))],
             timestamp: Timestamp::from_millis(1000 + i64::from(record)).unwrap(),
+            to: "".into(),
         };
         encoder.encode(&point, RecordIndex(record), &mut open).unwrap();
     }

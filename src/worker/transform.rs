@@ -15,7 +15,7 @@ use crate::map::{Plan, Scratch};
 use crate::point::{Point, Timestamp};
 use crate::process::Chain;
 use crate::record::Record;
-use crate::route::{RouteError, Routing};
+use crate::route::{self, RouteError, Routing};
 
 /// Decode, map, process and encode.
 #[derive(Debug)]
@@ -37,8 +37,8 @@ pub struct Transform {
     pub encoding: Option<Duration>,
 }
 
-/// Takes a point, and the key of the destination that it is told to go to.
-pub type EachPoint<'f> = &'f mut dyn FnMut(&Point<'_>, &str) -> Result<(), Refusal>;
+/// Takes a point.
+pub type EachPoint<'f> = &'f mut dyn FnMut(&Point<'_>) -> Result<(), Refusal>;
 
 impl Transform {
     /// Decodes what may be compressed, maps and encodes, and nothing else: no processors, one destination,
@@ -81,9 +81,7 @@ impl Transform {
                 outlet.take_line(text, line, timestamp)
             })
         } else {
-            points(*decompress, decoder, plan, record, scratch, &mut |point, key| {
-                outlet.take(point, key)
-            })
+            points(*decompress, decoder, plan, record, scratch, &mut |point| outlet.take(point))
         };
         if let Err(refusal) = taken {
             outlet.open.take_back_record();
@@ -99,11 +97,12 @@ impl Transform {
         scratch: &mut Scratch,
         each: EachPoint<'_>,
     ) -> Result<(), Refusal> {
-        let Self { decompress, decoder, plan, process, .. } = self;
+        let Self { decompress, decoder, plan, process, routing, .. } = self;
         if process.is_empty() {
             points(*decompress, decoder, plan, record, scratch, each)
         } else {
-            processed(*decompress, decoder, plan, process, record, scratch, each)
+            let routing = routing.as_ref();
+            processed(*decompress, decoder, plan, process, routing, record, scratch, each)
         }
     }
 
@@ -121,8 +120,8 @@ impl Transform {
         let stand_together = !process.remembers();
         let mut outlet =
             Outlet::begin(record, index, guard, encoder, encoding, routing.as_ref(), open);
-        let each: EachPoint<'_> = &mut |point, key| outlet.take(point, key);
-        match processed(*decompress, decoder, plan, process, record, scratch, each) {
+        let (routing, each): (_, EachPoint<'_>) = (outlet.routing, &mut |point| outlet.take(point));
+        match processed(*decompress, decoder, plan, process, routing, record, scratch, each) {
             Ok(()) => Ok(outlet.newest),
             Err(refusal) => {
                 if stand_together {
@@ -138,11 +137,11 @@ impl Transform {
     pub fn time<R: Record>(&mut self, record: &R, scratch: &mut Scratch) -> (Duration, Duration) {
         let Self { decompress, decoder, plan, .. } = self;
         // What is refused is refused again, when it counts. The first pass makes the others alike: it is slower.
-        let _ = points(*decompress, decoder, plan, record, scratch, &mut |_, _| Ok(()));
+        let _ = points(*decompress, decoder, plan, record, scratch, &mut |_| Ok(()));
         let begun = Instant::now();
         let _ = only_decoded(*decompress, decoder, plan, record, scratch);
         let decode = begun.elapsed();
-        let _ = points(*decompress, decoder, plan, record, scratch, &mut |_, _| Ok(()));
+        let _ = points(*decompress, decoder, plan, record, scratch, &mut |_| Ok(()));
         (decode, begun.elapsed().saturating_sub(2 * decode))
     }
 
@@ -169,7 +168,7 @@ impl Transform {
     /// # Errors
     /// What it takes can't be reached now, for a reason.
     pub fn rebuild<R: Record>(&mut self, record: &R, scratch: &mut Scratch) -> Result<(), String> {
-        match self.points(record, scratch, &mut |_, _| Ok(())) {
+        match self.points(record, scratch, &mut |_| Ok(())) {
             Err(Refusal::Unavailable(reason)) => Err(reason),
             Ok(()) | Err(Refusal::Rejected(_)) => Ok(()),
         }
@@ -208,22 +207,22 @@ impl<'a> Outlet<'a> {
         Self { guard, encoder, encoding, routing, open, index, from, place, newest: None }
     }
 
-    fn take(&mut self, point: &Point<'_>, key: &str) -> Result<(), Refusal> {
+    fn take(&mut self, point: &Point<'_>) -> Result<(), Refusal> {
         if self.encoding.is_some() {
-            return self.take_timed(point, key);
+            return self.take_timed(point);
         }
-        self.put(point, key)
+        self.put(point)
     }
 
     #[cold]
-    fn take_timed(&mut self, point: &Point<'_>, key: &str) -> Result<(), Refusal> {
+    fn take_timed(&mut self, point: &Point<'_>) -> Result<(), Refusal> {
         let begun = Instant::now();
-        let taken = self.put(point, key);
+        let taken = self.put(point);
         *self.encoding = self.encoding.map(|before| before + begun.elapsed());
         taken
     }
 
-    fn put(&mut self, point: &Point<'_>, key: &str) -> Result<(), Refusal> {
+    fn put(&mut self, point: &Point<'_>) -> Result<(), Refusal> {
         self.place.index += 1;
         let changed = match self.guard {
             Some(guard) => guard.take(point, self.place)?,
@@ -232,7 +231,7 @@ impl<'a> Outlet<'a> {
         let point = changed.as_ref().unwrap_or(point);
         match self.routing {
             Some(routing) => {
-                let mut part = self.open.part(key, routing, self.encoder)?;
+                let mut part = self.open.part(&point.to, routing, self.encoder)?;
                 part.encode(point, self.index, self.from)?;
             }
             None => self.open.encode(point, self.index, self.encoder)?,
@@ -261,12 +260,17 @@ impl<'a> Outlet<'a> {
 }
 
 /// Decompresses, decodes, maps and processes. Where processors remember, all points of a record are known
-/// before the first of them is remembered, and they go to one place.
+/// before the first of them is remembered, and that they may go where it says.
+#[expect(
+    clippy::too_many_arguments,
+    reason = "each is another part of the transform, and borrowed from it"
+)]
 fn processed<R: Record>(
     decompress: bool,
     decoder: &mut Decoder,
     plan: &Plan,
     process: &mut Chain,
+    routing: Option<&Routing>,
     record: &R,
     scratch: &mut Scratch,
     each: EachPoint<'_>,
@@ -274,16 +278,22 @@ fn processed<R: Record>(
     process.ready()?;
     let at = record.place();
     if !process.remembers() {
-        return points(decompress, decoder, plan, record, scratch, &mut |point, key| {
-            process.pass(at, point.clone(), &mut |point| each(&point, key))
+        return points(decompress, decoder, plan, record, scratch, &mut |point| {
+            process.pass(at, point.clone(), &mut |point| each(&point))
         });
     }
     process.begin_record();
     let produced = record.timestamp_millis().and_then(Timestamp::from_millis);
-    points(decompress, decoder, plan, record, scratch, &mut |point, _| {
+    points(decompress, decoder, plan, record, scratch, &mut |point| {
+        // With a place that is still open it can only be one that the configuration has named.
+        if let Some(routing) = routing
+            && route::open_places(&point.to) == 0
+        {
+            routing.destination(&point.to)?;
+        }
         process.gather(at, produced, point.clone())
     })?;
-    process.end_record(at, &mut |point| each(&point, ""))
+    process.end_record(at, &mut |point| each(&point))
 }
 
 /// Decompresses, decodes and maps.
@@ -377,25 +387,25 @@ fn decoded<R: Record>(
 ) -> Result<(), Refusal> {
     plan.ready()?;
     let message = Message { payload, record };
-    let mut key = std::mem::take(&mut scratch.destination);
-    let taken = match decoder {
+    match decoder {
         Decoder::Documents(format) => {
             let mut slots = scratch.slots(plan);
             let taken = format.decode(&message, plan.paths(), &mut slots, &mut |slots| {
-                plan.destination(record, slots, &mut key)?;
-                plan.points(record, slots, scratch, &mut |point| each(point, &key))
+                plan.points(record, slots, scratch, each)
             });
             scratch.reclaim_slots(slots);
             taken
         }
         Decoder::Points(format) => {
-            plan.destination(record, &[], &mut key).map_err(Refusal::from).and_then(|()| {
-                format.decode(&message, &mut |point| each(&plan.complete(record, point)?, &key))
-            })
+            let mut to = std::mem::take(&mut scratch.destination);
+            let told = plan.destination(record, &[], &mut to);
+            let taken = told.map_err(Refusal::from).and_then(|()| {
+                format.decode(&message, &mut |point| each(&plan.complete(record, point, &to)?))
+            });
+            scratch.destination = to;
+            taken
         }
-    };
-    scratch.destination = key;
-    taken
+    }
 }
 
 impl From<RouteError> for Refusal {

@@ -88,6 +88,7 @@ impl Case {
             tags: Vec::new(),
             fields: vec![("v".into(), float(1.0))],
             timestamp: Timestamp::from_millis(START).unwrap(),
+            to: "".into(),
         };
         let (mut encoder, mut open) = (self.sink.encoder(), OpenBatch::default());
         encoder.encode(&point, RecordIndex(0), &mut open).unwrap();
@@ -148,6 +149,7 @@ impl Case {
             tags,
             fields: fields.iter().map(|(name, value)| ((*name).into(), value.clone())).collect(),
             timestamp: Timestamp::from_nanos(i128::from(nanos)).unwrap(),
+            to: "".into(),
         };
         self.encoder.encode(&point, RecordIndex(self.records), &mut self.open)?;
         self.records += 1;

@@ -57,6 +57,7 @@ proptest! {
             tags: tags.iter().map(|(k, v)| (k.into(), Cow::Borrowed(v.as_str()))).collect(),
             fields: fields.iter().map(|(k, v)| (k.into(), v.clone())).collect(),
             timestamp: Timestamp::from_nanos(i128::from(nanos)).unwrap(),
+            to: "".into(),
         };
         let mut open = OpenBatch::default();
         let encoded = LineProtocol::new(Precision::Us).encode(&point, RecordIndex(0), &mut open);
@@ -82,6 +83,7 @@ fn a_sample_of_remote_write_is_its_field() {
             ("ended".into(), Field::Stale),
         ],
         timestamp: Timestamp::from_nanos(-1_500_000).unwrap(),
+        to: "".into(),
     };
     let mut open = OpenBatch::default();
     RemoteWrite::new(Arc::default(), Arc::default())

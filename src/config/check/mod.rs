@@ -171,7 +171,8 @@ pub(super) fn connector(
             prometheus::mapping(rule, sink, checker, &at);
         }
     }
-    let processors = process::processors(raw, checker, &tables, routing.is_some());
+    let processors = process::processors(raw, checker, &tables);
+    let routing = routing::by_routes(raw, routing, processors.as_deref(), checker);
     if let (Some(mapping), Some(processors)) = (&mapping, &processors) {
         process::known_fields(raw, mapping, processors, checker);
     }

@@ -420,14 +420,6 @@ fn is_wildcard(name: &str, path: Option<&str>) -> bool {
         || (name.contains('*') && path.is_some())
 }
 
-pub(super) fn parse_template(
-    text: &str,
-    checker: &mut Checker<'_>,
-    at: At<'_>,
-) -> Option<Template> {
-    template::reported(template::parse(text), checker, at)
-}
-
 /// Names that the database keeps for itself, or that can't be written.
 pub(super) fn check_name(
     what: &str,

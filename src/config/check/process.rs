@@ -13,8 +13,9 @@ use super::template::{self, Wrong};
 use super::{At, Checker, units};
 use crate::config::error::{nearest, quoted};
 use crate::config::raw;
+use crate::map::Condition;
 use crate::process::window::{Aggregate, Aggregated, Quantile, Rules, Stamp};
-use crate::process::{Filter, Name, Processor, Window};
+use crate::process::{Filter, Name, Processor, Route, Window};
 
 pub(super) use fields::fields as known_fields;
 
@@ -25,7 +26,6 @@ pub(super) fn processors(
     raw: &raw::ConnectorFile,
     checker: &mut Checker<'_>,
     tables: &Tables,
-    is_routed: bool,
 ) -> Option<Vec<Processor>> {
     let sink = sink::kind(&raw.sink);
     let steps = raw.process.iter().enumerate();
@@ -33,14 +33,7 @@ pub(super) fn processors(
         .map(|(index, step)| {
             let index = index.to_string();
             let at = ["process", &index];
-            let processor = processor(step, checker, &at, tables, sink)?;
-            if is_routed && processor.remembers() {
-                let message = "this remembers earlier points, and they may have gone elsewhere: records \
-                               of this connector say themselves where they go, so write a connector for \
-                               each place";
-                checker.wrong(&at, message);
-            }
-            Some(processor)
+            processor(step, checker, &at, tables, sink)
         })
         .collect();
     steps.into_iter().collect()
@@ -85,6 +78,9 @@ fn processor(
         let enrich = rules::enrich(raw, tables, checker, &here("enrich"));
         steps.push(enrich.map(Processor::Enrich));
     }
+    if let Some(rules) = &raw.route {
+        steps.push(route(rules, checker, &here("route")).map(Processor::Route));
+    }
     if let Some(raw) = &raw.anomaly {
         let anomaly = anomaly::anomaly(raw, checker, &here("anomaly"), sink);
         steps.push(anomaly.map(Processor::Anomaly));
@@ -106,9 +102,40 @@ fn processor(
 }
 
 fn filter(text: &str, checker: &mut Checker<'_>, at: At<'_>) -> Option<Filter> {
+    of_point(text, checker, at).map(Filter::new)
+}
+
+/// A condition over a point.
+fn of_point(text: &str, checker: &mut Checker<'_>, at: At<'_>) -> Option<Condition<Name>> {
     let name = |written: &str, _| -> Result<Name, Wrong> { Ok(Name::new(written)) };
     let example = "a field's or a tag's name, or `measurement`";
-    template::reported(condition(text, &name, example), checker, at).map(Filter::new)
+    template::reported(condition(text, &name, example), checker, at)
+}
+
+fn route(rules: &[raw::RouteRule], checker: &mut Checker<'_>, at: At<'_>) -> Option<Route> {
+    let Some((last, conditional)) = rules.split_last() else {
+        checker.wrong_key(at, "no rules: the last, or only, one is `{ to: NAME }`");
+        return None;
+    };
+    if last.when.is_some() {
+        let message = "the last rule takes all that is left, so that every point goes somewhere: add one \
+                       without `when`, or leave points out with a `filter`";
+        let index = conditional.len().to_string();
+        checker.wrong(&[at, &[&index, "when"]].concat(), message);
+    }
+    let conditional = conditional.iter().enumerate().map(|(index, rule)| {
+        let index = index.to_string();
+        let at = [at, &[&index]].concat();
+        let Some(text) = &rule.when else {
+            let message = "without `when` this takes all points, and the rules behind it none";
+            checker.wrong(&[&at[..], &["to"]].concat(), message);
+            return None;
+        };
+        let condition = of_point(text, checker, &[&at[..], &["when"]].concat())?;
+        Some((condition, rule.to.clone()))
+    });
+    let conditional: Vec<_> = conditional.collect();
+    Some(Route::new(conditional.into_iter().collect::<Option<_>>()?, last.to.clone()))
 }
 
 /// A point lies in at most this many windows of one size.

@@ -2,16 +2,20 @@
 
 use std::num::NonZeroUsize;
 
-use super::point::parse_template;
-use super::{At, Checker};
+use super::{At, Checker, template};
 use crate::config::error::quoted;
 use crate::config::raw;
 use crate::map::{Piece, Template};
+use crate::process::Processor;
 use crate::route::{Allowed, Routing, Slot};
 
 /// Whether a sink's text is told from the record.
 pub(super) fn is_template(text: &str) -> bool {
     text.contains("{{") || text.contains("}}")
+}
+
+fn parse(text: &str, checker: &mut Checker<'_>, at: At<'_>) -> Option<Template> {
+    template::reported(template::parse_of_sink(text), checker, at)
 }
 
 /// The routing, if there is any. Also `None` for one that is wrong, which is reported.
@@ -26,7 +30,7 @@ pub(super) fn routing(raw: &raw::SinkChoice, checker: &mut Checker<'_>) -> Optio
             ];
             for (key, text, slot) in names {
                 let Some(text) = text.as_deref().filter(|text| is_template(text)) else { continue };
-                let template = parse_template(text, checker, &["sink", "influxdb", key]);
+                let template = parse(text, checker, &["sink", "influxdb", key]);
                 slots.push(template.map(|template| (slot, template)));
             }
             ("influxdb", &raw.url, &raw.http)
@@ -54,16 +58,72 @@ pub(super) fn routing(raw: &raw::SinkChoice, checker: &mut Checker<'_>) -> Optio
     }
     let creates =
         sink == "influxdb" && raw.influxdb.as_ref().is_some_and(|raw| raw.create.is_some());
-    if creates && destinations.allowed.is_none() {
+    let slots = slots.into_iter().collect::<Option<Vec<_>>>();
+    let is_known = slots.iter().flatten().all(|(_, template)| template.is_known_by_route());
+    if creates && destinations.allowed.is_none() && !is_known {
         let message = "records could have anything created: name in `destinations.allowed` what \
                        may be, as names or patterns with `*`";
         checker.wrong_key(&["sink", sink, "create"], message);
     }
     let at = [&at[..], &["allowed"]].concat();
     let allowed = destinations.allowed.and_then(|texts| allowed(texts, checker, &at));
-    let slots = slots.into_iter().collect::<Option<Vec<_>>>()?;
     let max_open = NonZeroUsize::new(destinations.max_open as usize)?;
-    Some(Routing::new(slots, allowed, max_open))
+    Some(Routing::new(slots?, allowed, max_open))
+}
+
+/// The same with what `route` in `process` says: both that it is there where the sink needs it, and the names
+/// that it gives, which are all that is allowed where nothing else is told.
+pub(super) fn by_routes(
+    raw: &raw::ConnectorFile,
+    routing: Option<Routing>,
+    processors: Option<&[Processor]>,
+    checker: &mut Checker<'_>,
+) -> Option<Routing> {
+    let is_asked =
+        routing.as_ref().map_or(!checker.findings.is_empty(), |own| own.open_places() > 0);
+    let mut steps = raw.process.iter().enumerate();
+    let mut steps = steps.by_ref().filter_map(|(index, step)| Some((index, step.route.as_ref()?)));
+    let Some((index, rules)) = steps.next() else {
+        if routing.is_some() && is_asked {
+            let message = "the sink has `{{ route }}` in it, and there is no `route` in `process` to name one";
+            checker.wrong_key(&["sink"], message);
+        }
+        return routing;
+    };
+    let (place, mut next) = (index.to_string(), steps.map(|(index, _)| index.to_string()));
+    if let Some(another) = next.next() {
+        let message = "each point has its route by now: put the rules of both into one";
+        checker.wrong_key(&["process", &another, "route"], message);
+    }
+    if !is_asked {
+        let message = "the sink takes no route: write `{{ route }}` where its name belongs, such as \
+                       `bucket: '{{ route }}'`";
+        checker.wrong_key(&["process", &place, "route"], message);
+    }
+    let routing = routing?;
+    if !routing.is_known_by_route() {
+        let before = processors.into_iter().flatten().take(index);
+        if let Some(first) = before.into_iter().find(|processor| processor.remembers()) {
+            let message = format!(
+                "this stands behind `{}`, which remembers, and the sink tells more than `{{{{ route }}}}` \
+                 from the record: a place that is not allowed must be known before; put `route` first",
+                first.name()
+            );
+            checker.wrong_key(&["process", &place, "route"], message);
+        }
+        return Some(routing);
+    }
+    let mut names = Vec::new();
+    for (number, rule) in rules.iter().enumerate() {
+        match routing.by_route(&rule.to) {
+            Ok(destination) => names.push(destination.to_string()),
+            Err(error) => {
+                let at = ["process", &place, "route", &number.to_string(), "to"];
+                checker.wrong(&at, error.to_string());
+            }
+        }
+    }
+    Some(routing.allowing(|| Allowed::new(names)))
 }
 
 fn allowed(texts: Vec<String>, checker: &mut Checker<'_>, at: At<'_>) -> Option<Allowed> {
@@ -79,7 +139,7 @@ fn allowed(texts: Vec<String>, checker: &mut Checker<'_>, at: At<'_>) -> Option<
 
 /// A slot for a tenant, in which no other text can stand either.
 fn slot(slot: Slot, text: &str, checker: &mut Checker<'_>, at: At<'_>) -> Option<(Slot, Template)> {
-    let template = parse_template(text, checker, at)?;
+    let template = parse(text, checker, at)?;
     for piece in &template.0 {
         if let Piece::Text(text) = piece
             && let Some(why) = slot.refuses(text)

@@ -31,6 +31,15 @@ pub(super) fn parse_of_element(text: &str) -> Result<Template, Vec<Wrong>> {
     parse_within(text, true)
 }
 
+/// The same for a sink's text, which may say `{{ route }}`, too.
+pub(super) fn parse_of_sink(text: &str) -> Result<Template, Vec<Wrong>> {
+    let placeholder = |written: &str, at| match written {
+        "route" => Ok(Piece::Route),
+        _ => placeholder(written, at, false).map(Piece::Source),
+    };
+    pieces(text, |text| Piece::Text(text.into()), placeholder).map(Template)
+}
+
 fn parse_within(text: &str, explodes: bool) -> Result<Template, Vec<Wrong>> {
     let placeholder = |written: &str, at| placeholder(written, at, explodes).map(Piece::Source);
     pieces(text, |text| Piece::Text(text.into()), placeholder).map(Template)

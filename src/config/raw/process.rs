@@ -35,10 +35,24 @@ pub struct ProcessStep {
     pub delta: Option<DeltaRules>,
     /// Tags and fields from a table.
     pub enrich: Option<EnrichRules>,
+    /// Which of several places points go to: the first rule that fits gives the name that the sink has
+    /// `{{ route }}` for, as in `bucket: '{{ route }}'`. The last rule has no `when`.
+    pub route: Option<Vec<RouteRule>>,
     /// How unusual a field's value is.
     pub anomaly: Option<AnomalyRules>,
     /// The points of a series within a span of event time become one.
     pub window: Option<WindowRules>,
+}
+
+/// A name for the points that a condition holds of.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RouteRule {
+    /// Which points go there, in the grammar of `filter`, such as `temperature > 80`. Only the last rule has
+    /// none: it takes all that is left.
+    pub when: Option<String>,
+    /// What the sink's `{{ route }}` stands for.
+    pub to: String,
 }
 
 /// Windows by event time. A window closes when a point of its partition is newer than its end and

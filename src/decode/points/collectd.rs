@@ -54,7 +54,13 @@ pub(super) fn points(payload: &[u8], samples: Samples, each: Each<'_>) -> Result
         let fields = fields.filter_map(|(name, value)| Some((name.into(), samples.value(value?)?)));
         let fields: Vec<_> = fields.collect();
         if !fields.is_empty() {
-            each(Point { measurement: list.plugin, tags, fields, timestamp })?;
+            each(Point {
+                measurement: list.plugin,
+                tags,
+                fields,
+                timestamp,
+                to: Cow::Borrowed(""),
+            })?;
         }
     }
     Ok(())

@@ -168,7 +168,7 @@ impl Line {
         refuse_twice(&fields, self.measurement.start)?;
         // In a measurement, an equals sign has no escape.
         let measurement = unescaped(&self.measurement, text, b", ");
-        Ok(Point { measurement, tags, fields, timestamp })
+        Ok(Point { measurement, tags, fields, timestamp, to: Cow::Borrowed("") })
     }
 
     /// Reads the line that begins at `start`, and says where it ends.

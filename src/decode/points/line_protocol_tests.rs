@@ -192,6 +192,7 @@ proptest! {
             tags: tags.iter().map(|(name, value)| (name.into(), value.into())).collect(),
             fields: fields.into_iter().map(|(name, value)| (name.into(), value)).collect(),
             timestamp: Timestamp::from_nanos(nanos.into()).unwrap(),
+            to: "".into(),
         };
         let mut open = OpenBatch::default();
         let taken = encode::LineProtocol::new(Precision::Ns).encode(&point, RecordIndex(0), &mut open);

@@ -145,6 +145,7 @@ impl Samples {
             tags: sample.labels,
             fields: vec![(Cow::Borrowed(VALUE), value)],
             timestamp: sample.timestamp,
+            to: Cow::Borrowed(""),
         })
     }
 }

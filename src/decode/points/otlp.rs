@@ -205,7 +205,7 @@ impl Out<'_, '_> {
             nanos => Timestamp::from_nanos(nanos.into()).ok_or(DecodeError::new(OUT_OF_RANGE))?,
         };
         let measurement = Cow::Borrowed(&*self.metric.name);
-        (self.each)(Point { measurement, tags, fields, timestamp })
+        (self.each)(Point { measurement, tags, fields, timestamp, to: Cow::Borrowed("") })
     }
 }
 

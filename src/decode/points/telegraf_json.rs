@@ -84,6 +84,6 @@ impl Metric<'_> {
         if fields.is_empty() {
             return Ok(());
         }
-        each(Point { measurement: self.name, tags, fields, timestamp })
+        each(Point { measurement: self.name, tags, fields, timestamp, to: Cow::Borrowed("") })
     }
 }

@@ -14,6 +14,7 @@ fn point<'a>(tags: &[(&'a str, &'a str)], fields: Vec<(&'a str, Value<'a>)>) -> 
         tags: tags.iter().map(|&(name, value)| (name.into(), Cow::Borrowed(value))).collect(),
         fields: fields.into_iter().map(|(name, value)| (name.into(), value)).collect(),
         timestamp: Timestamp::from_nanos(1_700_000_000_123_456_789).unwrap(),
+        to: "".into(),
     }
 }
 
@@ -55,6 +56,7 @@ fn a_point_is_one_line_with_all_types() {
             ("a=b".into(), Value::String("say \"hi\", C:\\x\n".into())),
         ],
         timestamp: Timestamp::from_nanos(1_700_000_000_000_000_001).unwrap(),
+        to: "".into(),
     };
     assert_eq!(
         encode(&point).unwrap(),
@@ -268,6 +270,7 @@ proptest! {
             tags: tags.iter().map(|(name, value)| (name.into(), value.into())).collect(),
             fields: vec![(field.as_str().into(), Value::Integer(1))],
             timestamp: Timestamp::from_millis(1).unwrap(),
+            to: "".into(),
         };
         let Ok(line) = encode(&point) else { return Ok(()) };
         let kept: Vec<_> = tags.into_iter().filter(|(_, value)| !value.is_empty()).collect();
@@ -330,6 +333,7 @@ proptest! {
                 tags: tags.iter().map(|name| (name.into(), "v".into())).collect(),
                 fields: fields.iter().map(|name| (name.into(), Value::Integer(1))).collect(),
                 timestamp: Timestamp::from_nanos(0).unwrap(),
+                to: "".into(),
             };
             let mut batch = OpenBatch::default();
             let written = encoder.encode(&point, RecordIndex(0), &mut batch);

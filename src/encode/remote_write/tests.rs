@@ -25,6 +25,7 @@ fn point<'a>(
             .map(|&(name, v)| (name.into(), Value::Float(Float::Number(v))))
             .collect(),
         timestamp: Timestamp::from_millis(millis).unwrap(),
+        to: "".into(),
     }
 }
 
@@ -220,6 +221,7 @@ fn a_series_from_two_partitions_is_noticed_by_encoders_that_share_their_origins(
         tags: vec![("t".into(), tag.into())],
         fields: vec![("v".into(), Value::Integer(1)), ("w".into(), Value::Integer(2))],
         timestamp: Timestamp::from_nanos(time).unwrap(),
+        to: "".into(),
     };
     let mut open = OpenBatch::default();
     let mut encode = |encoder: &mut RemoteWrite, number, tag| {

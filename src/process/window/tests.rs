@@ -28,6 +28,7 @@ fn point(measurement: &str, second: i64, value: Value<'static>) -> Point<'static
         tags: vec![("t".into(), "x".into())],
         fields: vec![("v".into(), value)],
         timestamp: Timestamp::from_nanos((second * SECOND).into()).unwrap(),
+        to: "".into(),
     }
 }
 

@@ -15,6 +15,7 @@ pub(super) fn batch(samples: &[(&str, i64)]) -> Batch {
             tags: vec![("t".into(), tag.into())],
             fields: vec![("v".into(), Value::Integer(millis))],
             timestamp: Timestamp::from_nanos(i128::from(millis) * 1_000_000).unwrap(),
+            to: "".into(),
         };
         encoder.encode(&point, RecordIndex(record), &mut open).unwrap();
     }

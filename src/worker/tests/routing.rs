@@ -11,9 +11,14 @@ use crate::sink::Sink;
 use crate::worker::intake::{Intake, Taken};
 
 fn intake(sink: &str) -> Intake<FakeRecord> {
+    processed("[]", sink)
+}
+
+fn processed(process: &str, sink: &str) -> Intake<FakeRecord> {
     let file = format!(
         "
 topics: [t]
+process: {process}
 kafka: {{ bootstrap.servers: localhost }}
 point: {{ measurement: m, fields: {{ v: v }}, tags: {{ s: s }}, timestamp: {{ path: t, unit: ms }} }}
 batch: {{ max_points: 1000 }}
@@ -38,8 +43,8 @@ fn take(intake: &mut Intake<FakeRecord>, values: &[&str]) -> Vec<String> {
     let mut reasons = Vec::new();
     for (offset, value) in (0..).zip(values) {
         match intake.take(FakeRecord::with(0, offset, value)) {
-            Taken::Unavailable(..) | Taken::Remembered | Taken::Rebuilt => unreachable!(),
-            Taken::Point => {}
+            Taken::Unavailable(..) | Taken::Rebuilt => unreachable!(),
+            Taken::Point | Taken::Remembered => {}
             Taken::Excluded => panic!("{value} is left out"),
             Taken::Rejected(record, reject) => {
                 assert_eq!(reject.stage, Stage::Map, "{reject:?}");
@@ -155,4 +160,64 @@ fn the_same_labels_from_several_partitions_are_no_spread_where_they_are_of_sever
         intake.close(false).noticed.in_several_partitions
     };
     assert_eq!([take(0, "a"), take(1, "b"), take(0, "a"), take(1, "a")], [0, 0, 0, 1]);
+}
+
+#[test]
+fn the_first_rule_that_fits_says_where_a_point_goes() {
+    let route =
+        "[route: [{ when: v > 80, to: alarms }, { when: s == 'lab', to: lab }, { to: plant }]]";
+    let sink = "{ influxdb: { url: 'http://db', org: o, bucket: '{{ value.site }}-{{ route }}' } }";
+    let mut intake = processed(route, sink);
+    let values = [
+        r#"{"v":90,"t":1,"s":"lab","site":"x"}"#,
+        r#"{"v":1,"t":2,"s":"lab","site":"x"}"#,
+        r#"{"v":1,"t":3,"s":"hall","site":"y"}"#,
+        // What a record says is no place for a route's name.
+        r#"{"v":1,"t":4,"s":"hall","site":"y\u0000"}"#,
+    ];
+    let reasons = take(&mut intake, &values);
+    assert_eq!(reasons, ["the destination has a control character in it"]);
+    let parts = intake.close(false).parts;
+    let to: Vec<_> = parts.iter().map(|part| part.destination().bucket().unwrap()).collect();
+    assert_eq!(to, ["x-alarms", "x-lab", "y-plant"]);
+}
+
+#[test]
+fn a_window_is_of_one_destination_and_one_that_is_not_allowed_is_in_none() {
+    let window = "[window: { size: 10ms, fields: { v: [sum] } }]";
+    let sink = "{ influxdb: { url: 'http://db', org: o, bucket: '{{ value.site }}', \
+                destinations: { allowed: [a, b] } } }";
+    let mut intake = processed(window, sink);
+    let value =
+        |v: u32, t: u32, site: &str| format!(r#"{{"v":{v},"t":{t},"s":"x","site":"{site}"}}"#);
+    let values = [
+        value(1, 0, "a"),
+        value(2, 1, "b"),
+        // Its time would close the windows.
+        value(4, 90, "c"),
+        value(8, 9, "a"),
+        value(16, 20, "b"),
+    ];
+    let values: Vec<_> = values.iter().map(String::as_str).collect();
+    let reasons = take(&mut intake, &values);
+    assert_eq!(reasons, ["the bucket \"c\" is not allowed by `destinations.allowed`"]);
+    let part = |to: &str, text: &str| (to.to_owned(), text.to_owned());
+    let expected = [part("a", "m,s=x v_sum=9.0 0\n"), part("b", "m,s=x v_sum=2.0 0\n")];
+    assert_eq!(told(&intake.close(false).parts), expected);
+}
+
+#[test]
+fn what_comes_of_a_window_has_a_route_of_its_own() {
+    let steps = "[window: { size: 10ms, fields: { v: [sum] } }, \
+                  route: [{ when: v_sum > 5, to: high }, { to: low }]]";
+    let tenant =
+        "{ prometheus: { url: 'http://m/push', headers: { X-Scope-OrgID: '{{ route }}' } } }";
+    let mut intake = processed(steps, tenant);
+    let values =
+        [r#"{"v":3,"t":0,"s":"x"}"#, r#"{"v":3,"t":1,"s":"x"}"#, r#"{"v":3,"t":10,"s":"y"}"#];
+    assert_eq!(take(&mut intake, &values), [] as [&str; 0]);
+    assert_eq!(take(&mut intake, &[r#"{"v":1,"t":99,"s":"x"}"#]), [] as [&str; 0]);
+    let parts = intake.close(false).parts;
+    let to: Vec<_> = parts.iter().map(|part| part.destination().to_string()).collect();
+    assert_eq!(to, ["high", "low"]);
 }

@@ -37,6 +37,7 @@ impl Model {
             tags: self.tags.iter().map(|(name, value)| (name.into(), value.into())).collect(),
             fields: self.fields.iter().map(|(name, value)| (name.into(), value.clone())).collect(),
             timestamp: Timestamp::from_nanos(self.nanos.into()).unwrap(),
+            to: "".into(),
         }
     }
 

@@ -79,6 +79,7 @@ fn as_point(parts: &Parts) -> Point<'_> {
         tags: parts.tags.iter().map(|(name, value)| (name.into(), value.into())).collect(),
         fields: parts.fields.iter().map(|(name, given)| (name.into(), value(given))).collect(),
         timestamp: Timestamp::from_millis(parts.millis).unwrap(),
+        to: "".into(),
     }
 }
 

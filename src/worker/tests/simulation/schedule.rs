@@ -96,7 +96,7 @@ pub(super) struct Limits {
     pub destinations: usize,
     /// Of these in a batch.
     pub max_open: usize,
-    /// With these the worker makes windows. Then all goes to one place, and nothing is large.
+    /// With these the worker makes windows. Then nothing is large.
     pub windows: Option<Spans>,
 }
 
@@ -166,7 +166,6 @@ fn limits() -> impl Strategy<Value = Limits> {
                 every,
                 lateness,
             });
-            let destinations = if windows.is_some() { 0 } else { destinations };
             let (batch_points, batch_bytes, linger_millis, body) = batch;
             Limits {
                 processes,

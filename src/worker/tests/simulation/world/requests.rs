@@ -52,11 +52,16 @@ impl World {
     }
 
     fn check_destination(&mut self, to: &str, items: &[Item]) {
-        let places = items.iter().map(|item| item.place);
-        for Place { partition, offset } in places.filter(|place| place.partition != WINDOW) {
-            let entry = self.logs[usize::try_from(partition).unwrap()].at(offset).unwrap();
-            if entry.destination != to {
-                let says = entry.destination.clone();
+        for item in items {
+            let Place { partition, offset } = item.place;
+            let entry = if partition == WINDOW {
+                let series = item.series.strip_suffix(" sum").unwrap();
+                self.logs.iter().flat_map(|log| &log.entries).find(|entry| entry.series == series)
+            } else {
+                self.logs[usize::try_from(partition).unwrap()].at(offset)
+            };
+            let says = entry.unwrap().destination.clone();
+            if says != to {
                 self.violation(format!("{:?} of {says:?} is sent to {to:?}", (partition, offset)));
             }
         }
