@@ -23,10 +23,10 @@ use stack::shared_kafka;
 /// What pandas is told as well: see `tests/clients/score_pandas.py`.
 const SCORES: &str = "
 process:
-  - anomaly: { field: value, name: ewma, method: ewma, over: 7d }
-  - anomaly: { field: value, name: robust, method: robust, over: 7d }
-  - anomaly: { field: value, name: change, method: change, over: 7d }
-  - anomaly: { field: value, name: bounds, method: bounds, above: 3000 }
+  - anomaly: { field: value, name: ewma, method: ewma, over: 7d, band: true }
+  - anomaly: { field: value, name: robust, method: robust, over: 7d, band: true }
+  - anomaly: { field: value, name: change, method: change, over: 7d, band: true }
+  - anomaly: { field: value, name: bounds, method: bounds, above: 3000, band: true }
   - delta: { fields: [value], within: 1d, counter: false }
   - rate: { fields: [value], per: 1m, within: 1d, counter: false }
 ";
@@ -46,7 +46,7 @@ const TOLERANCE: f64 = 1e-9;
 type Points = BTreeMap<i64, BTreeMap<String, f64>>;
 
 #[test]
-fn scores_and_growth_are_what_pandas_computes() {
+fn scores_bands_and_growth_are_what_pandas_computes() {
     let pandas = pandas();
     let expected = points(&pandas["points"]);
     let mut scored = through_tidegate(SCORES, expected.len());

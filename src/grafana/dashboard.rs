@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::query::Side;
 use super::series::{Field, Language, Series};
 use super::{OWNED, query, uid};
 use crate::config::raw::FieldKind;
@@ -11,8 +12,12 @@ const SCHEMA: u32 = 39;
 /// Grafana's grid is 24 wide: two panels a row.
 const WIDTH: usize = 12;
 const HEIGHT: usize = 8;
-/// The query of a panel that finds anomalies.
+/// The query of a panel that finds anomalies, and those that find what is usual.
 const ANOMALIES: &str = "Anomalies";
+const LOW: &str = "Low";
+const HIGH: &str = "High";
+/// Of a panel with a band.
+const BAND: &str = "Shaded is what was usual; of several series, from the lowest bound to the highest. A tag's variable shows one alone.";
 
 /// The dashboard of a connector.
 pub fn dashboard(series: &Series) -> Value {
@@ -22,9 +27,18 @@ pub fn dashboard(series: &Series) -> Value {
     let panels: Vec<_> = series
         .fields
         .iter()
+        .filter(|field| !series.is_of_band(field))
         .enumerate()
         .map(|(index, field)| {
             let mut targets = vec![target(series.language, "A", &query::of_panel(series, field))];
+            let band = series.band(field);
+            for (side, bound) in &band {
+                let name = match side {
+                    Side::Low => LOW,
+                    Side::High => HIGH,
+                };
+                targets.push(target(series.language, name, &query::of_band(series, bound, *side)));
+            }
             if let Some(anomaly) = series.anomaly(field) {
                 let text = query::of_anomalies(series, field, anomaly);
                 targets.push(target(series.language, ANOMALIES, &text));
@@ -34,7 +48,9 @@ pub fn dashboard(series: &Series) -> Value {
                 FieldKind::Boolean => Chart::Switch,
                 _ => Chart::Line { unit: unit(field) },
             };
-            panel(index, &field.name, "", &kind, series.language.data_source(), &targets)
+            let description = if band.is_empty() { "" } else { BAND };
+            let source = series.language.data_source();
+            panel(index, &field.name, description, &kind, source, &targets)
         })
         .collect();
     let title = format!("Tidegate: {}", series.connector);
@@ -127,19 +143,6 @@ pub(super) fn panel(
     if !unit.is_empty() {
         defaults["unit"] = Value::from(unit);
     }
-    // Red dots, on top of the line.
-    let overrides = if targets.iter().any(|target| target["refId"] == ANOMALIES) {
-        json!([{
-            "matcher": { "id": "byFrameRefID", "options": ANOMALIES },
-            "properties": [
-                { "id": "custom.drawStyle", "value": "points" },
-                { "id": "custom.pointSize", "value": 8 },
-                { "id": "color", "value": { "mode": "fixed", "fixedColor": "red" } },
-            ],
-        }])
-    } else {
-        json!([])
-    };
     json!({
         "id": index + 1,
         "type": kind,
@@ -147,10 +150,48 @@ pub(super) fn panel(
         "description": description,
         "datasource": { "type": data_source, "uid": "${datasource}" },
         "gridPos": { "x": index % 2 * WIDTH, "y": index / 2 * HEIGHT, "w": WIDTH, "h": HEIGHT },
-        "fieldConfig": { "defaults": defaults, "overrides": overrides },
+        "fieldConfig": { "defaults": defaults, "overrides": overrides(targets) },
         "options": {},
         "targets": targets,
     })
+}
+
+/// How the lines of some queries look: the band behind the values, and red dots on top of them.
+fn overrides(targets: &[Value]) -> Vec<Value> {
+    let has = |name: &str| targets.iter().any(|target| target["refId"] == name);
+    let is_shaded = has(LOW) && has(HIGH);
+    let bound = |name: &str, fill_opacity: u8| {
+        let line = if is_shaded {
+            json!({ "id": "custom.lineWidth", "value": 0 })
+        } else {
+            json!({ "id": "custom.lineStyle", "value": { "fill": "dash", "dash": [4, 4] } })
+        };
+        json!([
+            // By which the other side finds it.
+            { "id": "displayName", "value": name },
+            { "id": "color", "value": { "mode": "fixed", "fixedColor": "gray" } },
+            { "id": "custom.showPoints", "value": "never" },
+            { "id": "custom.hideFrom", "value": { "legend": true, "tooltip": false, "viz": false } },
+            { "id": "custom.fillOpacity", "value": fill_opacity },
+            line,
+        ])
+    };
+    let low = bound("Lower bound", 0);
+    let mut high = bound("Upper bound", if is_shaded { 20 } else { 0 });
+    if let (true, Some(high)) = (is_shaded, high.as_array_mut()) {
+        high.push(json!({ "id": "custom.fillBelowTo", "value": "Lower bound" }));
+    }
+    let anomalies = json!([
+        { "id": "custom.drawStyle", "value": "points" },
+        { "id": "custom.pointSize", "value": 8 },
+        { "id": "color", "value": { "mode": "fixed", "fixedColor": "red" } },
+    ]);
+    let all = [(LOW, low), (HIGH, high), (ANOMALIES, anomalies)].into_iter();
+    all.filter(|(name, _)| has(name))
+        .map(|(name, properties)| {
+            json!({ "matcher": { "id": "byFrameRefID", "options": name }, "properties": properties })
+        })
+        .collect()
 }
 
 /// Grafana's unit of a field: what its metadata says, or how its name ends. None is better than a wrong

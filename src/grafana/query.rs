@@ -10,6 +10,13 @@ use crate::config::raw::FieldKind;
 /// The span of time that an alert looks for a series' last value in; an older one is no value.
 pub(super) const FRESH: Duration = Duration::from_mins(5);
 
+/// A side of what is usual.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Side {
+    Low,
+    High,
+}
+
 /// The values of a field over the time that a dashboard shows, narrowed by its variables.
 pub fn of_panel(series: &Series, field: &Field) -> String {
     match series.language {
@@ -42,6 +49,36 @@ pub fn of_panel(series: &Series, field: &Field) -> String {
                 group_by(field, window),
             )
         }
+    }
+}
+
+/// A side of what is usual of the series that are shown: the least `low` of all, or the greatest `high`.
+/// It is one line, because Grafana shades between two, and can't tell which of many are a pair.
+pub fn of_band(series: &Series, field: &Field, side: Side) -> String {
+    let function = match side {
+        Side::Low => "min",
+        Side::High => "max",
+    };
+    match series.language {
+        Language::PromQl => format!("{function}({})", selector(field, true)),
+        Language::Flux => {
+            let mut flux = flux_from(series, field, "v.timeRangeStart, stop: v.timeRangeStop");
+            flux_field(field, &mut flux);
+            flux_narrowed(field, &mut flux);
+            let _ = write!(
+                flux,
+                "\n    |> group()\
+                 \n    |> keep(columns: [\"_start\", \"_stop\", \"_time\", \"_value\"])\
+                 \n    |> aggregateWindow(every: v.windowPeriod, fn: {function}, createEmpty: false)"
+            );
+            flux
+        }
+        Language::InfluxQl => format!(
+            "SELECT {function}({}) FROM {} WHERE $timeFilter{} GROUP BY time($__interval) fill(none)",
+            quoted(&field.name),
+            from(field),
+            narrowed(field),
+        ),
     }
 }
 

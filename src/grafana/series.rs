@@ -2,11 +2,12 @@
 
 use std::borrow::Cow;
 
+use super::query::Side;
 use crate::config::raw::FieldKind;
 use crate::config::{Connector, InfluxApi, Sink};
 use crate::encode::SeriesRules;
 use crate::map::{Piece, PointRule, Template};
-use crate::process::Shape;
+use crate::process::{Shape, Watched};
 
 /// The language that the database is asked in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -75,8 +76,8 @@ pub struct Field {
     pub metric: Option<Name>,
     /// The unit that is known for its metric, in the configuration's words.
     pub unit: Option<String>,
-    /// The boolean field of the same points that tells its anomalies.
-    pub anomaly: Option<String>,
+    /// The fields of the same points that tell its anomalies.
+    pub watched: Option<Watched>,
 }
 
 /// A name, or the regular expression of names that are told from the record.
@@ -153,10 +154,26 @@ impl Series {
 
     /// The field that tells a field's anomalies.
     pub fn anomaly(&self, field: &Field) -> Option<&Field> {
-        let name = field.anomaly.as_ref()?;
-        self.fields
-            .iter()
-            .find(|other| other.name == *name && other.measurement == field.measurement)
+        self.beside(field, &field.watched.as_ref()?.anomaly)
+    }
+
+    /// The fields with the least and the greatest value that are usual for a field.
+    pub fn band(&self, field: &Field) -> Vec<(Side, &Field)> {
+        let Some(Watched { low, high, .. }) = &field.watched else { return Vec::new() };
+        let sides = [(Side::Low, low), (Side::High, high)].into_iter();
+        sides.filter_map(|(side, name)| Some((side, self.beside(field, name.as_ref()?)?))).collect()
+    }
+
+    /// Whether a field is a side of another one's band.
+    pub fn is_of_band(&self, field: &Field) -> bool {
+        let mut sides = self.fields.iter().flat_map(|other| self.band(other));
+        sides.any(|(_, side)| std::ptr::eq(side, field))
+    }
+
+    /// Another field of the same points.
+    fn beside(&self, field: &Field, name: &str) -> Option<&Field> {
+        let mut fields = self.fields.iter();
+        fields.find(|other| other.name == name && other.measurement == field.measurement)
     }
 
     /// A field, by its name in the points.
@@ -235,10 +252,7 @@ fn fields(
     let of_promql = language == Language::PromQl;
     let own = tags.iter().filter(|(name, _)| shape.tags.contains(name)).map(|(_, tag)| tag.clone());
     let own: Vec<_> = own.collect();
-    let anomaly = |field: &str| {
-        let watched = shape.anomalies.iter().find(|(of, _)| of == field);
-        watched.map(|(_, anomaly)| anomaly.clone())
-    };
+    let watched = |field: &str| shape.watched.iter().find(|watched| watched.field == field);
     let fields = shape.fields.iter();
     fields
         // Remote write carries no texts: see `strings` of the sink.
@@ -251,7 +265,7 @@ fn fields(
                 kind: *kind,
                 measurement: measurement(&point.measurement),
                 tags: own.clone(),
-                anomaly: anomaly(name),
+                watched: watched(name).cloned(),
                 metric,
             }
         })

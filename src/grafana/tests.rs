@@ -19,6 +19,10 @@ alerts:
 ";
 
 fn connector(sink: &str, measurement: &str) -> Connector {
+    processed(sink, measurement, "[]")
+}
+
+fn processed(sink: &str, measurement: &str, process: &str) -> Connector {
     let text = format!(
         "name: sensors
 topics: [sensors]
@@ -29,6 +33,7 @@ point:
     temperature: t
     running: {{ path: running, type: boolean }}
     duration_ms: ms
+process: {process}
 sink: {sink}
 kafka: {{ bootstrap.servers: localhost:9092 }}
 {ALERTS}"
@@ -85,6 +90,42 @@ fn victoria_metrics_is_asked_by_the_names_of_its_line_protocol() {
     let series = Series::of(&connector, Some(Language::PromQl), None).unwrap();
     let query = queries(&dashboard::dashboard(&series))[2].to_owned();
     assert!(query.starts_with("{__name__=\"plant-sensor_temperature\",\"device.id\"=~"), "{query}");
+}
+
+#[test]
+fn a_band_is_shaded_behind_its_field_and_has_no_panel_of_its_own() {
+    let banded = |sink, rules: &str| {
+        let process = format!("[{{ anomaly: {{ field: temperature, band: true, {rules} }} }}]");
+        let series = Series::of(&processed(sink, "sensor", &process), None, None).unwrap();
+        dashboard::dashboard(&series)
+    };
+    let robust = banded(INFLUX2, "method: robust");
+    golden("band.json", &format!("{robust:#}\n"));
+    let titles: Vec<_> = robust["panels"].as_array().unwrap().iter().map(|p| &p["title"]).collect();
+    let fields =
+        ["duration_ms", "running", "temperature", "temperature_score", "temperature_anomaly"];
+    assert_eq!(titles, fields);
+
+    let panel = &banded(PROMETHEUS, "method: robust")["panels"][2];
+    let selected = "{device_id=~\"$device_id\",site=~\"$site\"}";
+    for (index, name, query) in [
+        (1, "Low", format!("min(sensor_temperature_low{selected})")),
+        (2, "High", format!("max(sensor_temperature_high{selected})")),
+    ] {
+        let target = &panel["targets"][index];
+        assert_eq!((&target["refId"], &target["expr"]), (&name.into(), &query.into()));
+    }
+    let query = &banded(INFLUX1, "method: robust")["panels"][2]["targets"][2]["query"];
+    assert_eq!(
+        query,
+        "SELECT max(\"temperature_high\") FROM \"sensor\" WHERE $timeFilter AND \"device.id\" =~ /^$device_id$/ \
+         AND \"site\" =~ /^$site$/ GROUP BY time($__interval) fill(none)"
+    );
+
+    let one_sided = banded(PROMETHEUS, "method: bounds, above: 80");
+    let overrides = one_sided["panels"][2]["fieldConfig"]["overrides"].to_string();
+    assert!(overrides.contains("Upper bound") && overrides.contains("dash"), "{overrides}");
+    assert!(!overrides.contains("Lower bound"), "there is nothing to shade to: {overrides}");
 }
 
 #[test]

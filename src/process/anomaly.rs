@@ -17,7 +17,8 @@ pub use bounds::{Band, Bounds, Hours, Range};
 use history::History;
 pub use usual::{Method, Usual};
 
-/// Adds to a point how unusual a field's value is, as `FIELD_score` and `FIELD_anomaly`.
+/// Adds to a point how unusual a field's value is, as `FIELD_score` and `FIELD_anomaly`, and if asked, between
+/// what it would be usual, as `FIELD_low` and `FIELD_high`.
 #[derive(Debug, Clone)]
 pub struct Anomaly {
     names: Names,
@@ -32,6 +33,10 @@ pub struct Names {
     pub score: String,
     /// A boolean.
     pub anomaly: String,
+    /// A float: the least value that would be no anomaly. `None`: not asked for, or there never is one.
+    pub low: Option<String>,
+    /// A float: the greatest value that would be none.
+    pub high: Option<String>,
 }
 
 #[derive(Debug, Clone)]
@@ -104,11 +109,16 @@ impl Anomaly {
                 })?
             }
         };
-        if let Some(Judgement { score, is_anomaly }) = judged {
+        if let Some(Judgement { score, is_anomaly, usual }) = judged {
             if let Some(score) = Float::from_number(score) {
                 set_field(&mut point, &names.score, Value::Float(score))?;
             }
             set_field(&mut point, &names.anomaly, Value::Boolean(is_anomaly))?;
+            for (name, bound) in [(&names.low, usual.below), (&names.high, usual.above)] {
+                if let (Some(name), Some(bound)) = (name, bound.and_then(Float::from_number)) {
+                    set_field(&mut point, name, Value::Float(bound))?;
+                }
+            }
         }
         next(point)
     }
@@ -120,6 +130,8 @@ struct Judgement {
     /// Negative below what is usual.
     score: f64,
     is_anomaly: bool,
+    /// What would be no anomaly in its place, but for rounding.
+    usual: Range,
 }
 
 /// A value at its time.

@@ -43,7 +43,7 @@ pub use rate::{Growth, Rate};
 pub use rename::Rename;
 pub use route::Route;
 pub use sample::Sample;
-pub use shape::Shape;
+pub use shape::{Shape, Watched};
 pub use window::Window;
 
 use crate::dead_letter::{Reject, Stage};

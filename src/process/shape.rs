@@ -3,8 +3,8 @@
 
 use std::collections::BTreeMap;
 
-use super::Processor;
 use super::window::{Aggregate, Rules};
+use super::{Names, Processor};
 use crate::config::raw::FieldKind;
 use crate::map::PointRule;
 
@@ -14,8 +14,21 @@ pub struct Shape {
     pub tags: Vec<String>,
     /// With their types.
     pub fields: Vec<(String, FieldKind)>,
-    /// Fields that are watched for anomalies, each with the boolean field that tells them.
-    pub anomalies: Vec<(String, String)>,
+    /// Fields that are watched for anomalies.
+    pub watched: Vec<Watched>,
+}
+
+/// A field that is watched for anomalies.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Watched {
+    /// Its name.
+    pub field: String,
+    /// The boolean field that tells its anomalies.
+    pub anomaly: String,
+    /// The field with the least value that is usual.
+    pub low: Option<String>,
+    /// The field with the greatest one.
+    pub high: Option<String>,
 }
 
 impl Shape {
@@ -25,7 +38,7 @@ impl Shape {
         let mapped = Self {
             tags: rule.tags.iter().map(|tag| tag.name.clone()).collect(),
             fields: rule.fields.iter().map(|field| (field.name.clone(), field.kind)).collect(),
-            anomalies: Vec::new(),
+            watched: Vec::new(),
         };
         processors.iter().fold(mapped, |shape, processor| processor.shape(shape))
     }
@@ -40,9 +53,9 @@ impl Shape {
     }
 
     fn rename(&mut self, names: &BTreeMap<String, String>) {
-        let of_anomalies = self.anomalies.iter_mut().flat_map(|(field, anomaly)| [field, anomaly]);
+        let of_watched = self.watched.iter_mut().flat_map(Watched::names);
         let of_fields = self.fields.iter_mut().map(|(field, _)| field);
-        for name in self.tags.iter_mut().chain(of_fields).chain(of_anomalies) {
+        for name in self.tags.iter_mut().chain(of_fields).chain(of_watched) {
             if let Some(new) = names.get(name) {
                 name.clone_from(new);
             }
@@ -56,6 +69,12 @@ impl Shape {
             Some((_, there)) => *there = kind,
             None => self.fields.push((field.to_owned(), kind)),
         }
+    }
+}
+
+impl Watched {
+    fn names(&mut self) -> impl Iterator<Item = &mut String> {
+        [&mut self.field, &mut self.anomaly].into_iter().chain(&mut self.low).chain(&mut self.high)
     }
 }
 
@@ -95,7 +114,11 @@ impl Processor {
                 let names = anomaly.names();
                 shape.set(&names.score, FieldKind::Float);
                 shape.set(&names.anomaly, FieldKind::Boolean);
-                shape.anomalies.push((names.field.clone(), names.anomaly.clone()));
+                for bound in names.low.iter().chain(&names.high) {
+                    shape.set(bound, FieldKind::Float);
+                }
+                let Names { field, anomaly, low, high, .. } = names.clone();
+                shape.watched.push(Watched { field, anomaly, low, high });
             }
             Self::Window(window) => return windows(window.rules(), shape),
         }

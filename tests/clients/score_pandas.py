@@ -12,7 +12,7 @@ import sys
 import numpy
 import pandas
 
-OVER, WARMUP, ALPHA, ABOVE = "168h", 20, 0.1, 3000.0
+OVER, WARMUP, ALPHA, THRESHOLD, ABOVE = "168h", 20, 0.1, 3.5, 3000.0
 MAX_SCORE = 1e6
 
 
@@ -21,12 +21,13 @@ def main():
     value = rows["value"].astype(float)
     assert (value.index.diff()[1:] == pandas.Timedelta("1h")).all(), "not a row an hour"
     growth = value.diff()
+    bands = {name: band(value, usual) for name, usual in METHODS.items()}
     points = pandas.DataFrame(
         {
-            "ewma_score": ewma(value),
-            "robust_score": before(value).apply(lambda w: robust(w[:-1], w[-1]), raw=True),
-            "change_score": before(value).apply(changed, raw=True),
+            **{f"{name}_score": scored(value, usual) for name, usual in METHODS.items()},
             "bounds_score": (value - ABOVE).clip(lower=0.0),
+            **{f"{name}_{end}": side for name, sides in bands.items() for end, side in sides.items()},
+            "bounds_high": ABOVE,
             "value_delta": growth,
             "value_rate": growth / 60.0,
         }
@@ -48,28 +49,51 @@ def before(value):
     return value.rolling(OVER, closed="right", min_periods=WARMUP + 1)
 
 
-def ewma(value):
-    """The distance of each value from the weighted mean of those before it, in weighted standard deviations."""
+def scored(value, usual):
+    """The distance of each value from what is usual of those before it, in deviations."""
 
     def of(window):
-        weighted = pandas.Series(window[:-1]).ewm(alpha=ALPHA)
-        return score(window[-1] - weighted.mean().iloc[-1], weighted.std().iloc[-1])
+        number, center, deviation, _ = usual(window)
+        return score(number - center, deviation)
 
     return before(value).apply(of, raw=True)
 
 
-def changed(window):
+def band(value, usual):
+    """The values at which the score would be the threshold."""
+
+    def at(side):
+        def of(window):
+            _, center, deviation, value_of = usual(window)
+            return value_of(center + side * THRESHOLD * deviation)
+
+        return before(value).apply(of, raw=True)
+
+    return {"low": at(-1), "high": at(1)}
+
+
+def by_weight(window):
+    """Of a value and those before it: what is looked at, its mean and deviation, and the value that a number stands for."""
+    weighted = pandas.Series(window[:-1]).ewm(alpha=ALPHA)
+    return window[-1], weighted.mean().iloc[-1], weighted.std().iloc[-1], lambda number: number
+
+
+def by_rank(window):
+    return window[-1], *robust(window[:-1]), lambda number: number
+
+
+def by_change(window):
     changes = numpy.diff(window) / 3600.0
-    return robust(changes[:-1], changes[-1])
+    return changes[-1], *robust(changes[:-1]), lambda number: window[-2] + 3600.0 * number
 
 
-def robust(past, value):
-    """The modified z-score of Iglewicz and Hoaglin, by the constants that make it one of a normal distribution."""
+def robust(past):
+    """By the constants that make the modified z-score of Iglewicz and Hoaglin one of a normal distribution."""
     distances = numpy.abs(past - numpy.median(past))
     deviation = 1.482602218505602 * numpy.median(distances)
     if deviation == 0.0:
         deviation = numpy.sqrt(numpy.pi / 2) * distances.mean()
-    return score(value - numpy.median(past), deviation)
+    return numpy.median(past), deviation
 
 
 def score(distance, deviation):
@@ -106,6 +130,9 @@ def aggregates(window):
             "value_p95": window.quantile(0.95),
         }
     )
+
+
+METHODS = {"ewma": by_weight, "robust": by_rank, "change": by_change}
 
 
 def by_time(frame):

@@ -41,8 +41,11 @@ class Queries(unittest.TestCase):
         return ask
 
     def flux(self, query):
+        return self.flux_csv(query)[1:]
+
+    def flux_csv(self, query):
         database = os.environ["TIDEGATE_TEST_INFLUXDB2"]
         answer = http(database + "/api/v2/query?org=tidegate", "POST", query, Authorization="Token tidegate-tests-token",
             Content_Type="application/vnd.flux", Accept="application/csv")
         self.assertEqual(answer[0], 200, f"{query}\n{answer[1]}")
-        return answer[1].strip().splitlines()[1:]
+        return answer[1].strip().splitlines()

@@ -74,7 +74,7 @@ def connector(name, sink, strings):
         # Dashboards and alerts go by the names that come out of these.
         "process": [
             {"rename": {"heat": "temperature"}},
-            {"anomaly": {"field": "temperature", "method": "bounds", "above": 70}},
+            {"anomaly": {"field": "temperature", "method": "bounds", "above": 70, "below": 10, "band": True}},
             {"window": {"size": "1s", "keep": True, "fields": {"temperature": ["mean"], "cycles": ["count"]}}},
         ],
         "sink": sink,
@@ -109,11 +109,19 @@ class Panels(Queries):
             run("grafana", "export", "-o", out, "--datasource", "d", *arguments, "--config", folder / "tidegate.yaml", folder / f"{name}.yaml")
             yield name, pathlib.Path(out), metrics
 
+    def one_band(self, out, name, ask):
+        """The bounds that the panel of the temperature shades between; each must be one line, whatever the series."""
+        panels = json.loads((out / "dashboards" / f"{name}.json").read_text())["panels"]
+        targets = next(panel for panel in panels if panel["title"] == "temperature")["targets"]
+        queries = {target["refId"]: target.get("expr") or target["query"] for target in targets}
+        self.assertEqual([ask(queries["Low"]), ask(queries["High"])], [[10.0], [70.0]])
+
     def test_prometheus(self):
         database = os.environ["TIDEGATE_TEST_PROMETHEUS"]
         with self.pipeline("prometheus", {"prometheus": {"url": database + "/api/v1/write"}}, strings=False) as (name, out, _):
             titles = self.every_query(out, name, "expr", self.promql(database), PROMQL)
             self.assertEqual(set(titles), set(FIELDS))
+            self.one_band(out, name, lambda query: [float(s["value"][1]) for s in self.promql(database)(filled(query, PROMQL))])
             rules = yaml.safe_load((out / "rules" / f"{name}.yaml").read_text())["groups"][0]["rules"]
             firing = [rule["alert"] for rule in rules if self.promql(database)(rule["expr"])]
             self.assertEqual(firing, ["TooHot", "OnTheWhole", "Off"])
@@ -124,6 +132,7 @@ class Panels(Queries):
         with self.pipeline("vm", sink, strings=False, arguments=["--language", "promql"]) as (name, out, _):
             http(database + "/internal/force_flush")
             self.every_query(out, name, "expr", self.promql(database), PROMQL)
+            self.one_band(out, name, lambda query: [float(s["value"][1]) for s in self.promql(database)(filled(query, PROMQL))])
 
     def test_influxdb_1(self):
         database = os.environ["TIDEGATE_TEST_INFLUXDB1"]
@@ -141,6 +150,7 @@ class Panels(Queries):
         with self.pipeline("influx1", sink) as (name, out, _):
             titles = self.every_query(out, name, "query", ask, INFLUXQL)
             self.assertEqual(set(titles), {*FIELDS, "note"})
+            self.one_band(out, name, lambda query: [value for s in ask(filled(query, INFLUXQL)) for value in {v for _, v in s["values"]}])
             for variable in json.loads((out / "dashboards" / f"{name}.json").read_text())["templating"]["list"][1:]:
                 self.assertTrue(ask(variable["query"]), variable["query"])
             group = yaml.safe_load((out / "alerting" / f"{name}.yaml").read_text())["groups"][0]
@@ -152,6 +162,7 @@ class Panels(Queries):
         sink = {"influxdb": {"url": database, "org": "tidegate", "bucket": "tests", "token": "tidegate-tests-token"}}
         with self.pipeline("influx2", sink) as (name, out, _):
             self.every_query(out, name, "query", self.flux, FLUX)
+            self.one_band(out, name, lambda query: [float(value) for _, value in sorted(self.tables(filled(query, FLUX)))])
             for variable in json.loads((out / "dashboards" / f"{name}.json").read_text())["templating"]["list"][1:]:
                 self.assertTrue(self.flux(variable["query"]), variable["query"])
             group = yaml.safe_load((out / "alerting" / f"{name}.yaml").read_text())["groups"][0]
@@ -167,6 +178,11 @@ class Panels(Queries):
             self.assertIn('has 7', statuses)
             self.assertIn('""degrees""', statuses)
             self.assertNotIn("Never,warn", statuses)
+
+    def tables(self, query):
+        """Of each table its values."""
+        head, *rows = [line.split(",") for line in self.flux_csv(query)]
+        return {(row[head.index("table")], row[head.index("_value")]) for row in rows}
 
     def run_task(self, database, flux):
         """Makes the task, has it run at once, and waits for its end."""

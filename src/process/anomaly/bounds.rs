@@ -46,8 +46,9 @@ pub struct Hours {
 impl Bounds {
     /// The score is how far the value is beyond its bound, in its own unit.
     pub(super) fn judge(&self, time: Timestamp, value: f64) -> Judgement {
-        let score = self.range(time).beyond(value);
-        Judgement { score, is_anomaly: score != 0.0 }
+        let usual = *self.range(time);
+        let score = usual.beyond(value);
+        Judgement { score, is_anomaly: score != 0.0, usual }
     }
 
     fn range(&self, time: Timestamp) -> &Range {
@@ -134,8 +135,11 @@ mod tests {
             ("2026-07-03T22:30:00Z", 30.0, 20.0),
         ];
         for (time, value, score) in cases {
-            let expected = Judgement { score, is_anomaly: score != 0.0 };
-            assert_eq!(bounds().judge(at(time), value), expected, "{time} {value}");
+            let Judgement { score: found, is_anomaly, usual } = bounds().judge(at(time), value);
+            assert_eq!((found, is_anomaly), (score, score != 0.0), "{time} {value}");
+            let above = usual.above.is_some_and(|above| value > above);
+            let below = usual.below.is_some_and(|below| value < below);
+            assert_eq!(above || below, is_anomaly, "{time} {value}: {usual:?}");
         }
     }
 

@@ -3,7 +3,7 @@
 use std::num::NonZeroUsize;
 
 use super::history::History;
-use super::{Judgement, Reading};
+use super::{Judgement, Range, Reading};
 
 /// How a value is held against those before it.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -51,24 +51,33 @@ impl Usual {
             return None;
         }
         scratch.clear();
-        let (distance, deviation) = match self.method {
+        // A change is held against changes, and its value is so many seconds of it from the last one.
+        let (number, (center, deviation), (last, seconds)) = match self.method {
             Method::Ewma { alpha } => {
-                let (mean, deviation) = weighted(past.map(|(_, value)| value), 1.0 - alpha);
-                (value - mean, deviation)
+                (value, weighted(past.map(|(_, value)| value), 1.0 - alpha), (0.0, 1.0))
             }
             Method::Robust => {
                 scratch.extend(past.map(|(_, value)| value));
-                robust(scratch, value)?
+                (value, robust(scratch)?, (0.0, 1.0))
             }
             Method::Change => {
                 let last = past.clone().last()?;
-                let changed = change(last, (time.nanos(), value))?;
+                let seconds = seconds(last.0, time.nanos())?;
                 scratch.extend(past.clone().zip(past.skip(1)).filter_map(|(a, b)| change(a, b)));
-                robust(scratch, changed)?
+                ((value - last.1) / seconds, robust(scratch)?, (last.1, seconds))
             }
         };
-        let score = score(distance, deviation.max(self.min_deviation));
-        Some(Judgement { score, is_anomaly: score.abs() > self.threshold })
+        let deviation = deviation.max(self.min_deviation);
+        let score = score(number - center, deviation);
+        let reach = self.reach(deviation);
+        let bound = |number: f64| Some(last + seconds * number);
+        let usual = Range { above: bound(center + reach), below: bound(center - reach) };
+        Some(Judgement { score, is_anomaly: score.abs() > self.threshold, usual })
+    }
+
+    /// The greatest distance that is no anomaly. No score is beyond the greatest one.
+    fn reach(&self, deviation: f64) -> f64 {
+        if self.threshold < MAX_SCORE { self.threshold * deviation } else { f64::INFINITY }
     }
 }
 
@@ -93,9 +102,9 @@ fn weighted(values: impl Iterator<Item = f64> + Clone, keep: f64) -> (f64, f64) 
     (mean, variance.sqrt())
 }
 
-/// How far a value is from the median, and the usual distance as a standard deviation. Where more than
-/// half of the values are one, the mean distance instead of the median one. `None` of no values.
-fn robust(values: &mut [f64], value: f64) -> Option<(f64, f64)> {
+/// The median, and the usual distance from it as a standard deviation. Where more than half of the values
+/// are one, the mean distance instead of the median one. `None` of no values.
+fn robust(values: &mut [f64]) -> Option<(f64, f64)> {
     let median = median(values)?;
     for value in values.iter_mut() {
         *value = (*value - median).abs();
@@ -108,7 +117,7 @@ fn robust(values: &mut [f64], value: f64) -> Option<(f64, f64)> {
         let count = values.len() as f64;
         OVER_MEAN_DISTANCE * values.iter().sum::<f64>() / count
     };
-    Some((value - median, deviation))
+    Some((median, deviation))
 }
 
 /// The values are put into another order.
@@ -128,10 +137,15 @@ fn median(values: &mut [f64]) -> Option<f64> {
 
 /// A second; `None` between values of one time.
 fn change((before, from): (i64, f64), (time, to): (i64, f64)) -> Option<f64> {
+    Some((to - from) / seconds(before, time)?)
+}
+
+/// `None` where the second time is not after the first.
+fn seconds(before: i64, time: i64) -> Option<f64> {
     let nanos = time.checked_sub(before).filter(|nanos| *nanos > 0)?;
     #[expect(clippy::cast_precision_loss, reason = "a time in floating point")]
     let seconds = nanos as f64 / 1e9;
-    Some((to - from) / seconds)
+    Some(seconds)
 }
 
 #[cfg(test)]
@@ -157,10 +171,9 @@ mod tests {
 
     #[test]
     fn where_most_values_are_one_the_mean_distance_counts() {
-        let (distance, deviation) = robust(&mut [5.0, 5.0, 5.0, 9.0], 6.0).unwrap();
-        assert_eq!((distance, deviation), (1.0, OVER_MEAN_DISTANCE));
-        assert_eq!(robust(&mut [5.0, 5.0], 6.0), Some((1.0, 0.0)));
-        assert_eq!(robust(&mut [], 6.0), None);
+        assert_eq!(robust(&mut [5.0, 5.0, 5.0, 9.0]), Some((5.0, OVER_MEAN_DISTANCE)));
+        assert_eq!(robust(&mut [5.0, 5.0]), Some((5.0, 0.0)));
+        assert_eq!(robust(&mut []), None);
     }
 
     #[test]

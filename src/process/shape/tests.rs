@@ -1,7 +1,7 @@
 use crate::config::raw::FieldKind;
 use crate::config::{Environment, Process, load_text};
 
-use super::Shape;
+use super::{Shape, Watched};
 
 /// What a connector with these processors writes, a word for each tag and field.
 fn after(process: &str) -> String {
@@ -20,7 +20,7 @@ process:\n{process}"
     );
     let connector = load_text("c.yaml", &text, &Process::default(), &Environment::process())
         .unwrap_or_else(|errors| panic!("{errors}"));
-    let Shape { tags, fields, anomalies } =
+    let Shape { tags, fields, watched } =
         Shape::of(&connector.mapping.points[0], &connector.process);
     let kind = |kind| match kind {
         FieldKind::Float => "f",
@@ -30,9 +30,18 @@ process:\n{process}"
         FieldKind::String => "s",
     };
     let fields = fields.iter().map(|(name, of)| format!("{name}:{}", kind(*of)));
-    let anomalies = anomalies.iter().map(|(field, anomaly)| format!(" | {field} by {anomaly}"));
-    let anomalies = anomalies.collect::<Vec<_>>().concat();
-    format!("{} | {}{anomalies}", tags.join(" "), fields.collect::<Vec<_>>().join(" "))
+    let watched = watched.iter().map(|Watched { field, anomaly, low, high }| {
+        let between = match (low, high) {
+            (None, None) => String::new(),
+            (low, high) => {
+                let name = |of: &Option<String>| of.clone().unwrap_or("?".into());
+                format!(" between {} and {}", name(low), name(high))
+            }
+        };
+        format!(" | {field} by {anomaly}{between}")
+    });
+    let watched = watched.collect::<Vec<_>>().concat();
+    format!("{} | {}{watched}", tags.join(" "), fields.collect::<Vec<_>>().join(" "))
 }
 
 #[test]
@@ -84,4 +93,21 @@ fn anomalies_are_told_of_their_field_whatever_it_is_called_later() {
         after(&format!("{anomaly}\n  - rename: {{ t: heat }}")),
         format!("device site | n:i on:b heat:f {score} {told} | heat by t_anomaly")
     );
+}
+
+#[test]
+fn a_band_has_the_sides_that_there_are() {
+    let with = |rules: &str| after(&format!("  - anomaly: {{ field: t, band: true, {rules} }}"));
+    let before = "device site | n:i on:b t:f t_score:f t_anomaly:b";
+    let both = format!("{before} t_low:f t_high:f | t by t_anomaly between t_low and t_high");
+    assert_eq!(with("method: ewma"), both);
+    assert_eq!(with("method: bounds, above: 80, bands: [{ hours: 8-18, below: 5 }]"), both);
+    assert_eq!(
+        with("method: bounds, above: 80"),
+        format!("{before} t_high:f | t by t_anomaly between ? and t_high")
+    );
+    let renamed = "  - anomaly: { field: t, band: true, method: bounds, below: 1, name: x }
+  - rename: { x_low: floor }";
+    let before = "device site | n:i on:b t:f x_score:f x_anomaly:b floor:f";
+    assert_eq!(after(renamed), format!("{before} | t by x_anomaly between floor and ?"));
 }

@@ -58,7 +58,18 @@ fn names(
     let (key, name) = raw.name.as_ref().map_or(("field", &raw.field), |name| ("name", name));
     let score = if name.is_empty() { String::new() } else { format!("{name}_score") };
     check_name("field", &score, checker, &[at, &[key]].concat(), sink);
-    Names { field: raw.field.clone(), score, anomaly: format!("{name}_anomaly") }
+    let bands = || raw.bands.iter();
+    let has_low = raw.below.is_some() || bands().any(|band| band.below.is_some());
+    let has_high = raw.above.is_some() || bands().any(|band| band.above.is_some());
+    let is_bounds = raw.method == AnomalyMethod::Bounds;
+    let side = |has: bool, end| (raw.band && (has || !is_bounds)).then(|| format!("{name}_{end}"));
+    Names {
+        field: raw.field.clone(),
+        score,
+        anomaly: format!("{name}_anomaly"),
+        low: side(has_low, "low"),
+        high: side(has_high, "high"),
+    }
 }
 
 fn check_numbers(raw: &raw::AnomalyRules, checker: &mut Checker<'_>, at: At<'_>) {

@@ -103,6 +103,10 @@ pub struct AnomalyRules {
     pub name: Option<String>,
     /// What a value is held against.
     pub method: AnomalyMethod,
+    /// Also add `FIELD_low` and `FIELD_high`, floats: a value below the one or above the other is an
+    /// anomaly. Dashboards shade what is between them.
+    #[serde(default)]
+    pub band: bool,
     /// All but `bounds`: how far behind the partition's clock the points are that a value is held
     /// against. Default: `1h`.
     pub over: Option<String>,
