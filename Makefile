@@ -112,7 +112,7 @@ image: build-deps ## The container image, built without a container daemon, and 
 
 # What .ci/run can afford: kube-apiserver and Alertmanager would be 10 minutes of building on top of it.
 deploy-quick: ## Of `make deploy` what needs no server beyond those of `make conformance` (2 minutes)
-	@$(INSTALL) build-deps helm kube-schemas kafka confluent-kafka victoria-metrics prometheus influxdb1 influxdb2 mimir
+	@$(INSTALL) build-deps helm kube-schemas compose-go kafka confluent-kafka victoria-metrics prometheus influxdb1 influxdb2 mimir
 	cargo build --locked
 	@tests/deploy/run.sh test_docs test_process test_apply test_dashboards test_compose test_alerts.RuleFiles
 

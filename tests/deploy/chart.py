@@ -51,7 +51,10 @@ FULL = {
     "ingress": {"enabled": True, "className": "nginx", "hosts": ["tidegate.example"]},
 }
 PLAIN = {"connectors": {"sensors": FULL["connectors"]["sensors"]}}
-OTHER = PLAIN | {"hpa": {"enabled": True}, "podMonitor": {"enabled": True}, "networkPolicy": {"enabled": True}}
+OTHER = PLAIN | {
+    "hpa": {"enabled": True}, "podMonitor": {"enabled": True}, "networkPolicy": {"enabled": True},
+    "prometheusRule": {"enabled": True, "extra": {"own": "groups: [{ name: own, rules: [{ alert: Own, expr: vector(1) }] }]"}},
+}
 BARE = {
     "existingConfigMap": "mine", "staticMembership": False, "serviceAccount": {"create": False},
     "podDisruptionBudget": {"enabled": False}, "tests": {"enabled": False}, "topologySpreadConstraints": [],
@@ -74,9 +77,9 @@ def helm(*arguments, values=None, environment=None):
     return subprocess.run(command, input=text, capture_output=True, text=True, env=os.environ | (environment or {}))
 
 
-def render(values, *arguments):
+def render(values, *arguments, chart=CHART):
     """The objects that the values make."""
-    done = helm("template", "t", CHART, "--namespace", "plant", *KUBE, *arguments, values=values)
+    done = helm("template", "t", chart, "--namespace", "plant", *KUBE, *arguments, values=values)
     if done.returncode:
         raise AssertionError(done.stderr)
     return [document for document in yaml.safe_load_all(done.stdout) if document]

@@ -231,13 +231,31 @@ class RuleFiles(unittest.TestCase):
     def test_promtool_takes_those_of_the_pipeline(self):
         self.promtool("check", "rules", REPOSITORY / "helm/tidegate/files/pipeline-rules.yaml")
 
-    def test_promtool_takes_those_of_connectors(self):
+    def test_those_of_a_connector_fire_for_the_series_that_has_been_over_its_threshold_for_so_long(self):
         with tempfile.TemporaryDirectory() as root:
-            (pathlib.Path(root) / "tidegate.yaml").write_text("kafka: { bootstrap.servers: 'localhost:9092' }\n")
-            file = pathlib.Path(root) / "boilers.yaml"
-            file.write_text(yaml.safe_dump(connector("boilers", {"prometheus": {"url": "http://localhost:9090/api/v1/write"}})))
-            out = export(pathlib.Path(root), pathlib.Path(root))
-            self.assertIn("SUCCESS: 1 rules found", self.promtool("check", "rules", *(out / "rules").iterdir()))
+            folder = pathlib.Path(root)
+            (folder / "tidegate.yaml").write_text("kafka: { bootstrap.servers: 'localhost:9092' }\n")
+            boilers = connector("boilers", {"prometheus": {"url": "http://localhost:9090/api/v1/write"}})
+            boilers["alerts"][0]["for"] = "5m"
+            (folder / "boilers.yaml").write_text(yaml.safe_dump(boilers))
+            (rules,) = (export(folder, folder) / "rules").iterdir()
+            self.assertIn("SUCCESS: 1 rules found", self.promtool("check", "rules", rules))
+            labels = {"connector": "boilers", "device": "d1", "managed_by": "tidegate", "severity": "critical", "team": "plant"}
+            fired = {"exp_labels": labels, "exp_annotations": {"summary": "d1 has 95"}}
+            # Hot from the third minute to the tenth, but for d2 only for four of them.
+            series = {"d1": "20 20 20 95x7 20x9", "d2": "20 20 20 95x3 20x13"}
+            (folder / "test.yaml").write_text(yaml.safe_dump({
+                "rule_files": [str(rules)],
+                "tests": [{
+                    "interval": "1m",
+                    "input_series": [{"series": f'boiler_temperature{{device="{d}"}}', "values": values} for d, values in series.items()],
+                    "alert_rule_test": [
+                        {"alertname": "TooHot", "eval_time": f"{minute}m", "exp_alerts": alerts}
+                        for minute, alerts in ((7, []), (8, [fired]), (10, [fired]), (12, []))
+                    ],
+                }],
+            }))
+            self.promtool("test", "rules", folder / "test.yaml")
 
     def test_each_fires_when_it_should_and_only_then(self):
         self.promtool("test", "rules", REPOSITORY / "tests/deploy/pipeline-rules.test.yaml")

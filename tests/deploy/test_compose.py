@@ -33,6 +33,12 @@ class Files(unittest.TestCase):
             for other in service.get("depends_on", {}):
                 self.assertIn(other, compose["services"], name)
 
+    def test_composes_own_reader_takes_it(self):
+        done = subprocess.run([installed("compose-go") / "bin" / "cmd", REPOSITORY / "docker/compose.yaml"], capture_output=True, text=True)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        services = yaml.safe_load(done.stdout)["services"]
+        self.assertEqual(set(services), {"kafka", "topics", "generator", "tidegate", "influxdb", "prometheus", "grafana"})
+
     def test_prometheus_takes_its_configuration(self):
         with tempfile.TemporaryDirectory() as root:
             file = pathlib.Path(root, "prometheus.yaml")

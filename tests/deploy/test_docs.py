@@ -1,14 +1,16 @@
 """What the pages name is there: commands and their options, keys of the configuration, values of the chart, metrics, links."""
 import functools
 import json
+import pathlib
 import re
 import shlex
 import subprocess
+import tempfile
 import unittest
 
 import yaml
 
-from chart import CHART, PLAIN, REPOSITORY, render
+from chart import CHART, PLAIN, REPOSITORY, render, the
 from stack import BINARY, run
 
 PAGES = [REPOSITORY / "README.md", REPOSITORY / "helm/tidegate/README.md", *sorted((REPOSITORY / "docs").rglob("*.md"))]
@@ -180,6 +182,30 @@ class Chart(unittest.TestCase):
                 render(PLAIN | values)
                 seen |= set(values)
         self.assertLessEqual({"serviceMonitor", "prometheusRule", "dashboards", "keda"}, seen)
+
+    def test_what_is_exported_goes_into_the_chart_as_the_page_says(self):
+        compose = REPOSITORY / "docker" / "compose"
+        with tempfile.TemporaryDirectory() as out:
+            run("grafana", "export", "-o", out, "--config", compose / "tidegate.yaml", compose / "connectors" / "boilers-prometheus.yaml")
+            objects = render(
+                PLAIN, "--set", "prometheusRule.enabled=true", "--set", "dashboards.enabled=true",
+                "--set-file", f"prometheusRule.extra.boilers={out}/rules/boilers-prometheus.yaml",
+                "--set-file", f"dashboards.extra.boilers={out}/dashboards/boilers-prometheus.json",
+            )
+            (board,) = the(objects, "ConfigMap", "t-tidegate-dashboard-boilers")["data"].values()
+            self.assertEqual(json.loads(board), json.loads(pathlib.Path(out, "dashboards/boilers-prometheus.json").read_text()))
+        groups = the(objects, "PrometheusRule")["spec"]["groups"]
+        rules = [rule["alert"] for group in groups for rule in group["rules"]]
+        self.assertLessEqual({"TidegateAbsent", "BoilerTooHot"}, set(rules))
+
+    def test_grafanas_data_sources_are_of_each_kind_and_hold_no_secret(self):
+        sources = yaml.safe_load((REPOSITORY / "grafana/datasources/tidegate.yaml").read_text())["datasources"]
+        kinds = [(source["type"], source.get("jsonData", {}).get("version")) for source in sources]
+        self.assertEqual([kind for kind, _ in kinds].count("prometheus"), 3)
+        self.assertLessEqual({("influxdb", version) for version in ("Flux", "InfluxQL", "SQL")}, set(kinds))
+        self.assertEqual(len({source["uid"] for source in sources}), len(sources))
+        secrets = [text for source in sources for text in source.get("secureJsonData", {}).values()]
+        self.assertEqual([text for text in secrets if not re.fullmatch(r"(Bearer )?\$[A-Z_]+", text)], [])
 
     def test_helms_commands_are_taken(self):
         text = (REPOSITORY / "docs/kubernetes.md").read_text()

@@ -1,6 +1,9 @@
 """What the chart renders, without a cluster."""
+import pathlib
+import shutil
 import subprocess
 import sys
+import tempfile
 import unittest
 
 import jsonschema
@@ -141,6 +144,20 @@ class Files(unittest.TestCase):
         self.assertEqual(data["sensors.yaml"], FULL["connectors"]["sensors"])
         self.assertEqual(yaml.safe_load(data["payments.yaml"]), FULL["connectors"]["payments"])
 
+    def test_files_in_the_charts_own_folder_are_taken_and_values_go_before_them(self):
+        with tempfile.TemporaryDirectory() as root:
+            chart = pathlib.Path(root, "tidegate")
+            shutil.copytree(CHART, chart)
+            for name in ("sensors", "payments"):
+                (chart / "connectors" / f"{name}.yaml").write_text(f"topics: [{name}]\n")
+            values = {"connectors": {"sensors": "topics: [mine]\n"}}
+            data = the(render(values, chart=chart), "ConfigMap", "t-tidegate-connectors")["data"]
+            self.assertEqual(data, {"sensors.yaml": "topics: [mine]\n", "payments.yaml": "topics: [payments]\n"})
+
+    def test_rule_files_are_added_to_those_of_the_pipeline(self):
+        groups = the(render(OTHER), "PrometheusRule")["spec"]["groups"]
+        self.assertEqual([group["name"] for group in groups], ["tidegate", "own"])
+
     def test_whole_numbers_stay_whole(self):
         # Helm's numbers are floats unless it is careful, and 1e+06 is no whole number to Tidegate.
         self.assertIn("max_points: 1000000\n", self.data(FULL, "t-tidegate-connectors")["payments.yaml"])
@@ -174,6 +191,8 @@ class Refusals(unittest.TestCase):
             ({"hpa": {"enabled": True}, "keda": {"enabled": True}}, "enable one"),
             ({"keda": {"enabled": True}, "config": {"kafka": {"bootstrap.servers": "${BROKERS}"}}}, "keda.bootstrapServers"),
             ({"replica": 2}, "replica"),
+            ({"prometheusRule": {"enabled": True, "extra": {"a": "rules: []"}}}, "prometheusRule.extra.a is no rule file"),
+            ({"prometheusRule": {"enabled": True, "extra": {"a": "groups: ["}}}, "prometheusRule.extra.a is no rule file"),
             ({"image": {"digest": "latest"}}, "digest"),
             ({"connectors": {"a": "- b: ["}}, "is not YAML"),
             ({"connectors": {"a": "delivery: { drain: 3 fortnights }"}}, "fortnights"),

