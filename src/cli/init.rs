@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::{BAD_CONFIGURATION, FAILED, UNFINISHED};
 use crate::config::raw::LogFormat;
 use crate::config::{self, Connector, Environment, Process, Secret, Topics};
-use crate::infer::{Draft, Sample, SinkKind, infer};
+use crate::infer::{Draft, Given, SinkKind, infer, quoted};
 use crate::kafka::range::{Bound, TopicReader};
 use crate::record::{Offset, OwnedRecord};
 use crate::telemetry;
@@ -37,6 +37,20 @@ pub(super) struct InitArguments {
     /// input).
     #[arg(long, value_name = "FILE")]
     file: Option<PathBuf>,
+    /// The file is one message, whatever is in it, such as CSV with its header.
+    #[arg(long, requires = "file")]
+    whole: bool,
+    /// The schema registry of messages in Avro or Protobuf, such as `http://localhost:8081`; one with a login
+    /// as `'${REGISTRY_URL}'`, from the environment.
+    #[arg(long, value_name = "URL", conflicts_with = "schema")]
+    registry: Option<String>,
+    /// The schema of messages in Avro (`.avsc`) or Protobuf (`.proto`, or a set of descriptors) that have no
+    /// registry.
+    #[arg(long, value_name = "FILE")]
+    schema: Option<PathBuf>,
+    /// The messages' type in a schema of Protobuf, such as `acme.plant.Reading`.
+    #[arg(long, value_name = "NAME", requires = "schema")]
+    message: Option<String>,
     /// The database.
     #[arg(long, value_enum, default_value = "influxdb")]
     sink: SinkKind,
@@ -59,6 +73,8 @@ const EXAMPLES: &str = "Examples:
   tidegate init --topic sensors --bootstrap localhost:9092 -o connectors/sensors.yaml
   tidegate init --topic payments --sink prometheus
   tidegate init --topic sensors --file messages.jsonl
+  tidegate init --topic orders --registry http://localhost:8081
+  tidegate init --topic readings --schema reading.proto --message acme.plant.Reading
 
 No group is joined and nothing is committed.";
 
@@ -92,15 +108,10 @@ fn init(process: Option<&Path>, arguments: &InitArguments) -> Result<(), Trouble
         })?,
         None => of_topic(&shared, arguments)?,
     };
-    let samples: Vec<_> = records
-        .iter()
-        .map(|record| Sample {
-            value: record.value.as_deref().unwrap_or_default(),
-            timestamp_millis: record.timestamp_millis.unwrap_or_default(),
-        })
-        .collect();
     let topic = &arguments.topic;
-    let inferred = infer(&samples, arguments.sink)
+    let given =
+        given(arguments, &environment).map_err(|error| Trouble(BAD_CONFIGURATION, error))?;
+    let inferred = infer(&records, arguments.sink, &given)
         .map_err(|error| Trouble(FAILED, format!("the topic {topic}: {error}")))?;
     let draft = Draft { topic, bootstrap: arguments.bootstrap.as_deref(), sink: arguments.sink };
     let text = inferred.draft(&draft);
@@ -118,6 +129,49 @@ fn init(process: Option<&Path>, arguments: &InitArguments) -> Result<(), Trouble
         Err(error) => return Err(Trouble(FAILED, format!("the draft has to be mended: {error}"))),
     }
     Ok(())
+}
+
+/// The formats that the arguments name.
+fn given(arguments: &InitArguments, environment: &Environment<'_>) -> Result<Vec<Given>, String> {
+    let mut texts = Vec::new();
+    if let Some(url) = &arguments.registry {
+        // A login stays in the environment, for this file and for the one that is drafted.
+        let url = quoted(url).replace("$${", "${");
+        let kinds = ["avro", "protobuf"];
+        texts.extend(kinds.map(|kind| format!("{{ {kind}: {{ registry: {{ url: {url} }} }} }}")));
+        texts.push("json_schema".into());
+    }
+    if let Some(file) = &arguments.schema {
+        let path =
+            std::path::absolute(file).map_err(|error| format!("{}: {error}", file.display()))?;
+        let path = quoted(&path.to_string_lossy());
+        texts.push(match (&arguments.message, file.extension()) {
+            (Some(name), _) => {
+                let name = quoted(name);
+                format!("{{ protobuf: {{ schema_file: {path}, message: {name} }} }}")
+            }
+            (None, Some(kind)) if kind == "proto" => {
+                return Err(
+                    "a schema of Protobuf has several types: name one with `--message`".into()
+                );
+            }
+            _ => format!("{{ avro: {{ schema_file: {path} }} }}"),
+        });
+    }
+    texts.into_iter().map(|text| checked(text, environment)).collect()
+}
+
+/// A format as `decode:` has it, checked like that of a connector's file.
+fn checked(text: String, environment: &Environment<'_>) -> Result<Given, String> {
+    let file = format!(
+        "topics: [t]\nkafka: {{ bootstrap.servers: k }}\ndecode: {text}\n\
+         point: {{ measurement: m, fields: {{ f: f }} }}\nsink: {{ stdout: {{}} }}\n"
+    );
+    let connector = config::load_text("draft.yaml", &file, &Process::default(), environment);
+    match connector.map_err(|errors| errors.to_string())?.decode {
+        config::Decode::Documents(decode) => Ok(Given { text, decode }),
+        config::Decode::Points(_) => Err(format!("{text} is no format of documents")),
+    }
 }
 
 fn of_topic(process: &Process, arguments: &InitArguments) -> Result<Vec<OwnedRecord>, Trouble> {
@@ -144,19 +198,27 @@ fn of_file(file: &Path, arguments: &InitArguments) -> std::io::Result<Vec<OwnedR
     } else {
         Box::new(File::open(file)?)
     };
-    let lines = BufReader::new(input.take(MAX_FILE)).split(b'\n');
-    let record = |(offset, line): (i64, std::io::Result<Vec<u8>>)| {
-        Ok(OwnedRecord {
-            topic: arguments.topic.as_str().into(),
-            partition: 0,
-            offset: Offset(offset),
-            key: None,
-            value: Some(line?),
-            timestamp_millis: Some(now),
-            headers: Vec::new(),
-        })
-    };
-    (0..).zip(lines).take(arguments.count as usize).map(record).collect()
+    let mut input = BufReader::new(input.take(MAX_FILE));
+    if arguments.whole {
+        let mut value = Vec::new();
+        input.read_to_end(&mut value)?;
+        return Ok(vec![record(0, value, arguments, now)]);
+    }
+    let lines = input.split(b'\n');
+    let lines = (0..).zip(lines).take(arguments.count as usize);
+    lines.map(|(offset, line)| Ok(record(offset, line?, arguments, now))).collect()
+}
+
+fn record(offset: i64, value: Vec<u8>, arguments: &InitArguments, now: i64) -> OwnedRecord {
+    OwnedRecord {
+        topic: arguments.topic.as_str().into(),
+        partition: 0,
+        offset: Offset(offset),
+        key: None,
+        value: Some(value),
+        timestamp_millis: Some(now),
+        headers: Vec::new(),
+    }
 }
 
 fn write(text: &str, arguments: &InitArguments) -> Result<(), Trouble> {

@@ -29,7 +29,7 @@ fn each_format_gives_the_expected_points() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-fn sorted(folder: &Path) -> Vec<PathBuf> {
+pub(crate) fn sorted(folder: &Path) -> Vec<PathBuf> {
     let mut paths: Vec<_> =
         fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     paths.sort();
@@ -99,7 +99,7 @@ fn lines(folder: &Path) -> String {
 }
 
 /// A registry whose answers are the files of a folder; what is no file it does not have.
-fn registry(folder: PathBuf) -> String {
+pub(crate) fn registry(folder: PathBuf) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     std::thread::spawn(move || {
@@ -123,7 +123,7 @@ fn registry(folder: PathBuf) -> String {
 }
 
 /// Its headers stand beside it, one a line.
-fn record(input: &Path) -> OwnedRecord {
+pub(crate) fn record(input: &Path) -> OwnedRecord {
     let headers = fs::read_to_string(input.with_extension("headers")).unwrap_or_default();
     let header = |line: &str| {
         let (name, value) = line.split_once(": ").unwrap();

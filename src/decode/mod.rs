@@ -13,7 +13,7 @@ pub mod csv;
 pub mod debezium;
 pub mod frame;
 #[cfg(test)]
-mod golden_tests;
+pub(crate) mod golden_tests;
 pub mod input;
 pub mod json;
 pub mod json_lines;
@@ -250,7 +250,8 @@ impl Decoder {
 }
 
 impl Documents {
-    fn new(format: &config::Documents) -> Self {
+    /// The decoder that a configuration asks for.
+    pub(crate) fn new(format: &config::Documents) -> Self {
         match format {
             config::Documents::Json => Self::Json,
             config::Documents::JsonLines => Self::JsonLines,

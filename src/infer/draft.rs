@@ -1,13 +1,17 @@
 //! The connector file, with a comment wherever something is guessed.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
-use super::Inferred;
-use super::guess::{Field, MANY, Tag, Time};
+use super::guess::{Field, Guesses, MANY, Tag, Time};
+use super::points::Seen;
+use super::{Inferred, What};
 use crate::config::raw::{FieldKind, TimeUnit};
 
 /// The longest line of an example.
 const LONGEST: usize = 160;
+/// Tags of points that are told.
+const MOST_TAGS: usize = 50;
 /// Where the comments begin, if there is room.
 const COMMENTS: usize = 60;
 
@@ -100,39 +104,20 @@ impl SinkKind {
 impl Inferred {
     /// What is to be looked at before the connector runs, a sentence each.
     pub fn warnings(&self) -> Vec<String> {
-        let mut warnings = Vec::new();
-        for Tag { name, values, is_costly, .. } in &self.guesses.tags {
-            if *is_costly {
-                warnings.push(format!(
-                    "the tag {name} has {values} values or more in {} messages: each is at least one \
-                     series of its own; leave it out, or make it a field of type string, if there \
-                     may be very many",
-                    self.samples,
-                ));
+        match &self.what {
+            What::Documents { guesses, has_unnamed_columns, .. } => {
+                let mut warnings = guesses.warnings(self.samples);
+                if *has_unnamed_columns {
+                    warnings.push(
+                        "the messages have no row with the columns' names: give them names in \
+                         `decode`, and below"
+                            .into(),
+                    );
+                }
+                warnings
             }
+            What::Points(seen) => seen.warnings(),
         }
-        let most: usize =
-            self.guesses.tags.iter().map(|tag| tag.values.max(1)).fold(1, usize::saturating_mul);
-        if most > MANY * 100 {
-            warnings.push(format!(
-                "the tags' values may be combined in up to {most} ways, each a series; look at which \
-                 tags are needed",
-            ));
-        }
-        if self.guesses.time.is_none() {
-            warnings.push(
-                "no time was found in the messages, so points have the records' own timestamps"
-                    .into(),
-            );
-        }
-        if self.guesses.counts {
-            warnings.push(
-                "some messages have no value that could be a field, so each message has the field \
-                 messages=1"
-                    .into(),
-            );
-        }
-        warnings
     }
 
     /// The connector file.
@@ -153,11 +138,20 @@ impl Inferred {
         if let Some(servers) = draft.bootstrap {
             let _ = writeln!(text, "kafka: {{ bootstrap.servers: {} }}", quoted(servers));
         }
-        let _ = writeln!(text, "decode: {}\n\npoint:", self.format.word());
-        let _ = writeln!(text, "  measurement: {}", quoted(&measurement(draft.topic)));
-        self.tags(&mut text);
-        self.fields(&mut text);
-        self.time(&mut text);
+        match &self.what {
+            What::Documents { format, guesses, .. } => {
+                let _ = writeln!(text, "decode: {format}\n\npoint:");
+                guesses.explode(&mut text);
+                let _ = writeln!(text, "  measurement: {}", quoted(&measurement(draft.topic)));
+                guesses.tags(&mut text);
+                guesses.fields(&mut text);
+                guesses.time(&mut text);
+            }
+            What::Points(seen) => {
+                let _ = writeln!(text, "decode: {}", seen.text);
+                seen.remarks(&mut text);
+            }
+        }
         let _ = write!(text, "\nsink:\n{}", draft.sink.text());
         let dead = dead_letter(draft.topic);
         let _ = write!(
@@ -168,12 +162,110 @@ impl Inferred {
         );
         text
     }
+}
+
+impl Seen {
+    fn warnings(&self) -> Vec<String> {
+        let many = self.tags.iter().filter(|(_, values)| values.len() > MANY / 2);
+        let many = many.map(|(name, values)| {
+            format!(
+                "the tag {name} has {} values or more in {} messages: each is at least one series of its \
+                 own; if there may be very many, `drop` it in `process`, or set a limit (docs/cardinality.md)",
+                values.len(),
+                self.messages,
+            )
+        });
+        many.collect()
+    }
+
+    /// What the points have, in comments: nothing has to be said for it.
+    fn remarks(&self, text: &mut String) {
+        let some = |values: &BTreeSet<String>| {
+            let more = if values.len() > 3 { ", …" } else { "" };
+            let first: Vec<_> = values.iter().take(3).map(String::as_str).collect();
+            comment(&format!("{}{more}", first.join(", ")))
+        };
+        let plural = |count: usize| if count == 1 { "" } else { "s" };
+        let (points, kinds) = (self.points, self.measurements.len());
+        let _ = writeln!(
+            text,
+            "# The messages hold points, {points} of {kinds} measurement{}, and need no mapping: {}",
+            plural(kinds),
+            some(&self.measurements),
+        );
+        for (name, values) in self.tags.iter().take(MOST_TAGS) {
+            let costly =
+                if values.len() > MANY / 2 { "; CAUTION: each value is a series" } else { "" };
+            let (name, count) = (comment(name), values.len());
+            let _ = writeln!(
+                text,
+                "#   tag {name}: {count} value{}: {}{costly}",
+                plural(count),
+                some(values)
+            );
+        }
+    }
+}
+
+impl Guesses {
+    fn warnings(&self, samples: usize) -> Vec<String> {
+        let mut warnings = Vec::new();
+        for Tag { name, values, is_costly, .. } in &self.tags {
+            if *is_costly {
+                warnings.push(format!(
+                    "the tag {name} has {values} values or more in {samples} messages: each is at least one \
+                     series of its own; leave it out, or make it a field of type string, if there \
+                     may be very many",
+                ));
+            }
+        }
+        let most: usize =
+            self.tags.iter().map(|tag| tag.values.max(1)).fold(1, usize::saturating_mul);
+        if most > MANY * 100 {
+            warnings.push(format!(
+                "the tags' values may be combined in up to {most} ways, each a series; look at which \
+                 tags are needed",
+            ));
+        }
+        if self.time.is_none() {
+            warnings.push(
+                "no time was found in the messages, so points have the records' own timestamps"
+                    .into(),
+            );
+        }
+        if self.share_a_time {
+            warnings.push(
+                "all elements of a message have one time: where their tags are the same, too, the last \
+                 point takes the others' place; a tag, or `disambiguate`, keeps them apart"
+                    .into(),
+            );
+        }
+        if self.counts {
+            warnings.push(
+                "some messages have no value that could be a field, so each message has the field \
+                 messages=1"
+                    .into(),
+            );
+        }
+        warnings
+    }
+
+    fn explode(&self, text: &mut String) {
+        if let Some(path) = &self.explode {
+            let rule = format!("  explode: {}", quoted(path));
+            line(
+                text,
+                &rule,
+                "a point of each element; paths begin there, and `$.` at the message",
+            );
+        }
+    }
 
     fn tags(&self, text: &mut String) {
-        if !self.guesses.tags.is_empty() {
+        if !self.tags.is_empty() {
             text.push_str("  tags:\n");
         }
-        for Tag { name, path, remark, is_costly, .. } in &self.guesses.tags {
+        for Tag { name, path, remark, is_costly, .. } in &self.tags {
             let source = short_or_long(path, "");
             let costly = if *is_costly { "; CAUTION: each value is a series" } else { "" };
             line(text, &format!("    {}: {source}", quoted(name)), &format!("{remark}{costly}"));
@@ -182,7 +274,7 @@ impl Inferred {
 
     fn fields(&self, text: &mut String) {
         text.push_str("  fields:\n");
-        for Field { name, path, kind, coerce, remark } in &self.guesses.fields {
+        for Field { name, path, kind, coerce, remark } in &self.fields {
             let kind = match kind {
                 FieldKind::Float => "",
                 FieldKind::Integer => ", type: integer",
@@ -194,17 +286,17 @@ impl Inferred {
             let source = short_or_long(path, &more);
             line(text, &format!("    {}: {source}", quoted(name)), remark);
         }
-        if self.guesses.counts {
+        if self.counts {
             let field = "    messages: { constant: 1, type: integer }";
             line(text, field, "so that every message gives a point");
         }
-        for (path, reason) in &self.guesses.left_out {
+        for (path, reason) in &self.left_out {
             let _ = writeln!(text, "    # left out: {}: {}", comment(path), comment(reason));
         }
     }
 
     fn time(&self, text: &mut String) {
-        match &self.guesses.time {
+        match &self.time {
             None => text.push_str(
                 "  # timestamp: the record's own, because none was found in the messages\n",
             ),

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::draft::SinkKind;
-use super::shape::{Leaf, Shape, path};
+use super::shape::{Leaf, Place, Shape, path};
 use crate::config::raw::{FieldKind, TimeUnit};
 
 /// More distinct values than this make a tag costly.
@@ -27,6 +27,10 @@ pub(super) struct Guesses {
     pub(super) left_out: Vec<(String, String)>,
     /// Some messages would have no field: each gets one that counts it.
     pub(super) counts: bool,
+    /// The path of the array whose elements become points.
+    pub(super) explode: Option<String>,
+    /// All elements of a message have one time.
+    pub(super) share_a_time: bool,
 }
 
 #[derive(Debug)]
@@ -70,12 +74,12 @@ impl Guesses {
         let names = names(shape);
         let mut guesses = Self::default();
         let mut covered = BTreeSet::new();
-        for (keys, leaf) in &shape.leaves {
-            let (path, name) = (path(keys), names[keys].clone());
-            if time_at.is_some_and(|(at, _)| at == keys) {
+        for (place, leaf) in &shape.leaves {
+            let (path, name) = (shape.path(place), names[place].clone());
+            if time_at.is_some_and(|(at, _)| at == place) {
                 continue;
             }
-            match role(keys.last().map_or("", String::as_str), leaf, sink) {
+            match role(place.keys.last().map_or("", String::as_str), leaf, sink) {
                 Role::Tag { is_costly } => {
                     let values = leaf.values.len();
                     guesses.tags.push(Tag {
@@ -99,10 +103,13 @@ impl Guesses {
             guesses.left_out.push(("…".into(), format!("{} more values", shape.left_out)));
         }
         guesses.counts = covered.len() < shape.messages;
-        guesses.time = time_at.map(|(keys, unit)| Time {
-            path: path(keys),
+        guesses.share_a_time =
+            shape.explode.is_some() && time_at.is_none_or(|(place, _)| place.is_around);
+        guesses.explode = shape.explode.as_deref().map(path);
+        guesses.time = time_at.map(|(place, unit)| Time {
+            path: shape.path(place),
             unit,
-            remark: time_remark(&shape.leaves[keys]),
+            remark: time_remark(&shape.leaves[place]),
         });
         guesses
     }
@@ -275,9 +282,9 @@ fn is_time(key: &str) -> bool {
 }
 
 /// The path of the time, and its unit: what is there in each message, and near to its own time.
-fn time_path(shape: &Shape) -> Option<(&Vec<String>, Option<TimeUnit>)> {
-    let candidates = shape.leaves.iter().filter_map(|(keys, leaf)| {
-        let key = keys.last()?;
+fn time_path(shape: &Shape) -> Option<(&Place, Option<TimeUnit>)> {
+    let candidates = shape.leaves.iter().filter_map(|(place, leaf)| {
+        let key = place.keys.last()?;
         let is_named = is_time(key);
         if leaf.messages < shape.messages || !leaf.is_value() {
             return None;
@@ -295,29 +302,30 @@ fn time_path(shape: &Shape) -> Option<(&Vec<String>, Option<TimeUnit>)> {
         // The best name, and of those what is least deep.
         let exact =
             matches!(words(key).concat().as_str(), "ts" | "timestamp" | "time" | "eventtime");
-        Some(((!is_named, !exact, keys.len()), (keys, unit)))
+        Some(((!is_named, !exact, place.is_around, place.keys.len()), (place, unit)))
     });
     candidates.min_by_key(|(rank, _)| *rank).map(|(_, found)| found)
 }
 
 /// A name for each path: its last key, or more of them where that is taken.
-fn names(shape: &Shape) -> BTreeMap<Vec<String>, String> {
+fn names(shape: &Shape) -> BTreeMap<Place, String> {
     let mut taken = BTreeSet::new();
     let mut names = BTreeMap::new();
     let mut count: BTreeMap<String, usize> = BTreeMap::new();
-    for keys in shape.leaves.keys() {
-        *count.entry(name(&keys[keys.len() - 1..])).or_default() += 1;
+    let short = |place: &Place| name(place.keys.last().map_or(&[], std::slice::from_ref));
+    for place in shape.leaves.keys() {
+        *count.entry(short(place)).or_default() += 1;
     }
-    for keys in shape.leaves.keys() {
-        let short = name(&keys[keys.len() - 1..]);
-        let wanted = if count[&short] == 1 { short } else { name(keys) };
+    for place in shape.leaves.keys() {
+        let short = short(place);
+        let wanted = if count[&short] == 1 { short } else { name(&place.keys) };
         let mut unique = wanted.clone();
         let mut number = 2;
         while !taken.insert(unique.clone()) {
             unique = format!("{wanted}_{number}");
             number += 1;
         }
-        names.insert(keys.clone(), unique);
+        names.insert(place.clone(), unique);
     }
     names
 }

@@ -15,6 +15,8 @@ const MOST_PATHS: usize = 500;
 const MOST_VALUES: usize = 2000;
 /// The longest text that is looked at as a tag's value, in bytes.
 const LONGEST: usize = 200;
+/// So many elements of each message's array are looked at.
+const MOST_ELEMENTS: usize = 100;
 /// As deep as paths are followed.
 const MOST_SEGMENTS: usize = 16;
 
@@ -22,9 +24,20 @@ const MOST_SEGMENTS: usize = 16;
 #[derive(Debug, Default)]
 pub(super) struct Shape {
     pub(super) messages: usize,
-    pub(super) leaves: BTreeMap<Vec<String>, Leaf>,
+    pub(super) leaves: BTreeMap<Place, Leaf>,
+    /// The array that points are made of, if it is one: then its elements are the documents.
+    pub(super) explode: Option<Vec<String>>,
     /// Paths that were left out, because there are too many.
     pub(super) left_out: usize,
+}
+
+/// Where something stands.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Place {
+    /// Around the array whose elements are the documents.
+    pub(super) is_around: bool,
+    /// Of objects, from the outermost. Without any, it is the document.
+    pub(super) keys: Vec<String>,
 }
 
 /// What was seen at a path.
@@ -62,29 +75,114 @@ pub(super) struct Leaf {
 }
 
 impl Shape {
+    /// Nothing seen, of documents of which these are some.
+    pub(super) fn before(documents: &[Value<'_>], are_elements: bool) -> Self {
+        let explode = if are_elements { Some(Vec::new()) } else { array(documents) };
+        Self { explode, ..Self::default() }
+    }
+
     /// Takes a document in.
     pub(super) fn take(&mut self, document: &Value<'_>, millis: i64) {
-        self.walk(document, &mut Vec::new(), millis);
+        let explode = self.explode.clone().filter(|keys| !keys.is_empty());
+        let elements = explode.and_then(|keys| elements(document, &keys));
+        let Some(elements) = elements else { return self.take_one(document, None, millis) };
+        for element in elements.iter().take(MOST_ELEMENTS) {
+            self.take_one(element, Some(document), millis);
+        }
+    }
+
+    fn take_one(&mut self, document: &Value<'_>, around: Option<&Value<'_>>, millis: i64) {
+        let at = |is_around| Place { is_around, keys: Vec::new() };
+        if let Value::Map(_) = document {
+            self.walk(document, &mut at(false), millis);
+        } else {
+            self.take_value(&at(false), document, millis);
+        }
+        if let Some(around) = around {
+            self.walk(around, &mut at(true), millis);
+        }
         self.messages += 1;
     }
 
-    fn walk(&mut self, document: &Value<'_>, path: &mut Vec<String>, millis: i64) {
+    fn walk(&mut self, document: &Value<'_>, place: &mut Place, millis: i64) {
         let Value::Map(entries) = document else { return };
         for (key, value) in entries.iter().filter(|(_, value)| *value != Value::Null) {
-            path.push(key.to_string());
-            if self.leaves.contains_key(path) || self.leaves.len() < MOST_PATHS {
-                let leaf = self.leaves.entry(path.clone()).or_default();
-                leaf.take(value, millis);
-                leaf.seen_in.insert(self.messages);
-            } else {
-                self.left_out += 1;
+            place.keys.push(key.to_string());
+            // What is made points of is no value besides.
+            if !place.is_around || self.explode.as_ref() != Some(&place.keys) {
+                self.take_value(place, value, millis);
+                if place.keys.len() < MOST_SEGMENTS {
+                    self.walk(value, place, millis);
+                }
             }
-            if path.len() < MOST_SEGMENTS {
-                self.walk(value, path, millis);
-            }
-            path.pop();
+            place.keys.pop();
         }
     }
+
+    fn take_value(&mut self, place: &Place, value: &Value<'_>, millis: i64) {
+        if self.leaves.contains_key(place) || self.leaves.len() < MOST_PATHS {
+            let leaf = self.leaves.entry(place.clone()).or_default();
+            leaf.take(value, millis);
+            leaf.seen_in.insert(self.messages);
+        } else {
+            self.left_out += 1;
+        }
+    }
+
+    /// A place as a path of a connector file.
+    pub(super) fn path(&self, place: &Place) -> String {
+        let path = path(&place.keys);
+        match (&self.explode, place.is_around) {
+            (None, _) => path,
+            (Some(_), true) => format!("$.{path}"),
+            (Some(_), false) if place.keys.is_empty() => ".".into(),
+            // It would be taken for one of the message.
+            (Some(_), false) if path.starts_with("$.") => bracketed(&place.keys),
+            (Some(_), false) => path,
+        }
+    }
+}
+
+/// The one array that is there in each document and has nothing but objects in it, one at least with a number
+/// or a boolean.
+fn array(documents: &[Value<'_>]) -> Option<Vec<String>> {
+    let mut all = documents.iter().map(|document| {
+        let mut found = Vec::new();
+        arrays(document, &mut Vec::new(), &mut found);
+        found
+    });
+    let first = all.next()?;
+    let [keys] = first.as_slice() else { return None };
+    all.all(|found| found == first).then(|| keys.clone())
+}
+
+fn arrays(value: &Value<'_>, keys: &mut Vec<String>, found: &mut Vec<Vec<String>>) {
+    let Value::Map(entries) = value else { return };
+    for (key, value) in entries {
+        keys.push(key.to_string());
+        match value {
+            Value::Array(elements) if are_points(elements) => found.push(keys.clone()),
+            Value::Map(_) if keys.len() < MOST_SEGMENTS => arrays(value, keys, found),
+            _ => {}
+        }
+        keys.pop();
+    }
+}
+
+fn are_points(elements: &[Value<'_>]) -> bool {
+    let has_value = |element: &Value<'_>| match element {
+        Value::Map(entries) => entries.iter().any(|(_, value)| {
+            !matches!(value, Value::Null | Value::Text(_) | Value::Array(_) | Value::Map(_))
+        }),
+        _ => false,
+    };
+    elements.iter().all(|element| matches!(element, Value::Map(_)))
+        && elements.iter().any(has_value)
+}
+
+fn elements<'d, 'a>(document: &'d Value<'a>, keys: &[String]) -> Option<&'d [Value<'a>]> {
+    let found = keys.iter().try_fold(document, |value, key| value.get(key))?;
+    if let Value::Array(elements) = found { Some(elements) } else { None }
 }
 
 impl Leaf {
@@ -162,13 +260,21 @@ impl Leaf {
     }
 }
 
-/// The path as a connector file has it.
-pub(super) fn path(keys: &[String]) -> String {
+fn bracketed(keys: &[String]) -> String {
     let mut written = String::new();
     for key in keys {
         // Writing to a String can't fail.
         let _ = write!(written, "[{}]", Json::from(key.as_str()));
     }
+    written
+}
+
+/// The path as a connector file has it.
+pub(super) fn path(keys: &[String]) -> String {
+    if keys.is_empty() {
+        return "$".into();
+    }
+    let written = bracketed(keys);
     // In the form that people write, where there is one.
     written.parse::<Path>().map_or(written, |path| {
         debug_assert!(path.segments().iter().all(|segment| matches!(segment, Segment::Key(_))));

@@ -1,8 +1,12 @@
+use std::fs;
+use std::path::{Path, PathBuf};
+
 use proptest::prelude::*;
 use serde_json::{Value as Json, json};
 
 use super::*;
-use crate::config::{Connector, Environment, Process, load_text};
+use crate::config::{self, Connector, Decode, Environment, Process, load_text};
+use crate::decode::golden_tests::{self, registry, sorted};
 use crate::record::{Offset, OwnedRecord};
 use crate::trial::{Outcome, Trial};
 
@@ -15,15 +19,34 @@ fn drafted(messages: &[Json], sink: SinkKind) -> (String, Connector, Vec<String>
 }
 
 fn drafted_of(values: &[Vec<u8>], sink: SinkKind) -> (String, Connector, Vec<String>) {
-    let samples: Vec<_> =
-        values.iter().map(|value| Sample { value, timestamp_millis: NOW }).collect();
-    let inferred = infer(&samples, sink).unwrap();
+    let records: Vec<_> = values.iter().map(|value| record(value)).collect();
+    drafted_from(&records, sink, &[])
+}
+
+fn drafted_from(
+    records: &[OwnedRecord],
+    sink: SinkKind,
+    given: &[Given],
+) -> (String, Connector, Vec<String>) {
+    let inferred = infer(records, sink, given).unwrap_or_else(|error| panic!("{error}"));
     let draft = Draft { topic: "sensors", bootstrap: Some("localhost:9092"), sink };
     let text = inferred.draft(&draft);
     let environment = Environment::variables(|_| None);
     let connector = load_text("sensors.yaml", &text, &Process::default(), &environment)
         .unwrap_or_else(|errors| panic!("{errors}\n{text}"));
     (text, connector, inferred.warnings())
+}
+
+fn record(value: &[u8]) -> OwnedRecord {
+    OwnedRecord {
+        topic: "sensors".into(),
+        partition: 0,
+        offset: Offset(0),
+        key: None,
+        value: Some(value.to_vec()),
+        timestamp_millis: Some(NOW),
+        headers: Vec::new(),
+    }
 }
 
 fn outcomes(messages: &[Json], connector: &Connector) -> Vec<Outcome> {
@@ -33,15 +56,6 @@ fn outcomes(messages: &[Json], connector: &Connector) -> Vec<Outcome> {
 
 fn outcomes_of(values: &[Vec<u8>], connector: &Connector) -> Vec<Outcome> {
     let mut trial = Trial::new(connector).unwrap();
-    let record = |value: &Vec<u8>| OwnedRecord {
-        topic: "sensors".into(),
-        partition: 0,
-        offset: Offset(0),
-        key: None,
-        value: Some(value.clone()),
-        timestamp_millis: Some(NOW),
-        headers: Vec::new(),
-    };
     values.iter().map(|value| trial.run(&record(value)).unwrap()).collect()
 }
 
@@ -205,19 +219,160 @@ fn the_format_is_the_one_that_reads_the_messages() {
 
 #[test]
 fn other_formats_are_named() {
-    let looks = |value: &[u8]| {
-        let sample = Sample { value, timestamp_millis: NOW };
-        infer(&[sample], SinkKind::Influxdb).unwrap_err().to_string()
-    };
+    let looks =
+        |value: &[u8]| infer(&[record(value)], SinkKind::Influxdb, &[]).unwrap_err().to_string();
     for (value, name) in [
-        (&b"\0\0\0\0\x11\x06foo\xff"[..], "Schema Registry"),
-        (b"cpu,host=a usage=1.5 1700000000000000000", "line protocol"),
+        (&b"\0\0\0\0\x11\x06foo\xff"[..], "--registry"),
         (b"[1,2]", "JSON arrays"),
-        (b"21.5", "plain numbers"),
-        (b"a;b;c\n1;2;3", "CSV"),
-        (b"\x1f\x8b\x08\xff", "gzip"),
+        (b"\xff\xfe\xfd", "--schema"),
         (b"hello", "text"),
     ] {
         assert!(looks(value).contains(name), "{name}: {}", looks(value));
+    }
+}
+
+/// The samples of every format, by whatever software wrote them.
+#[test]
+fn every_format_with_a_golden_folder_is_told_and_its_draft_maps_the_sample() {
+    let folders = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/formats");
+    let mut told = 0;
+    for folder in sorted(&folders).into_iter().filter(|folder| folder.is_dir()) {
+        let registry = registry(folder.join("registry"));
+        let text = fs::read_to_string(folder.join("connector.yaml")).unwrap();
+        let text = text.replace("${FOLDER}", folder.to_str().unwrap());
+        let text = text.replace("${REGISTRY}", &registry);
+        let (_, decode) = text.split_once("decode:").unwrap();
+        let decode = decode.split("point:").next().unwrap().split("sink:").next().unwrap();
+        let environment = Environment::variables(|_| None);
+        let kafka = "kafka: { bootstrap.servers: k }\n";
+        let own =
+            load_text("own.yaml", &format!("{kafka}{text}"), &Process::default(), &environment);
+        let own = own.unwrap().decode;
+        // The others are told without.
+        let given: Vec<_> = match &own {
+            Decode::Documents(
+                own @ (config::Documents::Avro(_) | config::Documents::Protobuf(_)),
+            ) => {
+                vec![Given { text: decode.trim_end().into(), decode: own.clone() }]
+            }
+            _ => Vec::new(),
+        };
+        let inputs = sorted(&folder);
+        let is_first = |path: &&PathBuf| {
+            let name = path.file_name().unwrap().to_str().unwrap();
+            (name.starts_with("input.") || name.starts_with("input-1."))
+                && !name.ends_with(".headers")
+        };
+        let sample = golden_tests::record(inputs.iter().find(is_first).unwrap());
+        let (draft, connector, _) =
+            drafted_from(std::slice::from_ref(&sample), SinkKind::Influxdb, &given);
+        let kind = |decode: &Decode| {
+            let text = format!("{decode:?}");
+            text.split(['(', ')']).take(2).collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(kind(&connector.decode), kind(&own), "{}\n{draft}", folder.display());
+        let mut trial = Trial::new(&connector).unwrap();
+        let outcome = loop {
+            // A registry is being asked.
+            if let Ok(outcome) = trial.run(&sample) {
+                break outcome;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        };
+        assert!(matches!(outcome, Outcome::Points(_)), "{outcome:?}\n{draft}");
+        told += 1;
+    }
+    assert!(told >= 30, "{told}");
+}
+
+#[test]
+fn an_array_s_elements_become_points_with_what_stands_around_them() {
+    let message = |n: i64| {
+        json!({
+            "site": format!("hall-{}", n % 2),
+            "battery": 3.5,
+            "readings": [
+                { "id": "a", "v": 1.5, "ts": NOW - n },
+                { "id": "b", "v": 2.5, "ts": NOW - n, "$": { "x": true } },
+            ],
+        })
+    };
+    let messages: Vec<_> = (0..20).map(message).collect();
+    let (text, connector, warnings) = drafted(&messages, SinkKind::Influxdb);
+    for line in [
+        "  explode: readings",
+        "    id: id",
+        "    site: '$.site'",
+        "    v: v",
+        "    battery: '$.battery'",
+        "path: ts, unit: ms",
+        "path: '[\"$\"].x', type: boolean",
+    ] {
+        assert!(text.contains(line), "{line}\n{text}");
+    }
+    assert!(!text.contains("left out"), "{text}");
+    assert_eq!(warnings, Vec::<String>::new());
+    for outcome in outcomes(&messages, &connector) {
+        assert!(matches!(outcome, Outcome::Points(points) if points.len() == 2), "{text}");
+    }
+
+    let whole = [json!([{ "id": "a", "v": 1.5 }, { "id": "b", "v": 2 }])];
+    let (text, connector, warnings) = drafted(&whole, SinkKind::Influxdb);
+    assert!(text.contains("explode: '$'"), "{text}");
+    assert!(warnings.iter().any(|warning| warning.contains("one time")), "{warnings:?}");
+    let found = outcomes(&whole, &connector);
+    assert!(matches!(&found[0], Outcome::Points(points) if points.len() == 2), "{found:?}\n{text}");
+}
+
+#[test]
+fn rows_of_csv_are_read_with_their_header_or_without() {
+    let rows =
+        |texts: &[&str]| texts.iter().map(|text| text.as_bytes().to_vec()).collect::<Vec<_>>();
+    for (decode, rejected, messages) in [
+        (
+            "csv",
+            0,
+            rows(&[
+                "device,ts,v\np1,1795341600,1.5\np2,1795341600,",
+                "device,ts,v\np1,1795341601,2",
+            ]),
+        ),
+        (
+            "{ csv: { delimiter: ';', columns: [device, ts, v] } }",
+            // The header, which is a message.
+            1,
+            rows(&["device;ts;v", "p1;1795341600;1.5", "p2;1795341600;-3e2"]),
+        ),
+        (
+            "{ csv: { delimiter: \"\\t\", columns: [column_1, column_2, column_3, column_4] } }",
+            0,
+            rows(&["p1\t1795341600\t1.5\ta\np3\t1795341600\t1.5\tb", "p2\t1795341600\t7\ta"]),
+        ),
+    ] {
+        let (text, connector, warnings) = drafted_of(&messages, SinkKind::Influxdb);
+        assert!(text.contains(&format!("decode: {decode}\n")), "{decode}\n{text}");
+        let made_up = warnings.iter().any(|warning| warning.contains("columns' names"));
+        assert_eq!(made_up, decode.contains("column_1"), "{warnings:?}");
+        assert!(made_up || text.contains("timestamp: { path: ts, unit: s }"), "{text}");
+        let found = outcomes_of(&messages, &connector);
+        let bad = found.iter().filter(|outcome| !matches!(outcome, Outcome::Points(_))).count();
+        assert_eq!(bad, rejected, "{found:?}\n{text}");
+    }
+}
+
+#[test]
+fn points_need_no_mapping_and_their_tags_are_warned_of() {
+    for (unit, decode, factor) in
+        [("ns", "line_protocol", 1_000_000), ("ms", "{ line_protocol: { precision: ms } }", 1)]
+    {
+        let line = |n: i64| format!("cpu,host=h{n},zone=a usage=1.5 {}", (NOW - n) * factor);
+        let messages: Vec<_> = (0..600).map(|n| line(n).into_bytes()).collect();
+        let (text, connector, warnings) = drafted_of(&messages, SinkKind::Influxdb);
+        assert!(text.contains(&format!("decode: {decode}\n")), "{unit}\n{text}");
+        assert!(!text.contains("point:") && text.contains("#   tag zone: 1 value: a"), "{text}");
+        assert_eq!(warnings.len(), 1, "{warnings:?}");
+        assert!(warnings[0].starts_with("the tag host has 600 values"), "{warnings:?}");
+        let found = outcomes_of(&messages, &connector);
+        assert!(found.iter().all(|outcome| matches!(outcome, Outcome::Points(_))), "{found:?}");
     }
 }
