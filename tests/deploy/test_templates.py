@@ -128,6 +128,34 @@ class Pods(unittest.TestCase):
         self.assertFalse(selector <= the(objects, "Pod")["metadata"]["labels"].items())
         self.assertLessEqual(selector, the(objects, "StatefulSet")["spec"]["template"]["metadata"]["labels"].items())
 
+    def test_what_is_added_to_a_pod_is_in_it(self):
+        pod = self.pod(FULL | {"args": ["/more/connectors"]})
+        own, *sidecars = pod["containers"]
+        self.assertEqual(own["args"][-2:], ["/more/connectors", "/etc/tidegate-connectors"])
+        self.assertLessEqual({"POD_NAME", "INFLUX_URL"}, {variable["name"] for variable in own["env"]})
+        self.assertEqual(own["envFrom"], FULL["envFrom"])
+        self.assertIn(FULL["volumeMounts"][0], own["volumeMounts"])
+        self.assertIn(FULL["volumes"][0], pod["volumes"])
+        self.assertEqual((pod["initContainers"], sidecars), (FULL["initContainers"], FULL["sidecars"]))
+        for key in ("nodeSelector", "tolerations", "affinity", "priorityClassName", "imagePullSecrets"):
+            self.assertEqual(pod[key], FULL[key])
+
+    def test_nothing_is_let_in_from_outside_unless_asked(self):
+        for values in (PLAIN, OTHER, BARE):
+            objects = render(values)
+            self.assertNotIn("Ingress", [thing["kind"] for thing in objects])
+            for service in (thing for thing in objects if thing["kind"] == "Service"):
+                self.assertEqual(service["spec"].get("type", "ClusterIP"), "ClusterIP")
+
+    def test_a_network_policy_keeps_to_what_it_names_and_leaves_names_to_be_asked_for(self):
+        def ports(values):
+            policy = the(render(values), "NetworkPolicy")["spec"]
+            self.assertEqual(set(policy["policyTypes"]), {"Ingress", "Egress"})
+            return [sorted({port["port"] for port in rule.get("ports", [])}) for rule in policy["egress"]]
+
+        self.assertEqual(ports(FULL), [[53], [9092]])
+        self.assertEqual(ports(OTHER)[-1], [], "everywhere")
+
     def test_a_digest_goes_before_the_tag(self):
         digest = "sha256:" + "0" * 64
         image = self.pod(PLAIN | {"image": {"tag": "2", "digest": digest}})["containers"][0]["image"]
