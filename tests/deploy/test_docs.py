@@ -171,6 +171,34 @@ class Keys(Pages):
                     last = next(filter(self.is_there, ways))
 
 
+class Sizing(unittest.TestCase):
+    """What one plans with is what the last run on the page of measurements has shown."""
+
+    def test_figures_are_those_that_were_measured(self):
+        rows = re.findall(r"^\| Tidegate \| ([^|]+) \| \d+ \| (\d+) [^|]+\|[^|]+\|[^|]+\| \d+ \((\d+)–(\d+)\) \|$",
+            (REPOSITORY / "docs/performance.md").read_text(), re.MULTILINE)
+        measured = {work: int(thousands) * 1000 for work, thousands, *_ in rows}
+        sizing = (REPOSITORY / "docs/sizing.md").read_text()
+
+        def planned(row):
+            cell = next(line for line in sizing.splitlines() if line.startswith(f"| CPU, {row} |")).split("|")[2]
+            return [int(number.replace(",", "")) for number in re.findall(r"\d+,000", cell)]
+
+        for row, works in (
+            ("JSON of 280 bytes to line protocol", ("JSON 280 B to line protocol", "JSON 280 B to line protocol, gzip")),
+            ("the same to remote write (5 samples a message)", ("JSON 280 B to remote write",)),
+            ("JSON of 1.5 KB", ("JSON 1.5 KB to line protocol", "JSON 1.5 KB to remote write")),
+            ("Avro", ("Avro to line protocol", "Avro to remote write")),
+            ("line protocol passed through", ("line protocol passed through to line protocol", "line protocol passed through to remote write")),
+        ):
+            self.assertEqual(planned(row), [measured[work] // 10_000 * 10_000 for work in works], row)
+        most = max(int(most) for work, _, _, most in rows)
+        plain = [int(number) for work, _, *peaks in rows if "zstd" not in work for number in peaks]
+        self.assertIn(f"topics in zstd take up to {most} MiB", sizing)
+        memory = f"{min(plain)}–{max(plain)} MiB with one worker, up to {most} MiB from topics in zstd"
+        self.assertIn(memory, (CHART / "values.yaml").read_text())
+
+
 class Chart(unittest.TestCase):
     def test_the_pages_values_are_taken_by_the_chart(self):
         known = yaml.safe_load((CHART / "values.yaml").read_text())
