@@ -155,15 +155,23 @@ fn stream_reactor(properties: &mut Properties) -> Result<Vec<Imported>, ImportEr
             let mut imported = Imported {
                 name: if alone { file_name(&name) } else { file_name(&format!("{name}-{}", statement.topic)) },
                 source: "the configuration of Stream Reactor's InfluxDB sink",
-                topics: vec![statement.topic.clone()],
-                measurement: statement.target.clone(),
+                measurement: match statement.target.as_str() {
+                    "*" => "{{ topic }}".into(),
+                    target => target.to_owned(),
+                },
                 ..Imported::default()
             };
+            // `*`: all that the sink reads.
+            let of_all = statement.topic == "*";
+            if !of_all {
+                imported.topics.push(statement.topic.clone());
+            }
             mapping(statement, &mut imported);
             database(&mut properties, &mut imported, "connect.influx", None)?;
             common(&mut properties, &mut imported);
-            // The topic is the statement's.
-            imported.pattern = None;
+            if !of_all {
+                imported.pattern = None;
+            }
             for name in ["error.policy", "max.retries", "max.retires", "retry.interval"] {
                 if let Some(value) = properties.remove(&format!("connect.influx.{name}")) {
                     imported.note(format!(
@@ -188,15 +196,17 @@ fn mapping(statement: &Statement, imported: &mut Imported) {
         });
     }
     let is_tag = |name: &str, imported: &Imported| imported.tags.iter().any(|(tag, _)| tag == name);
+    if statement.all || statement.fields.is_empty() {
+        imported.all_fields("SELECT *", "*", 1);
+    }
     for (path, name) in &statement.fields {
-        if is_tag(name, imported) {
+        if path.ends_with(".*") {
+            imported.all_fields(&format!("SELECT {path}"), path, 1);
+        } else if is_tag(name, imported) {
             imported.note(format!("{name} was a tag and a field; here it is a tag"));
         } else {
             imported.fields.push((name.clone(), draft::field(path, None)));
         }
-    }
-    if statement.all || imported.fields.is_empty() {
-        imported.all_fields("SELECT *");
     }
     imported.note(
         "fields are floats; where the database has another type for one already, say so with \
@@ -222,9 +232,7 @@ fn mapping(statement: &Statement, imported: &mut Imported) {
             imported.timestamp = Some(format!("{{ path: {}, unit: {unit} }}", quoted(path)));
         }
     }
-    if !statement.ignored.is_empty() {
-        imported.note(format!("IGNORE {}: do not name these", statement.ignored.join(", ")));
-    }
+    imported.dropped.clone_from(&statement.ignored);
     if !statement.rest.is_empty() {
         imported.note(format!("not understood in the KCQL: {}", statement.rest.join(" ")));
     }
@@ -248,7 +256,7 @@ fn confluent(properties: &mut Properties) -> Result<Imported, ImportError> {
     }
     let format = format.map(|format| format.replace("${topic}", "{{ topic }}"));
     imported.measurement = format.unwrap_or_else(|| "{{ value.measurement }}".into());
-    imported.all_fields("this sink");
+    imported.all_fields("this sink", "*", 1);
     imported.note(
         "the record's map `tags` gave the tags, whose names are not in the configuration: name each, \
          such as `site: tags.site`",

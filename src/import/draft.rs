@@ -25,13 +25,14 @@ pub struct Imported {
     pub(super) fields: Vec<(String, String)>,
     /// As YAML.
     pub(super) timestamp: Option<String>,
+    /// The path of an array, each element of which is a point.
+    pub(super) explode: Option<String>,
+    /// Tags and fields that are left out of the points.
+    pub(super) dropped: Vec<String>,
     /// Keys and values of `influxdb`, as YAML.
     pub(super) influxdb: Vec<(&'static str, String)>,
     pub(super) dead_letter: Option<String>,
 }
-
-/// A field of a message of which not every name is known.
-const STAND_IN: &str = "value";
 
 impl Imported {
     /// Adds a sentence.
@@ -39,12 +40,22 @@ impl Imported {
         self.notes.push(note.into());
     }
 
-    /// All values of a message were fields, and their names are not in the configuration.
-    pub(super) fn all_fields(&mut self, who: &str) {
-        self.fields.push((STAND_IN.into(), STAND_IN.into()));
+    /// All values of an object (`*`: of the message) were fields, and their names are not in the
+    /// configuration; `depth` objects deep.
+    pub(super) fn all_fields(&mut self, who: &str, path: &str, depth: u32) {
+        let is_taken = self.fields.iter().any(|(name, _)| name == "*");
+        let before = path.trim_end_matches('*').replace('.', "_");
+        let name = if is_taken { format!("{before}*") } else { "*".into() };
+        let rule = if depth > 1 {
+            format!("{{ path: {}, depth: {depth} }}", quoted(path))
+        } else {
+            quoted(path)
+        };
+        self.fields.push((name, rule));
         self.note(format!(
-            "{who} takes every value of a message; here each field is named, so the field `{STAND_IN}` \
-             is a stand-in: `tidegate init --topic …` writes the fields of a topic"
+            "{who} takes every value; `*` here takes every number, at most 100 in a message: name what is \
+             text, a boolean or an integer in the database, such as `state: {{ path: state, type: string }}`; \
+             `tidegate init --topic …` writes the fields of a topic"
         ));
     }
 
@@ -77,7 +88,11 @@ impl Imported {
         );
         let decode = if self.decode.is_empty() { "json" } else { self.decode };
         let measurement = quoted(&self.measurement);
-        let _ = writeln!(text, "decode: {decode}\n\npoint:\n  measurement: {measurement}");
+        let _ = writeln!(text, "decode: {decode}\n\npoint:");
+        if let Some(path) = &self.explode {
+            let _ = writeln!(text, "  explode: {}", quoted(path));
+        }
+        let _ = writeln!(text, "  measurement: {measurement}");
         for (title, rules) in [("tags", &self.tags), ("fields", &self.fields)] {
             if !rules.is_empty() {
                 let _ = writeln!(text, "  {title}:");
@@ -88,6 +103,10 @@ impl Imported {
         }
         if let Some(rule) = &self.timestamp {
             let _ = writeln!(text, "  timestamp: {rule}");
+        }
+        if !self.dropped.is_empty() {
+            let names: Vec<_> = self.dropped.iter().map(|name| quoted(name)).collect();
+            let _ = writeln!(text, "\nprocess:\n  - drop: [{}]", names.join(", "));
         }
         text.push_str("\nsink:\n  influxdb:\n");
         for (key, value) in &self.influxdb {

@@ -1,4 +1,8 @@
-//! Telegraf's `inputs.kafka_consumer` with `json_v2`, and its `outputs.influxdb` and `outputs.influxdb_v2`.
+//! Telegraf's `inputs.kafka_consumer` with `json_v2` or `json`, and its `outputs.influxdb` and
+//! `outputs.influxdb_v2`.
+
+mod json;
+mod layout;
 
 use std::fmt::Write as _;
 
@@ -98,8 +102,9 @@ fn of_input(input: &Table, parser: &Table) -> Result<Imported, ImportError> {
     }
     match text(input, "data_format").unwrap_or("influx") {
         "json_v2" => mapping(parser, &mut imported),
+        "json" => json::mapping(input, &mut imported),
         other => {
-            imported.all_fields(&format!("data_format = \"{other}\""));
+            imported.all_fields(&format!("data_format = \"{other}\""), "*", 1);
             imported.note(format!(
                 "data_format is {other}, of which the mapping is not carried over; for what it reads, \
                  see docs/formats.md"
@@ -166,10 +171,11 @@ fn mapping(parser: &Table, imported: &mut Imported) {
         self::object(object, imported);
     }
     if imported.fields.is_empty() {
-        imported.all_fields("json_v2");
+        imported.all_fields("json_v2", "*", 1);
     }
     if let Some(path) = text(parser, "timestamp_path") {
-        time(path, text(parser, "timestamp_format").unwrap_or_default(), imported);
+        let of = |key| text(parser, key).unwrap_or_default();
+        time(path, of("timestamp_format"), of("timestamp_timezone"), imported);
     } else {
         imported.note("the time was that of reading; here it is the record's own");
     }
@@ -258,29 +264,35 @@ fn object(object: &Table, imported: &mut Imported) {
     }
     if let Some(key) = text(object, "timestamp_key") {
         let path = if base.is_empty() { key.to_owned() } else { format!("{base}.{key}") };
-        time(&path, text(object, "timestamp_format").unwrap_or_default(), imported);
+        let of = |key| text(object, key).unwrap_or_default();
+        time(&path, of("timestamp_format"), of("timestamp_timezone"), imported);
     }
 }
 
-fn time(path: &str, format: &str, imported: &mut Imported) {
+/// The time at a path, in a format of Telegraf's; one without an offset is of the zone.
+fn time(path: &str, format: &str, zone: &str, imported: &mut Imported) {
     let Some(path) = self::path(path) else {
         imported.note(format!("the time's path {path} is a query; the record's own time is used"));
         return;
     };
     let rule = match format {
-        "unix" => "unit: s",
-        "unix_ms" => "unit: ms",
-        "unix_us" => "unit: us",
-        "unix_ns" => "unit: ns",
+        "unix" => "unit: s".into(),
+        "unix_ms" => "unit: ms".into(),
+        "unix_us" => "unit: us".into(),
+        "unix_ns" => "unit: ns".into(),
         "rfc3339" | "2006-01-02T15:04:05Z07:00" | "2006-01-02T15:04:05.999999999Z07:00" => {
-            "format: rfc3339"
+            "format: rfc3339".into()
         }
-        other => {
-            imported.note(format!(
-                "the time's format {other} is taken for RFC 3339 with a zone; others are not read"
-            ));
-            "format: rfc3339"
-        }
+        other => match layout::strftime(other) {
+            Some(format) if zone.is_empty() => format!("format: {}", quoted(&format)),
+            Some(format) => format!("format: {}, zone: {}", quoted(&format), quoted(zone)),
+            None => {
+                imported.note(format!(
+                    "the time's format {other} is taken for RFC 3339 with a zone; it is not known here"
+                ));
+                "format: rfc3339".to_owned()
+            }
+        },
     };
     imported.timestamp = Some(format!("{{ path: {}, {rule} }}", quoted(&path)));
 }

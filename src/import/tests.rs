@@ -6,6 +6,8 @@ use std::path::Path;
 
 use super::*;
 use crate::config::{Environment, Process, Secret, load_text};
+use crate::record::{Offset, OwnedRecord};
+use crate::trial::{Outcome, Trial, lines};
 
 fn golden(name: &str) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/import/testdata");
@@ -53,6 +55,91 @@ fn confluents_sink_becomes_a_connector() {
 #[test]
 fn telegrafs_kafka_consumer_becomes_a_connector() {
     golden("telegraf.conf");
+}
+
+/// `*.lp` is what Telegraf's own parser made of the messages: tests/samples/telegraf/import has the program.
+#[test]
+fn an_imported_connector_makes_of_messages_what_telegraf_made() {
+    for name in ["telegraf-json", "telegraf-json-query"] {
+        golden(&format!("{name}.conf"));
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/import/testdata");
+        let read = |kind: &str| fs::read_to_string(folder.join(format!("{name}.{kind}"))).unwrap();
+        let imported = import(&read("conf")).unwrap().remove(0);
+        let mut process = Process::default();
+        process.kafka.insert("bootstrap.servers".into(), Secret::new("localhost:9092"));
+        let environment = Environment::variables(|_| None);
+        let connector = load_text("a.yaml", &imported.draft(), &process, &environment).unwrap();
+        let mut trial = Trial::new(&connector).unwrap();
+        let mut found = Vec::new();
+        for message in read("jsonl").lines() {
+            match trial.run(&record(message)).unwrap() {
+                Outcome::Points(points) => found.extend(points),
+                other => panic!("{message}: {other:?}"),
+            }
+        }
+        // The serializer has no global tags.
+        for point in &mut found {
+            point.tags.retain(|name, _| name != "dc");
+        }
+        let own: Vec<_> = read("lp")
+            .lines()
+            .filter(|line| !line.starts_with('#'))
+            .map(|line| lines(line).unwrap().remove(0))
+            .collect();
+        assert_eq!(found, own, "{name}");
+    }
+}
+
+#[test]
+fn all_values_of_a_message_are_taken_by_a_wildcard() {
+    let of = |kcql: &str| {
+        let text = format!(
+            "connector.class=a.InfluxSinkConnector\ntopics=a,b\nconnect.influx.url=http://x:8086\n\
+             connect.influx.db=d\nvalue.converter=JsonConverter\nvalue.converter.schemas.enable=false\n\
+             connect.influx.kcql={kcql}"
+        );
+        import(&text).unwrap().remove(0).draft()
+    };
+    for (kcql, parts) in [
+        (
+            "INSERT INTO m SELECT * FROM t WITHTAG (site)",
+            &["topics: [t]", "measurement: m", "site: site", "'*': '*'"][..],
+        ),
+        ("INSERT INTO * SELECT * FROM *", &["topics: [a, b]", "measurement: '{{ topic }}'"]),
+        (
+            "INSERT INTO m SELECT *, reading.*, b AS c FROM t IGNORE x, y",
+            &["c: b", "'*': 'reading.*'", "'_*': '*'", "process:\n  - drop: [x, y]"],
+        ),
+    ] {
+        let draft = of(kcql);
+        for part in parts {
+            assert!(draft.contains(part), "{part}\n{draft}");
+        }
+        let mut process = Process::default();
+        process.kafka.insert("bootstrap.servers".into(), Secret::new("localhost:9092"));
+        let environment = Environment::variables(|_| None);
+        let connector = load_text("a.yaml", &draft, &process, &environment);
+        let connector = connector.unwrap_or_else(|errors| panic!("{errors}\n{draft}"));
+        let mut trial = Trial::new(&connector).unwrap();
+        let outcome =
+            trial.run(&record(r#"{"site":"n","v":1.5,"b":2,"x":3,"s":"t","reading":{"w":4}}"#));
+        assert!(
+            matches!(outcome, Ok(Outcome::Points(points)) if points[0].fields.contains_key("v") != kcql.contains("reading")),
+            "{draft}"
+        );
+    }
+}
+
+fn record(message: &str) -> OwnedRecord {
+    OwnedRecord {
+        topic: "sensors".into(),
+        partition: 0,
+        offset: Offset(0),
+        key: None,
+        value: Some(message.into()),
+        timestamp_millis: Some(0),
+        headers: Vec::new(),
+    }
 }
 
 #[test]

@@ -98,11 +98,10 @@ impl Format {
     ) -> Result<Option<Vec<Value<'a>>>, String> {
         let payload = message.payload;
         Ok(match &mut self.reader {
-            Reader::Whole(decoder, holds) => match patient(decoder, message)? {
-                None => None,
-                Some(None) => Some(Vec::new()),
-                Some(Some(document)) => holds(&document).then(|| vec![document]),
-            },
+            Reader::Whole(decoder, holds) => {
+                let documents = patient(decoder, message)?;
+                documents.filter(|documents| documents.iter().all(&*holds))
+            }
             Reader::Array => match tree::json(payload) {
                 Ok(Value::Array(elements)) if elements.iter().all(is_map) => Some(elements),
                 _ => None,
@@ -122,15 +121,15 @@ impl Format {
     }
 }
 
-/// A document by a decoder that may have to ask for a schema first; `None` where it is no message of it.
+/// By a decoder that may have to ask for a schema first; `None` where it is no message of it.
 fn patient<'a>(
     decoder: &mut Documents,
     message: &Message<'a>,
-) -> Result<Option<Option<Value<'a>>>, String> {
+) -> Result<Option<Vec<Value<'a>>>, String> {
     let begun = Instant::now();
     loop {
         match decoder.document(message) {
-            Ok(document) => return Ok(Some(document)),
+            Ok(document) => return Ok(Some(document.into_iter().collect())),
             Err(Refusal::Rejected(_)) => return Ok(None),
             Err(Refusal::Unavailable(reason)) if begun.elapsed() > PATIENCE => return Err(reason),
             Err(Refusal::Unavailable(_)) => std::thread::sleep(Duration::from_millis(20)),

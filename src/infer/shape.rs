@@ -132,13 +132,14 @@ impl Shape {
     /// A place as a path of a connector file.
     pub(super) fn path(&self, place: &Place) -> String {
         let path = path(&place.keys);
-        match (&self.explode, place.is_around) {
-            (None, _) => path,
-            (Some(_), true) => format!("$.{path}"),
-            (Some(_), false) if place.keys.is_empty() => ".".into(),
+        if place.is_around {
+            return format!("$.{path}");
+        }
+        match &self.explode {
+            Some(_) if place.keys.is_empty() => ".".into(),
             // It would be taken for one of the message.
-            (Some(_), false) if path.starts_with("$.") => bracketed(&place.keys),
-            (Some(_), false) => path,
+            Some(_) if path.starts_with("$.") => bracketed(&place.keys),
+            _ => path,
         }
     }
 }
