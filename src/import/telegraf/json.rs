@@ -32,7 +32,8 @@ pub(super) fn mapping(input: &Table, imported: &mut Imported) {
         let rule = format!("{{ path: {}, type: string, coerce: true }}", quoted(&at(key)));
         imported.fields.push((key.clone(), rule));
     }
-    let deep = tags.iter().chain(&strings).filter(|key| key.contains('_'));
+    let all = tags.iter().chain(&strings);
+    let deep = all.filter(|key| key.contains('_') && !is_pattern(key));
     let deep: Vec<_> = deep.map(String::as_str).collect();
     if !deep.is_empty() {
         imported.note(format!(
@@ -76,11 +77,14 @@ fn chunk(query: &str, imported: &mut Imported) {
 
 /// Those that are no patterns.
 fn named<'k>(keys: &'k [String], setting: &str, imported: &mut Imported) -> Vec<&'k String> {
-    let is_pattern = |key: &&String| key.contains(['*', '?', '[', '{']);
-    for pattern in keys.iter().filter(is_pattern) {
+    for pattern in keys.iter().filter(|key| is_pattern(key)) {
         imported.note(format!("{setting}: {pattern} is a pattern; name what it takes"));
     }
     keys.iter().filter(|key| !is_pattern(key)).collect()
+}
+
+fn is_pattern(key: &str) -> bool {
+    key.contains(['*', '?', '[', '{'])
 }
 
 /// A key, as a path.
