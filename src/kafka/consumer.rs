@@ -29,7 +29,7 @@ const DEFAULTS: &[(&str, &str)] = &[
     ("partition.assignment.strategy", "cooperative-sticky"),
     ("isolation.level", "read_committed"),
     ("fetch.queue.backoff.ms", "20"),
-    ("fetch.max.bytes", "524288"),
+    ("fetch.max.bytes", "262144"),
     ("queued.min.messages", "20000"),
     ("queued.max.messages.kbytes", "16384"),
     ("statistics.interval.ms", "5000"),
