@@ -155,8 +155,9 @@ impl Reload {
 /// What a running process can't change.
 fn tell_what_waits(old: &Process, new: &Process) {
     let server = |process: &Process| {
-        let Process { listen, token_file, connectors, connectors_topic, .. } = process.clone();
-        (listen, token_file, connectors, connectors_topic)
+        let Process { listen, advertise, token_file, connectors, connectors_topic, .. } =
+            process.clone();
+        (listen, advertise, token_file, connectors, connectors_topic)
     };
     if server(old) != server(new) || old.log != new.log || old.watch != new.watch {
         warn!("`server`, `log` or `watch` in tidegate.yaml has changed: that waits for a restart");

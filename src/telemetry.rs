@@ -23,8 +23,8 @@ use prometheus_client::metrics::histogram::Histogram;
 
 pub(crate) use kafka::{BrokerFigures, ClientFigures, ClientShare, Clients};
 pub use logs::{Level, Levels, Logger, log_to_stderr};
-pub(crate) use rejects::Rejects;
-pub(crate) use replies::Replies;
+pub(crate) use rejects::{Rejected, Rejects};
+pub(crate) use replies::{Replies, Reply};
 pub(crate) use shares::{LagShare, Lags, Share, Turns, WorkerTurns};
 
 use crate::cardinality::Cardinality;

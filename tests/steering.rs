@@ -4,6 +4,8 @@
 #[path = "support/run.rs"]
 mod run;
 mod stack;
+#[path = "support/steered.rs"]
+mod steered;
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -14,11 +16,10 @@ use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
-use run::{Group, Message, Tidegate, Topic, unique};
+use run::{Group, Message, Topic, unique};
 use serde_json::{Value, json};
-use stack::{Kafka, free_port, http_request, shared_kafka};
-
-const PROCESS: &str = "server: { listen: '${LISTEN}' }\nwatch: false\n";
+use stack::{Kafka, http_request, shared_kafka};
+use steered::{PROCESS, Steered, stored};
 
 fn connector(kafka: &Kafka, topic: &str, file: &Path, linger_millis: usize) -> String {
     format!(
@@ -35,54 +36,6 @@ batch: {{ linger: {linger_millis}ms }}
         kafka.bootstrap(),
         file.display()
     )
-}
-
-/// A process and its address.
-struct Steered {
-    tidegate: Tidegate,
-    address: String,
-}
-
-impl Steered {
-    fn run(process: &str, files: &[(&str, &str)], variables: &[(&str, &str)]) -> Self {
-        let address = format!("127.0.0.1:{}", free_port());
-        let files: Vec<_> = [("../tidegate.yaml", process)].iter().chain(files).copied().collect();
-        let variables: Vec<_> =
-            [("LISTEN", address.as_str())].iter().chain(variables).copied().collect();
-        let mut tidegate = Tidegate::run_all(&files, &variables);
-        tidegate.until("it listens", || TcpStream::connect(&address).is_ok());
-        Self { tidegate, address }
-    }
-
-    fn ask(&self, method: &str, path: &str, body: &str) -> (u16, Value) {
-        let (code, body) = http_request(&self.address, method, path, &[], body);
-        (code, serde_json::from_str(&body).unwrap_or(Value::Null))
-    }
-
-    fn get(&self, path: &str) -> Value {
-        let (code, body) = self.ask("GET", path, "");
-        assert_eq!(code, 200, "{path}: {body}");
-        body
-    }
-
-    fn until_state(&mut self, connector: &str, state: &str) {
-        let (address, path) = (self.address.clone(), format!("/connectors/{connector}/status"));
-        self.tidegate.until(&format!("{connector} is {state}"), || {
-            let status = http_request(&address, "GET", &path, &[], "").1;
-            let status: Value = serde_json::from_str(&status).expect("JSON");
-            status["connector"]["state"] == state
-        });
-    }
-}
-
-/// The numbers that a file of lines holds.
-fn stored(file: &Path) -> BTreeSet<u64> {
-    let text = fs::read_to_string(file).unwrap_or_default();
-    let number = |line: &str| {
-        let (_, rest) = line.split_once("v=").expect("a field");
-        rest.split('i').next().and_then(|number| number.parse().ok()).expect("a number")
-    };
-    text.lines().map(number).collect()
 }
 
 #[test]
@@ -320,90 +273,6 @@ fn a_connector_is_made_changed_and_removed_over_rest_and_its_secrets_are_not_sho
     assert_eq!(steered.ask("DELETE", "/connectors/made", ""), (204, Value::Null));
     assert_eq!(steered.ask("GET", "/connectors/made", "").0, 404);
     assert!(!folder.join("made.json").exists());
-}
-
-#[test]
-fn replicas_share_connectors_in_a_topic_and_each_answers_for_all() {
-    let kafka = shared_kafka();
-    let out = tempfile::tempdir().expect("a folder");
-    let topic = Topic::create(&kafka, unique("shared"), 2);
-    let process = PROCESS.replace(
-        "'${LISTEN}'",
-        "'${LISTEN}', connectors: '${FOLDER}', connectors_topic: '${SHARED}'",
-    ) + &format!("kafka: {{ bootstrap.servers: '{}' }}\n", kafka.bootstrap());
-    let shared = unique("connectors");
-    let run = |name: &str| {
-        let folder = out.path().join(name);
-        fs::create_dir_all(&folder).expect("a folder");
-        let folder = folder.to_str().expect("UTF-8").to_owned();
-        Steered::run(&process, &[], &[("FOLDER", &folder), ("SHARED", &shared)])
-    };
-    let (mut one, mut two) = (run("one"), run("two"));
-    let config = |linger: &str| {
-        json!({
-            "topics": topic.name,
-            "point.measurement": "shared",
-            "point.fields.v.path": "v",
-            "point.fields.v.type": "integer",
-            "sink.file.path": "${FOLDER}.lines",
-            "batch.linger": linger,
-        })
-    };
-    // Stopped at first: no replica may run it for a moment.
-    for (name, state) in [("runs", "RUNNING"), ("rests", "STOPPED")] {
-        let mut config = config("50ms");
-        config["group"] = json!(unique(name));
-        let new = json!({ "name": name, "config": config, "initial_state": state }).to_string();
-        let (code, body) = one.ask("POST", "/connectors", &new);
-        assert_eq!(code, 201, "{body}");
-    }
-    let has = |steered: &mut Steered, names: &Value| {
-        let address = steered.address.clone();
-        steered.tidegate.until("it has the connectors", || {
-            let body = http_request(&address, "GET", "/connectors", &[], "").1;
-            serde_json::from_str::<Value>(&body).expect("JSON") == *names
-        });
-    };
-    has(&mut two, &json!(["rests", "runs"]));
-    two.until_state("rests", "STOPPED");
-    two.until_state("runs", "RUNNING");
-    let addresses = [one.address.clone(), two.address.clone()];
-    one.tidegate.until("the group has spread the work over both", || {
-        addresses.iter().all(|address| {
-            let page = http_request(address, "GET", "/metrics", &[], "").1;
-            page.contains("tidegate_partitions_assigned{connector=\"runs\"} 1\n")
-        })
-    });
-    topic.produce((0..100).map(|v| Message::new(format!(r#"{{"v":{v}}}"#)).in_partition(v % 2)));
-    let lines = |name: &str| stored(&out.path().join(format!("{name}.lines")));
-    one.tidegate.until("all is written", || lines("one").len() + lines("two").len() == 100);
-    assert_eq!((lines("one").len(), lines("two").len()), (50, 50), "each its partition");
-
-    assert_eq!(two.ask("PUT", "/connectors/runs/pause", "").0, 202);
-    one.until_state("runs", "PAUSED");
-    let (code, body) = two.ask("PATCH", "/connectors/runs/config", r#"{"batch.linger": "60ms"}"#);
-    assert_eq!(code, 200, "{body}");
-    one.tidegate.until("the change is there, too", || {
-        let body = http_request(&addresses[0], "GET", "/connectors/runs/config", &[], "").1;
-        body.contains("60ms")
-    });
-    one.until_state("runs", "PAUSED");
-
-    // What was removed while a replica was away is gone when it comes back, and a new one has the rest.
-    one.tidegate.stop();
-    assert_eq!(two.ask("DELETE", "/connectors/rests", "").0, 204);
-    let (mut one, mut three) = (run("one"), run("three"));
-    has(&mut one, &json!(["runs"]));
-    has(&mut three, &json!(["runs"]));
-    for replica in [&mut one, &mut three] {
-        replica.until_state("runs", "PAUSED");
-    }
-    assert_eq!(one.ask("PUT", "/connectors/runs/resume", "").0, 202);
-    two.until_state("runs", "RUNNING");
-    three.until_state("runs", "RUNNING");
-    for mut replica in [one, two, three] {
-        replica.tidegate.stop();
-    }
 }
 
 #[test]

@@ -12,7 +12,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{error, info};
 
 use super::{BAD_CONFIGURATION, FAILED, STOPPED_AT_ONCE, process_file};
-use crate::config::Configuration;
+use crate::config::{Configuration, Process, is_address};
 use crate::connector::State;
 use crate::connectors::Connectors;
 use crate::reload::{Files, Mark, Reload};
@@ -59,9 +59,12 @@ pub(super) fn run(arguments: RunArguments) -> ExitCode {
     let levels = telemetry::log_to_stderr(configuration.process.log);
     let is_served = configuration.process.listen.is_some();
     match start(files, mark, configuration, levels) {
-        Ok((runtime, connectors, spans)) => {
+        Ok(Started { runtime, connectors, spans, replicas }) => {
             runtime.block_on(until_stopped(&connectors, is_served));
             let failed = connectors.end();
+            if let Some(replicas) = replicas {
+                replicas.leave();
+            }
             if let Some(spans) = spans {
                 runtime.block_on(spans.close());
             }
@@ -74,13 +77,21 @@ pub(super) fn run(arguments: RunArguments) -> ExitCode {
     }
 }
 
+/// What runs, and must be ended.
+struct Started {
+    runtime: Arc<Runtime>,
+    connectors: Connectors,
+    spans: Option<Closing>,
+    replicas: Option<Replicas>,
+}
+
 /// Starts everything, or nothing.
 fn start(
     files: Files,
     mark: Mark,
     configuration: Configuration,
     levels: Levels,
-) -> Result<(Arc<Runtime>, Connectors, Option<Closing>), String> {
+) -> Result<Started, String> {
     let Configuration { process, connectors } = configuration;
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
@@ -93,7 +104,7 @@ fn start(
     let traces = traces.map_err(|error| format!("`traces` in tidegate.yaml: {error}"))?;
     let (traces, exporter) = traces.unzip();
     let shared = process.connectors_topic.clone().map(|topic| (process.kafka.clone(), topic));
-    let (watch, listen) = (process.watch, process.listen);
+    let (watch, listen, worker_id) = (process.watch, process.listen, worker_id(&process));
     let (token_file, folder) = (process.token_file.clone(), process.connectors.clone());
     let kept = |name: &str| {
         folder.as_deref().map_or(State::Running, |folder| server::kept_state(folder, name))
@@ -110,7 +121,7 @@ fn start(
         runtime.spawn(push.run(connectors.clone(), reload.counts.clone()));
     }
     let replicas = shared.zip(folder.clone()).map(|((kafka, topic), folder)| {
-        Replicas::start(&kafka, &topic, folder, connectors.clone(), reload.clone())
+        Replicas::start(&kafka, &topic, &worker_id, folder, &connectors, reload.clone())
     });
     let replicas =
         replicas.transpose().map_err(|error| format!("`server.connectors_topic`: {error}"))?;
@@ -119,6 +130,7 @@ fn start(
             connectors: connectors.clone(),
             reload,
             listen,
+            worker_id,
             token_file,
             folder,
             levels,
@@ -126,11 +138,24 @@ fn start(
             runtime: runtime.handle().clone(),
             looks: Looks::default(),
             replays: Replays::default(),
-            replicas,
+            replicas: replicas.clone(),
         };
         runtime.spawn(server::serve(listener, served));
     }
-    Ok((runtime, connectors, spans))
+    Ok(Started { runtime, connectors, spans, replicas })
+}
+
+/// What this process is called: where others reach it.
+fn worker_id(process: &Process) -> String {
+    let told = process.advertise.clone();
+    let found = || {
+        let listen = process.listen?;
+        let host = std::fs::read_to_string("/proc/sys/kernel/hostname").ok();
+        let named = host.filter(|_| listen.ip().is_unspecified());
+        let named = named.map(|host| format!("{}:{}", host.trim(), listen.port()));
+        Some(named.filter(|named| is_address(named)).unwrap_or_else(|| listen.to_string()))
+    };
+    told.or_else(found).unwrap_or_default()
 }
 
 fn listen(address: SocketAddr, runtime: &Runtime) -> Result<TcpListener, String> {

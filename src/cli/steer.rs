@@ -105,29 +105,24 @@ fn ended(result: Result<String, String>) -> ExitCode {
     }
 }
 
-/// A line for each connector.
+/// A line for each connector, and below it one for each replica, where there are several.
 fn table(summary: &Value) -> String {
     let mut lines = vec![
         ["NAME", "STATE", "RECORDS", "POINTS", "LAG", "REJECTED", "REASON"].map(str::to_owned),
     ];
     for connector in summary["connectors"].as_array().into_iter().flatten() {
-        let text = |key: &str| match &connector[key] {
-            Value::String(text) => text.clone(),
-            Value::Null => String::new(),
-            other => other.to_string(),
+        let counts = ["records_consumed", "points_written", "lag", "records_rejected"];
+        let line = |name: String, of: &Value, figures: &Value| {
+            let [records, points, lag, rejected] = counts.map(|key| shown(&figures[key]));
+            [name, shown(&of["state"]), records, points, lag, rejected, shown(&of["reason"])]
         };
-        lines.push(
-            [
-                "name",
-                "state",
-                "records_consumed",
-                "points_written",
-                "lag",
-                "records_rejected",
-                "reason",
-            ]
-            .map(text),
-        );
+        lines.push(line(shown(&connector["name"]), connector, connector));
+        let replicas = connector["replicas"].as_array().filter(|replicas| replicas.len() > 1);
+        for replica in replicas.into_iter().flatten() {
+            let (worker, tasks) = (shown(&replica["worker_id"]), &replica["tasks"]);
+            let name = format!("  {worker} ({tasks} tasks)");
+            lines.push(line(name, replica, &replica["figures"]));
+        }
     }
     let width =
         |column: usize| lines.iter().map(|line| line[column].chars().count()).max().unwrap_or(0);
@@ -138,6 +133,14 @@ fn table(summary: &Value) -> String {
         format!("{}\n", padded.join("  ").trim_end())
     };
     lines.iter().map(line).collect()
+}
+
+fn shown(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Null => String::new(),
+        other => other.to_string(),
+    }
 }
 
 impl SteerArguments {

@@ -1,6 +1,6 @@
 //! `tidegate top`: a running process's connectors in a terminal, as the status page shows them.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::io::IsTerminal as _;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -66,19 +66,28 @@ struct Connector {
     reason: String,
     sink: String,
     outage: bool,
-    records: u64,
-    points: u64,
     rejected: u64,
     retries: u64,
     lag: u64,
     freshness: Option<f64>,
+    /// Processes by their names.
+    replicas: BTreeMap<String, Replica>,
     last_reply: String,
     last_rejected: String,
 }
 
+/// A connector in one process.
+#[derive(Debug, Clone, Default)]
+struct Replica {
+    state: String,
+    tasks: u64,
+    /// Records and points; none while it does not answer.
+    counts: Option<[u64; 2]>,
+}
+
 #[derive(Debug, Default)]
 struct History {
-    last: Option<(Instant, u64, u64)>,
+    last: Option<(Instant, BTreeMap<String, Replica>)>,
     records: VecDeque<u64>,
     points: VecDeque<u64>,
     lag: VecDeque<u64>,
@@ -120,12 +129,11 @@ impl Connector {
             reason: text(&value["reason"]),
             sink: text(&value["sink"]),
             outage: value["database_takes_nothing"] == true,
-            records: number("records_consumed"),
-            points: number("points_written"),
             rejected: number("records_rejected"),
             retries: number("retries"),
             lag: number("lag"),
             freshness: value["freshness_seconds"].as_f64(),
+            replicas: value["replicas"].as_array().into_iter().flatten().map(Replica::of).collect(),
             last_reply: if reply.is_null() {
                 "none yet".to_owned()
             } else {
@@ -153,15 +161,36 @@ impl Connector {
     }
 }
 
+impl Replica {
+    fn of(value: &Value) -> (String, Self) {
+        let figures = &value["figures"];
+        let counts = ["records_consumed", "points_written"].map(|key| figures[key].as_u64());
+        let [records, points] = counts;
+        let replica = Self {
+            state: value["state"].as_str().unwrap_or_default().to_owned(),
+            tasks: value["tasks"].as_u64().unwrap_or_default(),
+            counts: records.zip(points).map(<[u64; 2]>::from),
+        };
+        (value["worker_id"].as_str().unwrap_or_default().to_owned(), replica)
+    }
+}
+
 impl History {
     fn add(&mut self, now: Instant, connector: &Connector) {
-        let (records, points) = self.last.map_or((0, 0), |(at, records, points)| {
-            let seconds = now.duration_since(at).as_secs_f64();
-            // A counter starts anew with its process.
-            let rate = |now: u64, before: u64| per_second(now.saturating_sub(before), seconds);
-            (rate(connector.records, records), rate(connector.points, points))
+        let rates = self.last.as_ref().map(|(at, before)| {
+            let seconds = now.duration_since(*at).as_secs_f64();
+            // A counter starts anew with its process, and one may not have answered.
+            let growth = |of: usize| {
+                let each = connector.replicas.iter().filter_map(|(worker, replica)| {
+                    let before = before.get(worker)?.counts?;
+                    Some(replica.counts?[of].saturating_sub(before[of]))
+                });
+                per_second(each.sum(), seconds)
+            };
+            [growth(0), growth(1)]
         });
-        self.last = Some((now, connector.records, connector.points));
+        let [records, points] = rates.unwrap_or_default();
+        self.last = Some((now, connector.replicas.clone()));
         for (series, value) in [
             (&mut self.records, records),
             (&mut self.points, points),
@@ -267,7 +296,7 @@ fn draw(frame: &mut Frame<'_>, view: &mut View, address: &str) {
         Constraint::Length(1),
         Constraint::Max(rows),
         Constraint::Fill(1),
-        Constraint::Length(5),
+        Constraint::Length(6),
         Constraint::Length(1),
     ])
     .areas(frame.area());
@@ -351,6 +380,13 @@ fn draw_details(frame: &mut Frame<'_>, area: Rect, view: &View) {
     }
     lines.push(Line::from(format!(" database  {}", connector.last_reply)));
     lines.push(Line::from(format!(" rejected  {}", connector.last_rejected)));
+    if connector.replicas.len() > 1 {
+        let replica = |(worker, replica): (&String, &Replica)| {
+            format!("{worker} {} ({} tasks)", replica.state, replica.tasks)
+        };
+        let replicas: Vec<_> = connector.replicas.iter().map(replica).collect();
+        lines.push(Line::from(format!(" replicas  {}", replicas.join(", "))));
+    }
     frame.render_widget(Paragraph::new(lines).wrap(Wrap { trim: false }), area);
 }
 
@@ -374,7 +410,11 @@ mod tests {
     fn summary(points: u64, outage: bool) -> Value {
         json!({ "connectors": [{
             "name": "sensors", "state": "running", "sink": "influxdb http://localhost:8086",
-            "database_takes_nothing": outage, "records_consumed": points, "points_written": points,
+            "database_takes_nothing": outage, "replicas": [
+                { "worker_id": "a:1", "state": "running", "tasks": 2,
+                  "figures": { "records_consumed": points, "points_written": points } },
+                { "worker_id": "b:1", "state": "unassigned", "tasks": 1, "figures": null },
+            ],
             "records_rejected": 1, "retries": 3, "lag": 42, "freshness_seconds": 1.5,
             "replies": [{ "result": "unavailable", "times": 3, "milliseconds": 7, "reason": "refused" }],
             "rejected": [{ "topic": "t", "partition": 0, "offset": 9, "stage": "map", "reason": "no v" }],
@@ -401,6 +441,7 @@ mod tests {
             "1.5 s",
             "unavailable 3 times",
             "t[0] offset 9, map: no v",
+            "a:1 running (2 tasks), b:1 unassigned (1 tasks)",
         ] {
             assert!(screen.contains(text), "{text}:\n{screen}");
         }

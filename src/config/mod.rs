@@ -29,8 +29,8 @@ mod tree;
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::net::SocketAddr;
-use std::num::{NonZeroU64, NonZeroUsize};
+use std::net::{Ipv6Addr, SocketAddr};
+use std::num::{NonZeroU16, NonZeroU64, NonZeroUsize};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -52,6 +52,17 @@ use crate::route::Routing;
 /// Whether a byte may stand in the name of a connector, or, by Kafka's own rule, of a topic.
 pub(crate) fn fits_name(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-')
+}
+
+/// Whether a text is a host and a port, and nothing else: an address of IPv6 stands in brackets.
+pub(crate) fn is_address(text: &str) -> bool {
+    let Some((host, port)) = text.rsplit_once(':') else { return false };
+    let in_brackets = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+    let is_host = match in_brackets {
+        Some(address) => address.parse::<Ipv6Addr>().is_ok(),
+        None => (1..=253).contains(&host.len()) && host.bytes().all(fits_name),
+    };
+    is_host && port.parse::<NonZeroU16>().is_ok()
 }
 
 /// All that a process runs, checked.
@@ -98,6 +109,8 @@ pub struct Process {
     pub log: raw::LogFormat,
     /// Where it is shown and steered over HTTP, if at all.
     pub listen: Option<SocketAddr>,
+    /// Where others reach it, if that is told.
+    pub advertise: Option<String>,
     /// An absolute path to the text that a request must show.
     pub token_file: Option<PathBuf>,
     /// An absolute path to the folder of the connectors that are made by requests.

@@ -72,6 +72,9 @@ pub struct Server {
     /// `0.0.0.0:8083` for every network. Unset: nothing listens.
     #[schemars(extend("type" = ["string", "integer"]))]
     pub listen: Option<String>,
+    /// Where other replicas reach it, as `HOST:PORT`: what it is called among them (`worker_id`). Unset:
+    /// what `listen` says, with this machine's name where that is every network.
+    pub advertise: Option<String>,
     /// A file with the token that a request must show, as `Authorization: Bearer …` or as the
     /// password of a Basic login; read again for each request. Unset: anybody who reaches the address
     /// may read (secrets are masked), and only an address of this machine takes changes. Health and
@@ -82,8 +85,9 @@ pub struct Server {
     /// they can be paused, stopped, restarted and so on.
     pub connectors: Option<String>,
     /// A topic in which several processes share the connectors that are made over REST, and what was
-    /// paused or stopped: a change on one is one on all. It is made, compacted, if there is none. Each
-    /// process needs a folder `connectors` of its own, and `kafka` with `bootstrap.servers` here.
+    /// paused or stopped: a change on one is one on all, and each answers for all. It is made, compacted,
+    /// if there is none. Each process needs `listen`, a folder `connectors` of its own, and `kafka` with
+    /// `bootstrap.servers` here.
     pub connectors_topic: Option<String>,
 }
 

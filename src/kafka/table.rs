@@ -1,6 +1,6 @@
 //! A compacted topic with one partition as a table: of each key the last value counts.
 
-use std::sync::mpsc::{SyncSender, TryRecvError, sync_channel};
+use std::sync::mpsc::{Sender, channel};
 use std::time::{Duration, Instant};
 
 use rdkafka::TopicPartitionList;
@@ -24,19 +24,30 @@ const WITHIN: Duration = Duration::from_secs(10);
 /// How often it is looked for.
 const TURN: Duration = Duration::from_millis(20);
 
+/// How large a segment of the topic may become. Only what is in closed ones is compacted, and the
+/// brokers' own gigabyte would have to be read at each start. (Confluent Cloud takes no less.)
+const SEGMENT_BYTES: &str = "52428800";
+
 /// Makes the topic, if there is none: compacted, one partition, and as many replicas as the brokers'
 /// own setting says.
 pub async fn create(properties: &Properties, topic: &str) -> Result<(), KafkaError> {
     let admin: AdminClient<DefaultClientContext> = producing(properties).create()?;
     let new = NewTopic::new(topic, 1, TopicReplication::Fixed(-1)).set("cleanup.policy", "compact");
+    let small = NewTopic::new(topic, 1, TopicReplication::Fixed(-1))
+        .set("cleanup.policy", "compact")
+        .set("segment.bytes", SEGMENT_BYTES);
     let options = AdminOptions::new().request_timeout(Some(WITHIN));
-    for result in admin.create_topics(&[new], &options).await? {
-        match result {
-            Ok(_) | Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
-            Err((_, code)) => return Err(KafkaError { reason: code.to_string(), fatal: false }),
-        }
+    let mut result = Ok(());
+    // A service may let nobody choose the size of segments.
+    for wanted in [small, new] {
+        let results = admin.create_topics(&[wanted], &options).await?;
+        let refused = results.into_iter().find_map(Result::err).map(|(_, code)| code);
+        result = match refused {
+            None | Some(RDKafkaErrorCode::TopicAlreadyExists) => return Ok(()),
+            Some(code) => Err(KafkaError { reason: code.to_string(), fatal: false }),
+        };
     }
-    Ok(())
+    result
 }
 
 /// Writes rows.
@@ -57,26 +68,37 @@ impl TableWriter {
         Ok(Self { producer, topic: topic.to_owned() })
     }
 
-    /// Sets a key's value, or removes it, and waits until the brokers have confirmed it.
-    pub fn put(&self, key: &str, value: Option<&[u8]>) -> Result<(), KafkaError> {
-        let (sender, confirmed) = sync_channel(1);
-        let record = BaseRecord::with_opaque_to(&self.topic, Box::new(sender)).key(key);
-        let record = match value {
-            Some(value) => record.payload(value),
-            None => record,
-        };
-        self.producer.send(record).map_err(|(error, _)| error)?;
-        let deadline = Instant::now() + 2 * WITHIN;
-        loop {
+    /// Sets keys' values, or removes them, and waits until the brokers have confirmed it. After an
+    /// error some of the rows may be there, or come to be.
+    pub fn put_all<'r>(
+        &self,
+        rows: impl IntoIterator<Item = (&'r str, Option<&'r [u8]>)>,
+        within: Duration,
+    ) -> Result<(), KafkaError> {
+        let deadline = Instant::now() + within;
+        let (sender, confirmations) = channel();
+        let mut waiting = 0;
+        for (key, value) in rows {
+            let record = BaseRecord::with_opaque_to(&self.topic, Box::new(sender.clone())).key(key);
+            let record = match value {
+                Some(value) => record.payload(value),
+                None => record,
+            };
+            self.producer.send(record).map_err(|(error, _)| error)?;
+            waiting += 1;
+        }
+        while waiting > 0 {
+            // Another's confirmations may be served here, and these elsewhere.
             self.producer.poll(TURN);
-            match confirmed.try_recv() {
-                Ok(result) => return result.map_err(KafkaError::from),
-                Err(TryRecvError::Empty) if Instant::now() < deadline => {}
-                Err(_) => {
-                    return Err(KafkaError { reason: "no confirmation".into(), fatal: false });
-                }
+            while let Ok(result) = confirmations.try_recv() {
+                result?;
+                waiting -= 1;
+            }
+            if Instant::now() > deadline && waiting > 0 {
+                return Err(KafkaError { reason: "no confirmation".into(), fatal: false });
             }
         }
+        Ok(())
     }
 }
 
@@ -152,7 +174,7 @@ impl ClientContext for Confirming {
 }
 
 impl ProducerContext for Confirming {
-    type DeliveryOpaque = Box<SyncSender<Result<(), LibraryError>>>;
+    type DeliveryOpaque = Box<Sender<Result<(), LibraryError>>>;
 
     fn delivery(&self, result: &DeliveryResult<'_>, waiting: Self::DeliveryOpaque) {
         let result = result.as_ref().map(|_| ()).map_err(|(error, _)| error.clone());

@@ -5,6 +5,7 @@
 mod change_folder;
 mod connect;
 mod connections;
+mod figures;
 mod guard;
 mod health;
 mod look;
@@ -28,7 +29,7 @@ use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tracing::error;
 
-use crate::connectors::Connectors;
+use crate::connectors::{Connectors, Shown};
 use crate::reload::Reload;
 use crate::telemetry::Levels;
 use crate::telemetry::exposition::{self, Format};
@@ -37,6 +38,7 @@ use connections::Limited;
 pub(crate) use look::Looks;
 pub(crate) use replays::Replays;
 pub(crate) use replicas::Replicas;
+use replicas::Status;
 use route::Route;
 
 const PAGE: &str = include_str!("page.html");
@@ -51,6 +53,8 @@ pub struct Served {
     pub reload: Reload,
     /// Where it listens.
     pub listen: SocketAddr,
+    /// What this process is called: where others reach it.
+    pub worker_id: String,
     /// Holds what a request must show, if it must show anything.
     pub token_file: Option<PathBuf>,
     /// The folder of the connectors that are made by requests, if any are.
@@ -63,6 +67,22 @@ pub struct Served {
     pub(crate) replays: Replays,
     /// The other processes with the same connectors, if there are any.
     pub(crate) replicas: Option<Replicas>,
+}
+
+impl Served {
+    /// A connector's state in this process.
+    fn status(&self, shown: &Shown) -> Status {
+        Status::of(shown, &self.worker_id)
+    }
+
+    /// A connector's state in each process, in the order of their names.
+    fn statuses(&self, shown: &Shown) -> Vec<Status> {
+        let name = shown.view.name();
+        let others = self.replicas.iter().flat_map(|replicas| replicas.elsewhere(name));
+        let mut all: Vec<_> = std::iter::once(self.status(shown)).chain(others).collect();
+        all.sort_by(|a, b| a.worker_id.cmp(&b.worker_id));
+        all
+    }
 }
 
 /// Serves until the runtime ends.

@@ -73,6 +73,8 @@ pub(super) struct Call {
     pub(super) served: Served,
     path: BTreeMap<String, String>,
     query: BTreeMap<String, String>,
+    /// What it has shown: a token or a login.
+    authorization: Option<HeaderValue>,
     body: Option<Value>,
 }
 
@@ -89,6 +91,10 @@ impl Call {
     pub(super) fn has(&self, name: &str, value: &str) -> bool {
         // `expand=status&expand=info`: values of one name are joined when they are read.
         self.query(name).is_some_and(|values| values.split(',').any(|one| one == value))
+    }
+
+    pub(super) fn authorization(&self) -> Option<&HeaderValue> {
+        self.authorization.as_ref()
     }
 
     /// The body as what it should be.
@@ -205,11 +211,12 @@ async fn answered(
     guard::check(&served, request.method(), request.headers())?;
     let path = params.iter().map(|(name, text)| (name.to_owned(), text.to_owned())).collect();
     let query = query(request.uri().query().unwrap_or_default());
+    let authorization = request.headers().get(header::AUTHORIZATION).cloned();
     let body = match route.body {
         Some(_) => Some(body(request.into_body()).await?),
         None => None,
     };
-    let call = Call { served, path, query, body };
+    let call = Call { served, path, query, authorization, body };
     tokio::task::spawn_blocking(move || (route.answer)(&call))
         .await
         .unwrap_or_else(|_| Err(Refusal::new(500, "a defect of Tidegate; its log says more")))

@@ -1,9 +1,10 @@
 //! The last rejected records, for whoever looks for the reason.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::since_epoch;
 use crate::dead_letter::Reject;
@@ -19,14 +20,14 @@ const MOST_CHARACTERS: usize = 500;
 pub(crate) struct Rejects(Arc<Mutex<VecDeque<Rejected>>>);
 
 /// A rejected record.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Rejected {
     /// Milliseconds since the epoch.
     at: u64,
     topic: String,
     partition: i32,
     offset: i64,
-    stage: &'static str,
+    stage: Cow<'static, str>,
     reason: String,
 }
 
@@ -37,7 +38,7 @@ impl Rejects {
             topic: partition.topic.to_string(),
             partition: partition.partition,
             offset: offset.0,
-            stage: reject.stage.name(),
+            stage: reject.stage.name().into(),
             reason: reject.reason.chars().take(MOST_CHARACTERS).collect(),
         };
         let mut kept = self.lock();
@@ -47,6 +48,14 @@ impl Rejects {
 
     pub(crate) fn get(&self) -> Vec<Rejected> {
         self.lock().iter().cloned().collect()
+    }
+
+    /// The last of those of several processes.
+    pub(crate) fn newest(of: impl Iterator<Item = Rejected>) -> Vec<Rejected> {
+        let mut all: Vec<_> = of.collect();
+        all.sort_by_key(|rejected| std::cmp::Reverse(rejected.at));
+        all.truncate(MOST);
+        all
     }
 
     fn lock(&self) -> MutexGuard<'_, VecDeque<Rejected>> {

@@ -1,10 +1,11 @@
 //! The last replies of a connector's database, for whoever looks how it is.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{WriteResult, since_epoch};
 use crate::sink::SinkError;
@@ -20,14 +21,14 @@ const MOST_CHARACTERS: usize = 500;
 pub(crate) struct Replies(Arc<Mutex<VecDeque<Reply>>>);
 
 /// A reply, and how often it has come in a row.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Reply {
     /// When it came last, in milliseconds since the epoch.
     at: u64,
     /// When it came first.
     since: u64,
     times: u64,
-    result: &'static str,
+    result: Cow<'static, str>,
     /// What the database has said; none where it has taken the write.
     reason: Option<String>,
     /// How long the last one took.
@@ -46,12 +47,27 @@ impl Replies {
             last.times += 1;
             return;
         }
-        kept.push_front(Reply { at, since: at, times: 1, result, reason, milliseconds });
+        kept.push_front(Reply {
+            at,
+            since: at,
+            times: 1,
+            result: result.into(),
+            reason,
+            milliseconds,
+        });
         kept.truncate(MOST);
     }
 
     pub(crate) fn get(&self) -> Vec<Reply> {
         self.lock().iter().cloned().collect()
+    }
+
+    /// The last of those of several processes.
+    pub(crate) fn newest(of: impl Iterator<Item = Reply>) -> Vec<Reply> {
+        let mut all: Vec<_> = of.collect();
+        all.sort_by_key(|reply| std::cmp::Reverse(reply.at));
+        all.truncate(MOST);
+        all
     }
 
     fn lock(&self) -> MutexGuard<'_, VecDeque<Reply>> {
@@ -76,7 +92,8 @@ mod tests {
         }
         replies.add(&Ok(()), Duration::from_millis(1));
         let kept = replies.get();
-        let shown: Vec<_> = kept.iter().map(|r| (r.result, r.times, r.reason.as_deref())).collect();
+        let shown: Vec<_> =
+            kept.iter().map(|r| (&*r.result, r.times, r.reason.as_deref())).collect();
         assert_eq!(shown, [("written", 1, None), ("misconfigured", 3, Some("no such bucket"))]);
         for number in 0..20 {
             replies.add(&refused(&number.to_string()), Duration::ZERO);

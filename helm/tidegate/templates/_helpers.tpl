@@ -47,6 +47,9 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{/* tidegate.yaml: the values' config, with what only the chart can know, unless the values say otherwise. */}}
 {{- define "tidegate.process" -}}
 {{- $defaults := dict "server" (dict "listen" (printf "%s:%d" .Values.server.address (int .Values.server.port))) "watch" (eq .Values.reload "watch") -}}
+{{- if dig "server" "connectors_topic" "" .Values.config -}}
+{{- $_ := set $defaults.server "advertise" (printf "${POD_NAME}.%s:%d" (include "tidegate.fullname" .) (int .Values.server.port)) -}}
+{{- end -}}
 {{- if .Values.staticMembership -}}
 {{- $_ := set $defaults "kafka" (dict "group.instance.id" "${POD_NAME}") -}}
 {{- end -}}

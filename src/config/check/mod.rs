@@ -30,7 +30,7 @@ use super::source::{Source, Span};
 use super::tree::{Node, Scalar, Value};
 use super::{
     BatchLimits, Connector, Delivery, Offsets, OwnMetrics, Process, Secret, Sink, Traces,
-    fits_name, raw,
+    fits_name, is_address, raw,
 };
 use crate::cardinality::Rules;
 
@@ -229,6 +229,7 @@ pub(super) fn process(raw: &raw::ProcessFile, checker: &mut Checker<'_>) -> Proc
     Process {
         log: raw.log,
         listen: listen(raw, checker),
+        advertise: advertise(raw, checker),
         token_file: absolute(&["server", "token_file"], raw.server.token_file.as_deref(), checker),
         connectors: absolute(&["server", "connectors"], raw.server.connectors.as_deref(), checker),
         connectors_topic: connectors_topic(raw, checker),
@@ -285,6 +286,9 @@ fn connectors_topic(raw: &raw::ProcessFile, checker: &mut Checker<'_>) -> Option
     if !(1..=249).contains(&topic.len()) || !topic.bytes().all(fits_name) {
         checker.wrong(at, "a topic's name is 1 to 249 letters, digits, `.`, `_` or `-`");
     }
+    if raw.server.listen.is_none() {
+        checker.wrong(at, "needs `listen`, too: replicas are called by their addresses");
+    }
     if raw.server.connectors.is_none() {
         checker.wrong(at, "needs `connectors`, a folder of this process's own, too");
     }
@@ -314,6 +318,18 @@ fn listen(raw: &raw::ProcessFile, checker: &mut Checker<'_>) -> Option<SocketAdd
         checker.wrong(&["server", "listen"], message);
     }
     address
+}
+
+fn advertise(raw: &raw::ProcessFile, checker: &mut Checker<'_>) -> Option<String> {
+    let text = raw.server.advertise.as_deref()?.trim();
+    if !is_address(text) {
+        let message = format!(
+            "{} is no host and port, such as tidegate-0.tidegate:8083 or [fd00::1]:8083",
+            quoted(text)
+        );
+        checker.wrong(&["server", "advertise"], message);
+    }
+    Some(text.to_owned())
 }
 
 fn name(raw: &raw::ConnectorFile, checker: &mut Checker<'_>, file: &Path) -> Option<String> {

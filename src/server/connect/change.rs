@@ -5,14 +5,14 @@ use std::path::Path;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::show::{info, status_of, task_number};
+use super::show::{info, named_task, status_of};
 use super::{CLASS, named, plugins};
 use crate::config::flat::{Flat, MASK};
 use crate::connector::State;
-use crate::connectors::Order;
+use crate::connectors::{Order, Shown};
 use crate::kafka::KafkaError;
 use crate::server::change_folder as folder;
-use crate::server::replicas::{Replicas, Turn};
+use crate::server::replicas::{Replicas, Restart, Turn};
 use crate::server::route::{Answer, Call, Refusal, Reply};
 
 pub(super) fn new_connector() -> Value {
@@ -133,7 +133,7 @@ fn store(call: &Call, name: &str, mut config: Flat, first: Option<&Order>) -> An
     config.insert("name".into(), name.to_owned());
     config.entry("connector.class".into()).or_insert_with(|| CLASS.to_owned());
     // Also checks the name, before a file gets it.
-    if let Err(errors) = plugins::check(&call.served, &config) {
+    if let Err(errors) = plugins::check(&call.served.reload, &config) {
         let lines: Vec<_> = errors.iter().map(|(key, what)| format!("{key}: {what}")).collect();
         return Err(Refusal::bad(format!(
             "Connector configuration is invalid and contains the following {} error(s):\n{}",
@@ -239,16 +239,29 @@ fn keep(call: &Call, turn: Option<&Turn<'_>>, name: &str, order: &Order) -> Resu
 pub(super) fn restart(call: &Call) -> Answer {
     let shown = named(call)?;
     let is_true = |name| call.query(name).is_some_and(|value| value.eq_ignore_ascii_case("true"));
-    if !is_true("onlyFailed") || matches!(shown.view.state(), State::Failed(_)) {
-        call.served.connectors.order(shown.view.name(), Order::Restart);
-    }
-    if is_true("onlyFailed") || is_true("includeTasks") {
+    let (only_failed, include_tasks) = (is_true("onlyFailed"), is_true("includeTasks"));
+    restart_at(call, &shown, &Restart { only_failed, include_tasks, worker_id: None })?;
+    if only_failed || include_tasks {
         return Reply::with(202, status_of(call, &shown));
     }
     Reply::empty(204)
 }
 
 pub(super) fn restart_task(call: &Call) -> Answer {
-    task_number(call, &named(call)?)?;
-    order(call, Order::Restart, 204)
+    let shown = named(call)?;
+    let worker_id = Some(named_task(call, &shown)?.1.worker_id);
+    restart_at(call, &shown, &Restart { only_failed: false, include_tasks: true, worker_id })?;
+    Reply::empty(204)
+}
+
+/// Of several processes each takes it from their topic, this one, too.
+fn restart_at(call: &Call, shown: &Shown, restart: &Restart) -> Result<(), Refusal> {
+    let name = shown.view.name();
+    if let Some(turn) = turn(call) {
+        return turn.restart(name, restart).map_err(|error| cannot_tell(&error));
+    }
+    if !restart.only_failed || matches!(shown.view.state(), State::Failed(_)) {
+        call.served.connectors.order(name, Order::Restart);
+    }
+    Ok(())
 }

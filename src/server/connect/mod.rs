@@ -14,6 +14,7 @@ use super::route::{Answer, Call, Refusal, Route, Verb};
 use crate::connectors::Shown;
 use crate::kafka;
 
+pub(super) use plugins::check;
 pub(super) use show::about;
 
 /// The only plugin.
@@ -85,17 +86,17 @@ pub(super) const ROUTES: &[Route] = &[
             ("includeTasks", "string", "`true`: the tasks, too; here they always are"),
             ("onlyFailed", "string", "`true`: only if it has failed"),
         ],
-        codes: &[202, 204],
-        ..get("/connectors/{name}/restart", "Restart a connector", change::restart)
+        codes: &[202, 204, 500],
+        ..get("/connectors/{name}/restart", "Restart a connector, on all replicas", change::restart)
     },
     get("/connectors/{name}/tasks", "A connector's tasks", show::tasks),
     get("/connectors/{name}/tasks/{task}/status", "A task's state", show::task),
     Route {
         verb: Verb::Post,
-        codes: &[204],
+        codes: &[204, 500],
         ..get(
             "/connectors/{name}/tasks/{task}/restart",
-            "Restart a connector",
+            "Restart a connector, on the replica that has the task",
             change::restart_task,
         )
     },

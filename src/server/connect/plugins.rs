@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::CLASS;
 use crate::config::flat::{self, Flat, Setting};
 use crate::config::{self, Environment};
-use crate::server::Served;
+use crate::reload::Reload;
 use crate::server::route::{Answer, Call, Refusal, Reply};
 
 pub(super) fn list(_: &Call) -> Answer {
@@ -25,7 +25,7 @@ pub(super) fn config(call: &Call) -> Answer {
 pub(super) fn validate(call: &Call) -> Answer {
     ours(call)?;
     let given: Flat = call.body()?;
-    let mut errors = check(&call.served, &given).err().unwrap_or_default();
+    let mut errors = check(&call.served.reload, &given).err().unwrap_or_default();
     let mut configs = Vec::new();
     for (order, option) in flat::settings().iter().enumerate() {
         // A name of the user's own: each that is given is a row.
@@ -107,7 +107,7 @@ fn row(
 }
 
 /// Everything that is wrong with a configuration, by key. Touches no broker and no database.
-pub(super) fn check(served: &Served, given: &Flat) -> Result<(), Vec<(String, String)>> {
+pub(in crate::server) fn check(reload: &Reload, given: &Flat) -> Result<(), Vec<(String, String)>> {
     if let Some(class) = given.get("connector.class").filter(|class| *class != CLASS) {
         let what = format!(
             "Failed to find any class that implements Connector and which name matches {class}"
@@ -115,8 +115,7 @@ pub(super) fn check(served: &Served, given: &Flat) -> Result<(), Vec<(String, St
         return Err(vec![("connector.class".into(), what)]);
     }
     let text = flat::nested(given)?;
-    let checked =
-        config::load_text("config", &text, &served.reload.process(), &Environment::process());
+    let checked = config::load_text("config", &text, &reload.process(), &Environment::process());
     checked.map(drop).map_err(|errors| {
         let of = |error: &config::Error| {
             let note = error.note.as_ref().map_or_else(String::new, |note| format!(" ({note})"));

@@ -8,9 +8,9 @@ use serde_json::{Map, Value, json};
 use super::{CLASS, DIALECT, Served, kafka, named};
 use crate::config::Topics;
 use crate::config::flat::{self, Flat};
-use crate::connector::State;
 use crate::connectors::Shown;
 use crate::server::change_folder;
+use crate::server::replicas::{Doing, Status};
 use crate::server::route::{Answer, Call, Refusal, Reply};
 
 /// How long a broker may take for its cluster's name.
@@ -66,20 +66,21 @@ pub(super) fn tasks(call: &Call) -> Answer {
     let shown = named(call)?;
     let config = config_of(call, &shown);
     let task = |id: Value| json!({ "id": id, "config": config });
-    Reply::ok(task_ids(&shown).into_iter().map(task).collect::<Vec<_>>())
+    Reply::ok(task_ids(call, &shown).into_iter().map(task).collect::<Vec<_>>())
 }
 
 pub(super) fn task(call: &Call) -> Answer {
-    let shown = named(call)?;
-    let id = task_number(call, &shown)?;
-    Reply::ok(task_status(call, &shown, id))
+    let (id, status) = named_task(call, &named(call)?)?;
+    Reply::ok(task_status(id, &status))
 }
 
-/// The number of a task that there is.
-pub(super) fn task_number(call: &Call, shown: &Shown) -> Result<usize, Refusal> {
+/// The task that a call names, and how it is in its process.
+pub(super) fn named_task(call: &Call, shown: &Shown) -> Result<(usize, Status), Refusal> {
     let text = call.at("task");
-    let number = text.parse().ok().filter(|number| *number < count(shown));
-    number.ok_or_else(|| {
+    let tasks = tasks_of(call.served.statuses(shown));
+    let number = text.parse().ok();
+    let task = number.and_then(|number| tasks.into_iter().nth(number).map(|task| (number, task)));
+    task.ok_or_else(|| {
         Refusal::new(404, format!("No status found for task {}-{text}", shown.view.name()))
     })
 }
@@ -104,7 +105,7 @@ pub(super) fn info(call: &Call, shown: &Shown) -> Value {
     json!({
         "name": shown.view.name(),
         "config": config_of(call, shown),
-        "tasks": task_ids(shown),
+        "tasks": task_ids(call, shown),
         "type": "sink",
     })
 }
@@ -123,45 +124,50 @@ pub(super) fn config_of(call: &Call, shown: &Shown) -> Flat {
     config
 }
 
-fn task_ids(shown: &Shown) -> Vec<Value> {
+fn task_ids(call: &Call, shown: &Shown) -> Vec<Value> {
     let id = |task| json!({ "connector": shown.view.name(), "task": task });
-    (0..count(shown)).map(id).collect()
+    (0..tasks_of(call.served.statuses(shown)).len()).map(id).collect()
 }
 
-/// A connector that is stopped has no tasks.
-fn count(shown: &Shown) -> usize {
-    match shown.view.state() {
-        State::Stopped => 0,
-        State::Running | State::Paused | State::Failed(_) => shown.config.workers.get(),
-    }
+/// Each task with the state of its process, in the order of their numbers.
+fn tasks_of(statuses: Vec<Status>) -> Vec<Status> {
+    let tasks = |status: Status| std::iter::repeat_n(status.clone(), status.tasks);
+    statuses.into_iter().flat_map(tasks).collect()
 }
 
 pub(super) fn status_of(call: &Call, shown: &Shown) -> Value {
-    let tasks: Vec<_> = (0..count(shown)).map(|id| task_status(call, shown, id)).collect();
+    let statuses = call.served.statuses(shown);
+    // Where one has failed, the connector has. Every replica must say the same.
+    let rank = |status: &&Status| match status.state {
+        Doing::Failed => 0,
+        Doing::Running | Doing::Paused | Doing::Stopped => 1,
+        Doing::Unassigned => 2,
+    };
+    let connector = statuses.iter().min_by_key(rank).map(state_of);
+    let tasks = tasks_of(statuses.clone());
+    let tasks: Vec<_> = tasks.iter().enumerate().map(|(id, task)| task_status(id, task)).collect();
     json!({
         "name": shown.view.name(),
-        "connector": state_of(call, shown),
+        "connector": connector,
         "tasks": tasks,
         "type": "sink",
     })
 }
 
-fn task_status(call: &Call, shown: &Shown, id: usize) -> Value {
-    let mut status = state_of(call, shown);
-    status["id"] = json!(id);
-    status
+fn task_status(id: usize, status: &Status) -> Value {
+    let mut shown = state_of(status);
+    shown["id"] = json!(id);
+    shown
 }
 
-fn state_of(call: &Call, shown: &Shown) -> Value {
-    let state = shown.view.state();
-    let worker = call.served.listen.to_string();
+fn state_of(status: &Status) -> Value {
     let mut shown = json!({
-        "state": state.name().to_uppercase(),
-        "worker_id": worker,
-        "version": env!("CARGO_PKG_VERSION"),
+        "state": status.state.word(),
+        "worker_id": status.worker_id,
+        "version": status.version,
     });
-    if let State::Failed(failure) = state {
-        shown["trace"] = json!(failure.to_string());
+    if let Some(trace) = &status.trace {
+        shown["trace"] = json!(trace);
     }
     shown
 }
