@@ -6,8 +6,10 @@ pub(crate) mod shown;
 pub(crate) mod source;
 #[cfg(test)]
 mod tests;
+mod written;
 
 pub use point::{ParseError, Value, WholePoint, lines};
+pub use written::Written;
 
 use crate::batch::{OpenParts, RecordIndex};
 use crate::config;
@@ -59,6 +61,11 @@ impl Trial {
             scratch: Scratch::default(),
             open: OpenParts::default(),
         })
+    }
+
+    /// What was written of the record of the last [`Trial::run`], in the sink's own form.
+    pub fn written<R: Record>(&mut self, record: &R) -> Vec<Written> {
+        written::written(&mut self.encoding.encoder, &mut self.open, record)
     }
 
     /// What becomes of a record. The order counts: some stages remember earlier records.

@@ -47,6 +47,9 @@ pub(super) struct PreviewArguments {
     /// For people, or as a JSON object a message.
     #[arg(long, value_enum, default_value_t = Output::Text)]
     output: Output,
+    /// Points as the sink writes them, or all alike in line protocol with nanoseconds.
+    #[arg(long = "as", value_enum, default_value_t = Form::Sink)]
+    form: Form,
     /// Show the messages that give points, too, not only those that are rejected.
     #[arg(long)]
     input: bool,
@@ -73,6 +76,12 @@ message is rejected.";
 enum Output {
     Text,
     Json,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Form {
+    Sink,
+    Points,
 }
 
 fn place(text: &str) -> Result<Place, String> {
@@ -128,6 +137,7 @@ fn show_all(
 ) -> Result<Tally, String> {
     let show = Show {
         is_json: arguments.output == Output::Json,
+        as_sink: arguments.form == Form::Sink,
         input: arguments.input,
         max_bytes: arguments.max_bytes,
         paint: if arguments.output == Output::Json { Paint::none() } else { Paint::stdout() },
@@ -143,7 +153,8 @@ fn show_all(
             Outcome::Excluded => tally.excluded += 1,
             Outcome::Rejected(_) => tally.rejected += 1,
         }
-        if print(&show.message(&record, &outcome)).is_err() {
+        let written = trial.written(&record);
+        if print(&show.message(&record, &outcome, &written)).is_err() {
             // A reader that has seen enough, such as `head`.
             return Ok(tally);
         }

@@ -48,7 +48,7 @@ fn written(point: &str, section: &str, table: Option<&str>, messages: &str) -> S
     let lines = |(to, open): (Destination, &OpenBatch)| {
         let to = if to.is_constant() { String::new() } else { format!("{to}: ") };
         let text = String::from_utf8(open.bytes.clone()).unwrap();
-        text.lines().map(|line| format!("{to}{line}\n")).collect::<String>()
+        text.split_inclusive('\n').flat_map(|line| [to.clone(), line.into()]).collect::<String>()
     };
     open.iter().map(lines).collect()
 }

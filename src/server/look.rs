@@ -16,7 +16,7 @@ use crate::kafka::KafkaError;
 use crate::kafka::range::Bound;
 use crate::record::{OwnedRecord, Record as _, TopicPartition};
 use crate::trial::source::{Messages, Place, SourceError};
-use crate::trial::{Outcome, Trial, shown};
+use crate::trial::{Outcome, Trial, Written, shown};
 
 /// How long brokers may take for each answer.
 const WITHIN: Duration = Duration::from_secs(10);
@@ -98,7 +98,7 @@ fn preview(call: &Call) -> Answer {
     let mut all = Vec::new();
     while let Some(record) = messages.next().map_err(|error| unreadable(&error))? {
         let outcome = trial.run(&record).map_err(|error| Refusal::new(409, error.to_string()))?;
-        all.push(message(&record, &outcome));
+        all.push(message(&record, &outcome, &trial.written(&record)));
     }
     Reply::ok(json!({ "messages": all }))
 }
@@ -117,12 +117,12 @@ fn only(connector: &Connector, topic: &str) -> Result<Connector, Refusal> {
     Ok(Connector { topics: Topics::List(vec![topic.to_owned()]), ..connector.clone() })
 }
 
-fn message(record: &OwnedRecord, outcome: &Outcome) -> Value {
+fn message(record: &OwnedRecord, outcome: &Outcome, written: &[Written]) -> Value {
     let spot = match outcome {
         Outcome::Rejected(reject) => Spot::of(&reject.reason),
         Outcome::Points(_) | Outcome::Excluded => None,
     };
-    let mut object = shown::message(record, outcome);
+    let mut object = shown::message(record, outcome, written);
     object["shown"] = excerpt(record, spot.as_ref());
     object
 }

@@ -3,13 +3,13 @@
 use base64::Engine as _;
 use serde_json::{Map, Value as Json, json};
 
-use super::{Outcome, Value, WholePoint};
+use super::{Outcome, Value, WholePoint, Written};
 use crate::dead_letter::Reject;
 use crate::excerpt::Spot;
 use crate::record::OwnedRecord;
 
-/// All but the message's own value.
-pub(crate) fn message(record: &OwnedRecord, outcome: &Outcome) -> Json {
+/// All but the message's own value. `written` is what the sink gets.
+pub(crate) fn message(record: &OwnedRecord, outcome: &Outcome, written: &[Written]) -> Json {
     let time = record.timestamp_millis.and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok());
     let mut object = json!({
         "topic": &*record.topic,
@@ -22,6 +22,7 @@ pub(crate) fn message(record: &OwnedRecord, outcome: &Outcome) -> Json {
         Outcome::Points(points) => {
             object["outcome"] = "points".into();
             object["points"] = points.iter().map(point).collect();
+            object["written"] = written.iter().map(in_its_form).collect();
         }
         Outcome::Excluded => object["outcome"] = "excluded".into(),
         Outcome::Rejected(Reject { stage, reason, .. }) => {
@@ -44,6 +45,10 @@ pub(crate) fn text_or_base64(bytes: &[u8]) -> Json {
         Ok(text) => text.into(),
         Err(_) => json!({ "base64": base64::engine::general_purpose::STANDARD.encode(bytes) }),
     }
+}
+
+fn in_its_form(written: &Written) -> Json {
+    json!({ "destination": written.destination, "text": written.text })
 }
 
 /// As the sink `file` writes it in JSON lines, with each field's type.

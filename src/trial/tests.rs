@@ -42,3 +42,55 @@ fn what_is_no_line_protocol_is_named_with_its_place() {
         assert_eq!(lines(text), Err(ParseError { offset, what }), "{text}");
     }
 }
+
+#[test]
+fn points_are_shown_as_the_sink_writes_them() {
+    let written = |sink: &str| {
+        let file = format!(
+            "
+topics: [t]
+kafka: {{ bootstrap.servers: k }}
+point:
+  measurement: sensor
+  tags: {{ site: site, 'a b': note }}
+  fields: {{ t: t, n: {{ path: n, type: integer }} }}
+  timestamp: {{ path: at, unit: ms }}
+sink: {sink}
+"
+        );
+        let environment = crate::config::Environment::variables(|_| None);
+        let shared = crate::config::Process::default();
+        let connector = crate::config::load_text("a.yaml", &file, &shared, &environment).unwrap();
+        let mut trial = Trial::new(&connector).unwrap();
+        let record = crate::record::OwnedRecord {
+            topic: "t".into(),
+            partition: 0,
+            offset: crate::record::Offset(0),
+            key: None,
+            value: Some(
+                br#"{"site":"hall","note":"say \"hi\"","t":21.5,"n":7,"at":1795341600250}"#.into(),
+            ),
+            timestamp_millis: None,
+            headers: Vec::new(),
+        };
+        assert!(matches!(trial.run(&record), Ok(Outcome::Points(_))));
+        trial.written(&record).iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    let tags = r#"{"a b"="say \"hi\"",site="hall"}"#;
+    assert_eq!(
+        written("{ prometheus: { url: 'http://x/write', metric_name_validation_scheme: utf8 } }"),
+        [format!("sensor_n{tags} 7 1795341600250"), format!("sensor_t{tags} 21.5 1795341600250")]
+    );
+    let line = r#"sensor,a\ b=say\ "hi",site=hall n=7i,t=21.5"#;
+    assert_eq!(
+        written(
+            "{ influxdb: { url: 'http://x', org: o, bucket: 'p-{{ value.site }}', precision: s } }"
+        ),
+        [format!("p-hall: {line} 1795341600")]
+    );
+    let json = written("{ stdout: { format: json_lines } }");
+    assert!(
+        json.len() == 1 && json[0].starts_with('{') && json[0].contains("\"sensor\""),
+        "{json:?}"
+    );
+}

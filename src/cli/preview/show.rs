@@ -7,12 +7,14 @@ use super::super::paint::Paint;
 use crate::dead_letter::Reject;
 use crate::excerpt::{Spot, lines, printable, short};
 use crate::record::{OwnedRecord, TopicPartition};
-use crate::trial::{Outcome, shown};
+use crate::trial::{Outcome, Written, shown};
 
 /// How messages are shown.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Show {
     pub(super) is_json: bool,
+    /// As the sink writes them, and not as points.
+    pub(super) as_sink: bool,
     /// Also those that are not rejected.
     pub(super) input: bool,
     /// Of each message.
@@ -43,11 +45,20 @@ impl fmt::Display for Tally {
 }
 
 impl Show {
-    pub(super) fn message(self, record: &OwnedRecord, outcome: &Outcome) -> String {
-        if self.is_json { self.json(record, outcome) } else { self.text(record, outcome) }
+    pub(super) fn message(
+        self,
+        record: &OwnedRecord,
+        outcome: &Outcome,
+        written: &[Written],
+    ) -> String {
+        if self.is_json {
+            self.json(record, outcome, written)
+        } else {
+            self.text(record, outcome, written)
+        }
     }
 
-    fn text(self, record: &OwnedRecord, outcome: &Outcome) -> String {
+    fn text(self, record: &OwnedRecord, outcome: &Outcome, written: &[Written]) -> String {
         let partition = TopicPartition { topic: record.topic.clone(), partition: record.partition };
         let time =
             record.timestamp_millis.and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok());
@@ -61,8 +72,11 @@ impl Show {
         }
         match outcome {
             Outcome::Points(points) => {
-                let points: Vec<_> =
-                    points.iter().map(|point| printable(&point.to_string())).collect();
+                let points: Vec<_> = if self.as_sink {
+                    written.iter().map(|written| printable(&written.to_string())).collect()
+                } else {
+                    points.iter().map(|point| printable(&point.to_string())).collect()
+                };
                 let points: Vec<_> = points.iter().map(|point| self.paint.good(point)).collect();
                 push(&mut text, &points);
             }
@@ -85,8 +99,8 @@ impl Show {
         text
     }
 
-    fn json(self, record: &OwnedRecord, outcome: &Outcome) -> String {
-        let mut object = shown::message(record, outcome);
+    fn json(self, record: &OwnedRecord, outcome: &Outcome, written: &[Written]) -> String {
+        let mut object = shown::message(record, outcome, written);
         if self.input || matches!(outcome, Outcome::Rejected(_)) {
             object["value"] = record.value.as_deref().map(shown::text_or_base64).into();
         }
