@@ -19,6 +19,12 @@ pub struct Csv {
     pub columns: Option<Vec<String>>,
 }
 
+/// Takes the columns' names and a row's cells.
+type EachRow<'f> = &'f mut dyn FnMut(&[String], Vec<String>) -> Result<(), Refusal>;
+
+/// So many rows are looked at for what columns hold.
+const LOOKED_AT: usize = 1000;
+
 impl Csv {
     /// Fills the slots with each row, and hands them to `each`.
     pub fn decode<'a>(
@@ -28,6 +34,38 @@ impl Csv {
         slots: &mut [Slot<'a>],
         each: &mut dyn FnMut(&[Slot<'a>]) -> Result<(), Refusal>,
     ) -> Result<(), Refusal> {
+        self.rows(payload, &mut |columns, cells| {
+            let entries = columns.iter().zip(cells).map(|(name, cell)| {
+                let cell = if cell.is_empty() { Value::Null } else { Value::Untyped(cell.into()) };
+                (Cow::Owned(name.clone()), cell)
+            });
+            tree::fill(Value::Map(entries.collect()), paths, slots);
+            each(slots)
+        })
+    }
+
+    /// What the columns of a message hold: each has its first cell that is not empty, or a null.
+    pub fn document<'a>(&self, payload: &[u8]) -> Result<Value<'a>, Refusal> {
+        let (mut document, mut looked_at) = (Vec::new(), 0);
+        self.rows(payload, &mut |columns, cells| {
+            if document.is_empty() {
+                document.extend(columns.iter().map(|name| (Cow::Owned(name.clone()), Value::Null)));
+            }
+            looked_at += 1;
+            for ((_, value), cell) in
+                document.iter_mut().zip(cells).take_while(|_| looked_at <= LOOKED_AT)
+            {
+                if *value == Value::Null && !cell.is_empty() {
+                    *value = Value::Untyped(cell.into());
+                }
+            }
+            Ok(())
+        })?;
+        Ok(Value::Map(document))
+    }
+
+    /// Hands the columns' names and the cells of each row to `each`.
+    fn rows(&self, payload: &[u8], each: EachRow<'_>) -> Result<(), Refusal> {
         let mut reader = ReaderBuilder::new()
             .delimiter(self.delimiter)
             .has_headers(false)
@@ -49,12 +87,7 @@ impl Csv {
                 let what = format!("a row has {found} cells where there are {wanted} columns");
                 return Err(DecodeError::at(at, what).into());
             }
-            let entries = columns.iter().zip(cells).map(|(name, cell)| {
-                let cell = if cell.is_empty() { Value::Null } else { Value::Untyped(cell.into()) };
-                (Cow::Owned(name.clone()), cell)
-            });
-            tree::fill(Value::Map(entries.collect()), paths, slots);
-            each(slots)?;
+            each(columns, cells)?;
         }
         Ok(())
     }
@@ -68,4 +101,46 @@ fn cells(row: &ByteRecord, at: usize) -> Result<Vec<String>, DecodeError> {
 
 fn wrong(error: &csv::Error) -> DecodeError {
     DecodeError::new(format!("no CSV: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::config::{Environment, Process, load_text};
+    use crate::connector;
+    use crate::drift::Drift;
+    use crate::map::Scratch;
+    use crate::record::{Offset, OwnedRecord};
+    use crate::sink::Sink;
+
+    #[test]
+    fn columns_that_nothing_names_and_named_ones_that_have_stopped_to_arrive_are_found() {
+        let file = "{ topics: [t], kafka: { bootstrap.servers: k }, decode: csv, sink: { blackhole: {} }, \
+                    point: { measurement: m, tags: { d: device }, fields: { v: v } } }";
+        let environment = Environment::variables(|_| None);
+        let config = load_text("a.yaml", file, &Process::default(), &environment).unwrap();
+        let sink = Sink::new(&config.sink, std::time::Duration::from_secs(1)).unwrap();
+        let drift = Drift::default();
+        let mut transform = connector::transform(&config, &sink);
+        transform.drift = Some(drift.clone());
+        let mut look = |value: &str| {
+            let record = OwnedRecord {
+                topic: "t".into(),
+                partition: 0,
+                offset: Offset(0),
+                key: None,
+                value: Some(value.into()),
+                timestamp_millis: Some(0),
+                headers: Vec::new(),
+            };
+            transform.look(&record, &mut Scratch::default())
+        };
+        // `note` is empty in the first row, and `idle` in all.
+        look("device,v,note,idle\na,1,,\nb,2,late,");
+        assert_eq!(drift.unmapped(), ["note"]);
+        for _ in 0..99 {
+            assert!(look("device,v\n,1").is_empty());
+        }
+        assert_eq!(look("device,v\n,1"), ["device"]);
+        assert_eq!(drift.gone(), ["device"]);
+    }
 }

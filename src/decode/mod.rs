@@ -305,8 +305,8 @@ impl Documents {
         each(slots)
     }
 
-    /// A message's document, whole; of several, the first. `None` where there is none to take, and of CSV,
-    /// whose columns are all told in its configuration or its first row.
+    /// A message's document, whole; of several, the first, and of CSV, what its columns hold. `None` where
+    /// there is none to take.
     ///
     /// # Errors
     /// As [`Documents::decode`].
@@ -323,7 +323,7 @@ impl Documents {
                 let line = lines.find(|line| !line.trim_ascii().is_empty());
                 line.map(tree::json).transpose()?
             }
-            Self::Csv(_) => None,
+            Self::Csv(csv) => Some(csv.document(payload)?),
             Self::ConnectJson => connect::decode(payload)?,
             Self::Debezium(deletes) => debezium::decode(payload, *deletes)?,
             Self::CloudEvents => Some(cloudevents::decode(message)?),
