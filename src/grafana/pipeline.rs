@@ -13,6 +13,8 @@ pub const GROUP: &str = "tidegate";
 type Row = (&'static str, &'static str, f64, u64, Severity, &'static str);
 
 /// Each query has the labels of the connector, or of the instance where one instance can be at fault.
+/// `increase` knows nothing of what a new process has counted before it was first scraped, and at a start
+/// much can be wrong: of such a process the count itself is what there was within the time.
 const ROWS: &[Row] = &[
     (
         "TidegateConnectorFailed",
@@ -64,7 +66,7 @@ const ROWS: &[Row] = &[
     ),
     (
         "TidegateDeadLetters",
-        "sum by (connector) (increase(tidegate_dead_letters_total[10m]))",
+        "sum by (connector) ((tidegate_dead_letters_total and on (instance) (time() - process_start_time_seconds < 600)) or increase(tidegate_dead_letters_total[10m]))",
         0.0,
         0,
         Severity::Warning,
@@ -80,7 +82,7 @@ const ROWS: &[Row] = &[
     ),
     (
         "TidegateRecordsLost",
-        "sum by (connector) (increase(tidegate_records_lost_total[10m]))",
+        "sum by (connector) ((tidegate_records_lost_total and on (instance) (time() - process_start_time_seconds < 600)) or increase(tidegate_records_lost_total[10m]))",
         0.0,
         0,
         Severity::Critical,
