@@ -1,13 +1,16 @@
 #!/usr/bin/env bash
-# docker/image.sh [FOLDER]: builds docker/Dockerfile where there is neither a container daemon nor an image registry: with
-# buildah, on bases made of Debian's packages in place of those that the Dockerfile names, and the Rust that is installed.
-# Prints the image's layers, and leaves it in FOLDER (target/image): `rootfs` and `config.json` as it would be run from, and
-# `oci`, the image. Needs root, and tests/stack/install.sh image-bases.
+# docker/image.sh [FOLDER [ARCH]]: builds docker/Dockerfile where there is neither a container daemon nor an image registry:
+# with buildah, on bases made of Debian's packages in place of those that the Dockerfile names, and the Rust that is
+# installed. Prints the image's layers, and leaves it in FOLDER (target/image): `rootfs` and `config.json` as it would be run
+# from, and `oci`, the image. ARCH is amd64 or arm64 (this machine's). For the other one it is compiled across, by the same
+# Rust, which needs `rustup target add` for that. Needs root, and tests/stack/install.sh image-bases.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 out="$(realpath -m "${1:-target/image}")"
+arch="${2:-$(dpkg --print-architecture)}"
 bases="$(tests/stack/install.sh --where image-bases)"
 version="$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)"
+image="localhost/tidegate/tidegate:$version-$arch"
 revision="$(git rev-parse HEAD 2>/dev/null || echo unknown)"
 
 export BUILDAH_ISOLATION=chroot STORAGE_DRIVER=vfs
@@ -28,20 +31,22 @@ base() {
 }
 base rust "$bases/rust" --env CARGO_HOME=/usr/local/cargo \
   --env PATH=/usr/local/cargo/bin:/usr/local/rust/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
-base cc "$bases/cc"
+base "cc-$arch" "$bases/cc-$arch" --arch "$arch"
 
+# No --platform: buildah 1.28 then finds no local image. That of the base becomes the image's.
 buildah bud --layers --pull=never --format oci --file docker/Dockerfile --ignorefile docker/Dockerfile.dockerignore \
-  --build-arg RUST=localhost/tidegate/rust --build-arg BASE=localhost/tidegate/cc \
+  --build-arg TARGETARCH="$arch" \
+  --build-arg RUST=localhost/tidegate/rust --build-arg BASE=localhost/tidegate/cc-"$arch" \
   --build-arg VERSION="$version" --build-arg REVISION="$revision" \
   --volume "$(rustc --print sysroot):/usr/local/rust:ro" --volume /etc/ssl/certs:/etc/ssl/certs:ro \
-  --tag "localhost/tidegate/tidegate:$version" .
+  --tag "$image" .
 
 rm -rf "$out"
 mkdir -p "$out/rootfs"
-container="$(buildah from --pull=never "localhost/tidegate/tidegate:$version")"
+container="$(buildah from --pull=never "$image")"
 cp -a "$(buildah mount "$container")/." "$out/rootfs/"
 buildah rm "$container" >/dev/null
-buildah push --quiet "localhost/tidegate/tidegate:$version" "oci:$out/oci:$version"
+buildah push --quiet "$image" "oci:$out/oci:$version"
 
 python3 - "$out" <<'PYTHON'
 import json, pathlib, sys

@@ -62,9 +62,9 @@ class Process(unittest.TestCase):
         new_topic(os.environ["TIDEGATE_TEST_KAFKA"], self.topic, partitions=3)
 
     @contextlib.contextmanager
-    def pod(self, objects):
+    def pod(self, objects, pod=None):
         """The pod's container, its specification, and the folder in which its ConfigMaps are mounted."""
-        pod = the(objects, "StatefulSet")["spec"]["template"]["spec"]
+        pod = pod or the(objects, "StatefulSet")["spec"]["template"]["spec"]
         container = pod["containers"][0]
         environment = {e["name"]: e.get("value", "t-tidegate-0") for e in container["env"]}
         with tempfile.TemporaryDirectory() as root:
@@ -100,10 +100,22 @@ class Process(unittest.TestCase):
             self.assertEqual(http(self.base + "/health/ready")[0], 200)
             self.assertIsNone(process.poll())
 
+    def test_helm_test_tells_whether_brokers_and_database_are_there(self):
+        def code(**more):
+            objects = render(self.values(self.topic, **more))
+            with self.pod(objects, the(objects, "Pod")["spec"]) as (process, _, folder):
+                return process.wait(60), (folder / "log").read_text()
+
+        self.assertEqual(code()[0], 0)
+        away = [{"name": "DATABASE", "value": f"http://127.0.0.1:{free_port()}"}]
+        found, said = code(env=away)
+        self.assertNotEqual(found, 0)
+        self.assertRegex(said, "FAILED +database")
+
     @contextlib.contextmanager
     def started(self, folder, arguments, environment, log):
         arguments = [argument.replace("/etc/", f"{folder}/etc/") for argument in arguments]
-        process = subprocess.Popen([BINARY, *arguments], env=environment, stderr=log, cwd="/")
+        process = subprocess.Popen([BINARY, *arguments], env=environment, stdout=log, stderr=log, cwd="/")
         try:
             yield process
         finally:

@@ -44,7 +44,7 @@ declare -A VERSION=(
   [alertmanager]=0.31.0
   [vmalert]=1.150.0
   [compose-go]=2.9.0
-  [image-bases]=12
+  [image-bases]=12-2
   [cargo-nextest]=0.9.148
   [cargo-deny]=0.20.2
   [inferno]=0.12.8
@@ -459,16 +459,27 @@ recipe_image_bases() {
   need buildah buildah
   need runc runc
   debootstrap --variant=minbase bookworm "$1/rust" http://deb.debian.org/debian
-  chroot "$1/rust" sh -c 'mkdir /deb && cd /deb && apt-get -qq update && apt-get -qq -o APT::Sandbox::User=root download \
-    base-files netbase tzdata media-types ca-certificates libc6 libssl3 gcc-12-base libgcc-s1 libstdc++6 libgomp1'
-  mkdir "$1/cc"
-  local package
-  for package in "$1"/rust/deb/*.deb; do dpkg -x "$package" "$1/cc"; done
-  rm -r "$1/rust/deb" "$1"/rust/var/cache/apt/archives/*.deb "$1"/rust/var/lib/apt/lists/*
-  mkdir -p "$1/cc/etc/ssl/certs" "$1/cc/home/nonroot"
-  cat "$1"/cc/usr/share/ca-certificates/mozilla/*.crt >"$1/cc/etc/ssl/certs/ca-certificates.crt"
-  printf 'root:x:0:0:root:/root:/sbin/nologin\nnonroot:x:65532:65532:nonroot:/home/nonroot:/sbin/nologin\n' >"$1/cc/etc/passwd"
-  printf 'root:x:0:\nnonroot:x:65532:\n' >"$1/cc/etc/group"
+  chroot "$1/rust" sh -c 'dpkg --add-architecture amd64 && dpkg --add-architecture arm64 && apt-get -qq update'
+  image_base "$1" amd64
+  image_base "$1" arm64
+  chroot "$1/rust" sh -c 'for it in $(dpkg --print-foreign-architectures); do dpkg --remove-architecture "$it"; done'
+  rm -r "$1"/rust/var/cache/apt/archives/*.deb "$1"/rust/var/lib/apt/lists/*
+}
+
+# image_base FOLDER ARCH: what the binary is linked to, and certificates.
+image_base() {
+  local cc="$1/cc-$2" package
+  # shellcheck disable=SC2016
+  chroot "$1/rust" sh -c 'mkdir /deb && cd /deb && apt-get -qq -o APT::Sandbox::User=root download \
+    netbase tzdata media-types ca-certificates \
+    $(printf "%s:$0 " base-files libc6 libssl3 gcc-12-base libgcc-s1 libstdc++6 libgomp1)' "$2"
+  mkdir "$cc"
+  for package in "$1"/rust/deb/*.deb; do dpkg -x "$package" "$cc"; done
+  rm -r "$1/rust/deb"
+  mkdir -p "$cc/etc/ssl/certs" "$cc/home/nonroot"
+  cat "$cc"/usr/share/ca-certificates/mozilla/*.crt >"$cc/etc/ssl/certs/ca-certificates.crt"
+  printf 'root:x:0:0:root:/root:/sbin/nologin\nnonroot:x:65532:65532:nonroot:/home/nonroot:/sbin/nologin\n' >"$cc/etc/passwd"
+  printf 'root:x:0:\nnonroot:x:65532:\n' >"$cc/etc/group"
 }
 
 # With what its serialisers need, and what else writes samples of formats (tests/formats/make_samples.py).
