@@ -5,6 +5,7 @@
 //! them. There is no `exception.stacktrace`: a reason here is not an exception and has none.
 
 mod account;
+mod kind;
 mod reasons;
 mod topic;
 
@@ -13,6 +14,7 @@ use std::borrow::Cow;
 use crate::record::Record;
 
 pub use account::{Account, Origin};
+pub use kind::ReasonKind;
 pub(crate) use reasons::folded;
 pub use reasons::{Group, Reasons};
 pub use topic::{DeadLetters, Replayed};
@@ -28,6 +30,7 @@ const LONGEST_REASON: usize = 4096;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reject {
     pub stage: Stage,
+    pub kind: ReasonKind,
     pub reason: String,
     /// Where in the record's value, in bytes, where that is known.
     pub offset: Option<usize>,
@@ -35,8 +38,8 @@ pub struct Reject {
 
 impl Reject {
     /// For a reason that has no place in the record's value.
-    pub fn new(stage: Stage, reason: impl Into<String>) -> Self {
-        Self { stage, reason: reason.into(), offset: None }
+    pub fn new(stage: Stage, kind: ReasonKind, reason: impl Into<String>) -> Self {
+        Self { stage, kind, reason: reason.into(), offset: None }
     }
 }
 
@@ -167,7 +170,7 @@ mod tests {
 
     #[test]
     fn a_letter_that_is_rejected_again_has_each_header_once() {
-        let reject = |reason: &str| Reject::new(Stage::Map, reason);
+        let reject = |reason: &str| Reject::new(Stage::Map, ReasonKind::WrongType, reason);
         let once = letter(&record(&[("trace", b"1")]), &reject("first"));
         let again = letter(&once, &reject("second"));
         let mut names: Vec<_> = again.headers().into_iter().map(|(name, _)| name).collect();
@@ -181,7 +184,7 @@ mod tests {
     #[test]
     fn a_letter_is_read_back_as_it_was_written() {
         for stage in Stage::ALL {
-            let reject = Reject::new(stage, "no");
+            let reject = Reject::new(stage, ReasonKind::Malformed, "no");
             let account = Account::of(&letter(&record(&[]), &reject)).unwrap();
             assert_eq!((account.stage.as_str(), account.reason.as_str()), (stage.name(), "no"));
             assert_eq!(account.connector.as_deref(), Some("c"));

@@ -23,6 +23,7 @@ use tracing::{info, warn};
 
 use crate::batch::{Batch, RecordIndex};
 use crate::config;
+use crate::dead_letter::ReasonKind;
 use crate::route::Destination;
 use crate::sink::{Rejected, SinkError, Write};
 use crate::telemetry::{Metrics, WriteResult};
@@ -52,11 +53,17 @@ pub struct Delivered {
 #[derive(Debug, PartialEq, Eq)]
 pub struct Refused {
     pub record: RecordIndex,
-    /// The item was refused because of what is stored already.
-    pub superseded: bool,
+    pub kind: ReasonKind,
     /// An earlier attempt with this item ended without an acknowledgement, so it may be stored.
     pub perhaps_stored: bool,
     pub reason: String,
+}
+
+impl Refused {
+    /// It was refused because of what is stored already.
+    pub fn superseded(&self) -> bool {
+        self.kind == ReasonKind::Superseded
+    }
 }
 
 /// The batches of one worker that are being written.

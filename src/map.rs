@@ -18,7 +18,7 @@ mod time;
 use std::borrow::Cow;
 
 use crate::config::raw::{FieldKind, TimeUnit};
-use crate::dead_letter::{Reject, Stage};
+use crate::dead_letter::{ReasonKind, Reject, Stage};
 use crate::decode::{Decompressed, Refusal, Slot};
 use crate::path::Path;
 use crate::point::{Point, Value};
@@ -201,12 +201,21 @@ pub enum TimeSource {
 
 /// Why a message can't become a point: a rejected record.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct MapError(pub String);
+#[error("{reason}")]
+pub struct MapError {
+    pub kind: ReasonKind,
+    pub reason: String,
+}
+
+impl MapError {
+    fn new(kind: ReasonKind, reason: impl Into<String>) -> Self {
+        Self { kind, reason: reason.into() }
+    }
+}
 
 impl From<MapError> for Refusal {
     fn from(error: MapError) -> Self {
-        Reject::new(Stage::Map, error.0).into()
+        Reject::new(Stage::Map, error.kind, error.reason).into()
     }
 }
 

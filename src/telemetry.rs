@@ -14,6 +14,7 @@ mod shares;
 mod tests;
 pub mod traces;
 
+use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -28,7 +29,7 @@ pub(crate) use replies::{Replies, Reply};
 pub(crate) use shares::{LagShare, Lags, Share, Turns, WorkerTurns};
 
 use crate::cardinality::Cardinality;
-use crate::dead_letter::Stage;
+use crate::dead_letter::{ReasonKind, Reject, Stage};
 use crate::drift::Drift;
 use crate::point::Timestamp;
 use crate::sink::SinkError;
@@ -47,8 +48,8 @@ pub struct Metrics {
     pub points_late: Counter,
     /// Attempts to decode a record that were in vain because something that it takes can't be reached.
     pub decode_retries: Counter,
-    /// Records that could not become points, or that the database refused, by stage.
-    pub records_rejected: ByStage,
+    /// Records that could not become points, or that the database refused.
+    pub records_rejected: Rejections,
     /// The last of them.
     pub(crate) rejects: Rejects,
     /// Rejected records confirmed in the dead-letter topic.
@@ -141,18 +142,39 @@ impl Reloads {
     }
 }
 
-/// A counter for each stage at which a record can be rejected.
+/// A counter for each stage at which a record can be rejected, and each kind of reason.
 #[derive(Debug, Clone, Default)]
-pub struct ByStage([Counter; Stage::ALL.len()]);
+pub struct Rejections([[Counter; ReasonKind::ALL.len()]; Stage::ALL.len()]);
 
-impl ByStage {
-    pub fn at(&self, stage: Stage) -> &Counter {
-        &self.0[stage as usize]
+impl Rejections {
+    pub(crate) fn of(&self, reject: &Reject) -> &Counter {
+        self.at(reject.stage, reject.kind)
     }
 
-    /// Over all stages.
+    pub(crate) fn at(&self, stage: Stage, kind: ReasonKind) -> &Counter {
+        &self.0[stage as usize][kind as usize]
+    }
+
+    /// Those that there can be, and any other that has counted.
+    pub(crate) fn each(&self) -> impl Iterator<Item = (Stage, ReasonKind, &Counter)> {
+        let all =
+            Stage::ALL.into_iter().flat_map(|stage| ReasonKind::ALL.map(|kind| (stage, kind)));
+        let counters = all.map(|(stage, kind)| (stage, kind, self.at(stage, kind)));
+        counters.filter(|(stage, kind, counter)| stage.kinds().contains(kind) || counter.get() > 0)
+    }
+
+    /// By the kind's word, over all stages; those that have counted.
+    pub(crate) fn by_kind(&self) -> BTreeMap<String, u64> {
+        let mut counts = BTreeMap::new();
+        for (_, kind, counter) in self.each().filter(|(_, _, counter)| counter.get() > 0) {
+            *counts.entry(kind.name().to_owned()).or_default() += counter.get();
+        }
+        counts
+    }
+
+    /// Over all stages and kinds.
     pub fn get(&self) -> u64 {
-        self.0.iter().map(Counter::get).sum()
+        self.0.iter().flatten().map(Counter::get).sum()
     }
 }
 

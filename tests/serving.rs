@@ -82,8 +82,14 @@ fn the_metrics_add_up_to_what_was_produced_and_promtool_is_content_with_them() {
     assert_eq!(whole("records_excluded_total"), "1");
     assert_eq!(whole("points_written_total"), "100");
     assert_eq!(whole("dead_letters_total"), "2");
-    assert_eq!(by("records_rejected_total", "stage=\"decode\"").to_string(), "1");
-    assert_eq!(by("records_rejected_total", "stage=\"map\"").to_string(), "1");
+    assert_eq!(
+        by("records_rejected_total", "stage=\"decode\",reason=\"malformed\"").to_string(),
+        "1"
+    );
+    assert_eq!(
+        by("records_rejected_total", "stage=\"map\",reason=\"missing_value\"").to_string(),
+        "1"
+    );
     assert_eq!(by("connector_state", "state=\"running\"").to_string(), "1");
     assert_eq!(whole("partitions_assigned"), "2");
     assert_eq!((whole("series").as_str(), whole("unmapped_paths").as_str()), ("1", "1"));

@@ -20,7 +20,7 @@ use prometheus_client::metrics::counter::Counter;
 use tracing::warn;
 
 use crate::config::raw::OverLimit;
-use crate::dead_letter::{Reject, Stage};
+use crate::dead_letter::{ReasonKind, Reject, Stage};
 use crate::decode::Refusal;
 use crate::decode::points::Line;
 use crate::hash;
@@ -406,5 +406,5 @@ fn shown(point: &Point<'_>) -> String {
 }
 
 fn rejected(reason: String) -> Refusal {
-    Reject::new(Stage::Map, reason).into()
+    Reject::new(Stage::Map, ReasonKind::TooManySeries, reason).into()
 }

@@ -8,6 +8,7 @@ use std::io::Read;
 use flate2::bufread::MultiGzDecoder;
 
 use super::DecodeError;
+use crate::dead_letter::ReasonKind;
 
 /// The most that a value may be when it is decompressed.
 const MOST: usize = 16 * 1024 * 1024;
@@ -99,6 +100,7 @@ impl Decompressed {
     fn too_large(&self) -> DecodeError {
         let most = self.most >> 20;
         DecodeError::new(format!("the value has more than {most} MiB when it is decompressed"))
+            .of_kind(ReasonKind::TooLarge)
     }
 }
 

@@ -34,7 +34,7 @@ use self::protobuf::Protobuf;
 use self::tree::Value;
 use crate::config;
 use crate::config::raw::Deletes;
-use crate::dead_letter::{Reject, Stage};
+use crate::dead_letter::{ReasonKind, Reject, Stage};
 use crate::path::PathTrie;
 use crate::record::Record;
 
@@ -147,12 +147,18 @@ pub struct DecodeError {
     /// Where in the payload, where the format's reader says so.
     pub offset: Option<usize>,
     pub what: Cow<'static, str>,
+    pub kind: ReasonKind,
 }
 
 impl DecodeError {
     /// An error without a place.
     pub fn new(what: impl Into<Cow<'static, str>>) -> Self {
-        Self { offset: None, what: what.into() }
+        Self { offset: None, what: what.into(), kind: ReasonKind::Malformed }
+    }
+
+    /// The same as another kind of reason.
+    pub fn of_kind(self, kind: ReasonKind) -> Self {
+        Self { kind, ..self }
     }
 
     /// The same in a payload that has so many bytes before.
@@ -167,7 +173,7 @@ impl DecodeError {
 
     /// An error at a byte of the payload.
     pub fn at(offset: usize, what: impl Into<Cow<'static, str>>) -> Self {
-        Self { offset: Some(offset), what: what.into() }
+        Self { offset: Some(offset), what: what.into(), kind: ReasonKind::Malformed }
     }
 }
 
@@ -189,8 +195,8 @@ impl From<Reject> for Refusal {
 
 impl From<DecodeError> for Refusal {
     fn from(error: DecodeError) -> Self {
-        let DecodeError { offset, .. } = error;
-        Self::Rejected(Reject { stage: Stage::Decode, reason: error.to_string(), offset })
+        let DecodeError { offset, kind, .. } = error;
+        Self::Rejected(Reject { stage: Stage::Decode, kind, reason: error.to_string(), offset })
     }
 }
 

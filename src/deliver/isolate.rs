@@ -16,6 +16,7 @@ use std::collections::VecDeque;
 
 use super::{Delivered, Refused};
 use crate::batch::Batch;
+use crate::dead_letter::ReasonKind;
 use crate::sink::{Rejected, Scope};
 
 /// From then on, what is left beside named items is also halved: if many are refused and the database
@@ -78,7 +79,7 @@ impl Isolation {
         if let Some((left, right)) = piece.batch.halves() {
             self.push([piece.part(left), piece.part(right)]);
         } else {
-            self.refuse(piece, 0, reason, false);
+            self.refuse(piece, 0, reason, ReasonKind::TooLarge);
         }
     }
 
@@ -92,7 +93,7 @@ impl Isolation {
             _ => {
                 let rest = piece.left_of(piece.batch.clone(), rejected);
                 if !self.halve(&rest) {
-                    self.refuse(piece, 0, rejected.reason.clone(), rejected.superseded);
+                    self.refuse(piece, 0, rejected.reason.clone(), kind(rejected));
                 }
             }
         }
@@ -106,7 +107,7 @@ impl Isolation {
 
     fn take_named(&mut self, piece: &Piece, items: &[(usize, String)], rejected: &Rejected) {
         for (item, reason) in items {
-            self.refuse(piece, *item, reason.clone(), rejected.superseded);
+            self.refuse(piece, *item, reason.clone(), kind(rejected));
         }
         let named: Vec<_> = items.iter().map(|(item, _)| *item).collect();
         let mut rest = piece.left_of(piece.batch.without(&named), rejected);
@@ -136,11 +137,16 @@ impl Isolation {
         }
     }
 
-    fn refuse(&mut self, piece: &Piece, item: usize, reason: String, superseded: bool) {
+    fn refuse(&mut self, piece: &Piece, item: usize, reason: String, kind: ReasonKind) {
         let record = piece.batch.record(item);
         let perhaps_stored = piece.perhaps_stored;
-        self.delivered.refused.push(Refused { record, superseded, perhaps_stored, reason });
+        self.delivered.refused.push(Refused { record, kind, perhaps_stored, reason });
     }
+}
+
+/// Whether the database has something already is its to say.
+fn kind(rejected: &Rejected) -> ReasonKind {
+    if rejected.superseded { ReasonKind::Superseded } else { ReasonKind::Refused }
 }
 
 impl Piece {

@@ -1,6 +1,6 @@
 //! Dead letters: headers that anybody may have written, and our own.
 
-use crate::dead_letter::{Account, Origin, Reasons, Reject, Stage, headers};
+use crate::dead_letter::{Account, Origin, ReasonKind, Reasons, Reject, Stage, headers};
 use crate::record::{Offset, OwnedRecord, TopicPartition};
 
 /// Lines are headers: topic, partition, offset, connector, exception, reason. Whatever they hold, the
@@ -51,7 +51,7 @@ fn written_again(origin: Origin, reason: String) {
         offset: origin.offset,
         ..record(Vec::new())
     };
-    let reject = Reject::new(Stage::Write, reason);
+    let reject = Reject::new(Stage::Write, ReasonKind::Refused, reason);
     let written = headers(&source, "c", 0, &reject);
     let letter =
         record(written.into_iter().map(|(name, text)| (name.into(), Some(text.into()))).collect());

@@ -50,12 +50,12 @@ const ROWS: &[Row] = &[
     ),
     (
         "Rejected and dead-lettered",
-        "By the stage that rejected them; letters are confirmed in their topic.",
+        "By the stage that rejected them and the kind of the reason; letters are confirmed in their topic.",
         "short",
         &[
             (
-                "sum by (connector, stage) (increase(tidegate_records_rejected_total{connector=~\"$connector\"}[$__rate_interval]))",
-                "{{connector}} rejected: {{stage}}",
+                "sum by (connector, stage, reason) (increase(tidegate_records_rejected_total{connector=~\"$connector\"}[$__rate_interval]))",
+                "{{connector}} rejected: {{stage}}, {{reason}}",
             ),
             (
                 "sum by (connector) (increase(tidegate_dead_letters_total{connector=~\"$connector\"}[$__rate_interval]))",

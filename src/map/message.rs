@@ -6,6 +6,7 @@ use super::convert::{self, Input};
 use super::plan::{CompiledPiece, CompiledTemplate, CompiledTime, From, Plan, PointPlan};
 use super::{Field, MapError, Scratch, Spread, Step, Tag, Wildcard, time};
 use crate::config::raw::FieldKind;
+use crate::dead_letter::ReasonKind;
 use crate::decode::{MAX_GATHERED, Refusal, Slot};
 use crate::point::{Float, Point, Timestamp, Value};
 use crate::record::Record;
@@ -35,10 +36,13 @@ impl<'a, R: Record + ?Sized> Message<'a, R> {
             return self.point_if_wanted(rule, scratch, each);
         };
         match (&self.slots[explode.elements], &self.slots[explode.value]) {
-            (Slot::Elements(rows), _) if rows.len > MAX_GATHERED => Err(MapError(format!(
-                "`explode`: path {} has {} elements, which is more than {MAX_GATHERED}",
-                explode.path, rows.len
-            ))
+            (Slot::Elements(rows), _) if rows.len > MAX_GATHERED => Err(MapError::new(
+                ReasonKind::TooLarge,
+                format!(
+                    "`explode`: path {} has {} elements, which is more than {MAX_GATHERED}",
+                    explode.path, rows.len
+                ),
+            )
             .into()),
             (Slot::Elements(rows), _) => {
                 for (index, element) in rows.rows().enumerate() {
@@ -49,7 +53,11 @@ impl<'a, R: Record + ?Sized> Message<'a, R> {
                 Ok(())
             }
             (_, Slot::Missing | Slot::Null) => Ok(()),
-            _ => Err(MapError(format!("`explode`: path {} is no array", explode.path)).into()),
+            _ => Err(MapError::new(
+                ReasonKind::WrongType,
+                format!("`explode`: path {} is no array", explode.path),
+            )
+            .into()),
         }
     }
 
@@ -115,7 +123,9 @@ impl<'a, R: Record + ?Sized> Message<'a, R> {
             for (key, slot) in self.entries(wildcard, from)? {
                 let name = wildcard.name(key);
                 let value = stepped(input_of(slot), &wildcard.steps);
-                let value = value.map_err(|why| MapError(format!("tag {name}: {why}")))?;
+                let value = value.map_err(|why| {
+                    MapError::new(ReasonKind::WrongType, format!("tag {name}: {why}"))
+                })?;
                 let Some(text) = value.text().filter(|text| !text.is_empty()) else { continue };
                 if let Err(place) = point.tags.binary_search_by(|(known, _)| known.cmp(&name)) {
                     point.tags.insert(place, (name, text));
@@ -128,7 +138,9 @@ impl<'a, R: Record + ?Sized> Message<'a, R> {
                 let known = point.fields.iter().any(|(known, _)| *known == name)
                     || point.tags.binary_search_by(|(known, _)| known.cmp(&name)).is_ok();
                 let value = stepped(input_of(slot), &wildcard.steps);
-                let value = value.map_err(|why| MapError(format!("field {name}: {why}")))?;
+                let value = value.map_err(|why| {
+                    MapError::new(ReasonKind::WrongType, format!("field {name}: {why}"))
+                })?;
                 // What is of another type is another wildcard's, or nobody's.
                 if let Ok(Some(value)) = convert::to_value(value, wildcard.kind, wildcard.coerce)
                     && !known
@@ -150,12 +162,15 @@ impl<'a, R: Record + ?Sized> Message<'a, R> {
             return Ok(Vec::new());
         };
         if entries.len() > wildcard.limit {
-            return Err(MapError(format!(
-                "{}{} values are more than its `limit` of {}",
-                self.plan.place(from),
-                entries.len(),
-                wildcard.limit
-            )));
+            return Err(MapError::new(
+                ReasonKind::TooLarge,
+                format!(
+                    "{}{} values are more than its `limit` of {}",
+                    self.plan.place(from),
+                    entries.len(),
+                    wildcard.limit
+                ),
+            ));
         }
         // A repeated key: the last value wins, as everywhere.
         let is_last = |(place, (key, _)): &(usize, &'a (Cow<'a, str>, Slot<'a>))| {
@@ -177,7 +192,9 @@ impl<'a, R: Record + ?Sized> Message<'a, R> {
             let stepped = stepped.map_err(|why| format!("{}{why}", self.plan.place(from)));
             stepped.map(|input| input.text())
         };
-        match text.map_err(|why| MapError(format!("tag {}: {why}", tag.name)))? {
+        match text.map_err(|why| {
+            MapError::new(ReasonKind::WrongType, format!("tag {}: {why}", tag.name))
+        })? {
             Some(text) if !text.is_empty() => Ok(Some(text)),
             _ if tag.required => Err(self.missing("tag", &tag.name, from)),
             _ => Ok(None),
@@ -194,7 +211,10 @@ impl<'a, R: Record + ?Sized> Message<'a, R> {
         let input = self.input(from).and_then(|input| stepped(input, &field.steps));
         let value = input.and_then(|input| convert::to_value(input, field.kind, field.coerce));
         let value = value.map_err(|why| {
-            MapError(format!("field {}: {}{why}", field.name, self.plan.place(from)))
+            MapError::new(
+                ReasonKind::WrongType,
+                format!("field {}: {}{why}", field.name, self.plan.place(from)),
+            )
         })?;
         if value.is_none() && field.required {
             return Err(self.missing("field", &field.name, from));
@@ -203,12 +223,15 @@ impl<'a, R: Record + ?Sized> Message<'a, R> {
     }
 
     fn measurement(&self, rule: &'a PointPlan) -> Result<Cow<'a, str>, MapError> {
-        let text = self
-            .template(&rule.measurement)
-            .map_err(|why| MapError(format!("the measurement: {why}")))?;
+        let text = self.template(&rule.measurement).map_err(|why| {
+            MapError::new(ReasonKind::WrongType, format!("the measurement: {why}"))
+        })?;
         match text {
             Some(text) if !text.is_empty() => Ok(text),
-            _ => Err(MapError("the measurement: its template has no value in this message".into())),
+            _ => Err(MapError::new(
+                ReasonKind::MissingValue,
+                "the measurement: its template has no value in this message",
+            )),
         }
     }
 
@@ -221,11 +244,14 @@ impl<'a, R: Record + ?Sized> Message<'a, R> {
     fn time(&self, rule: &'a PointPlan) -> Result<Timestamp, MapError> {
         let (from, parsed) = match &rule.timestamp {
             CompiledTime::Record => {
-                return self
-                    .record
-                    .timestamp_millis()
-                    .and_then(Timestamp::from_millis)
-                    .ok_or_else(|| MapError("the timestamp: the record has none in range".into()));
+                return self.record.timestamp_millis().and_then(Timestamp::from_millis).ok_or_else(
+                    || {
+                        MapError::new(
+                            ReasonKind::BadTimestamp,
+                            "the timestamp: the record has none in range",
+                        )
+                    },
+                );
             }
             CompiledTime::Number(from, unit) => {
                 (from, self.input(from).and_then(|input| time::from_number(&input, *unit)))
@@ -237,7 +263,12 @@ impl<'a, R: Record + ?Sized> Message<'a, R> {
                 (from, self.input(from).and_then(|input| time::from_format(&input, format, zone)))
             }
         };
-        parsed.map_err(|why| MapError(format!("the timestamp: {}{why}", self.plan.place(from))))
+        parsed.map_err(|why| {
+            MapError::new(
+                ReasonKind::BadTimestamp,
+                format!("the timestamp: {}{why}", self.plan.place(from)),
+            )
+        })
     }
 
     /// What a decoder has put into a slot, where this is one.
@@ -316,7 +347,10 @@ impl<'a, R: Record + ?Sized> Message<'a, R> {
 
     fn missing(&self, what: &str, name: &str, from: &From) -> MapError {
         let place = self.plan.place(from);
-        MapError(format!("{what} {name} is required: {place}there is no value"))
+        MapError::new(
+            ReasonKind::MissingValue,
+            format!("{what} {name} is required: {place}there is no value"),
+        )
     }
 
     fn no_field_left(&self, rule: &PointPlan) -> MapError {
@@ -326,7 +360,10 @@ impl<'a, R: Record + ?Sized> Message<'a, R> {
             .chain(all)
             .map(|from| self.plan.place(from).trim_end_matches(": ").to_owned())
             .collect();
-        MapError(format!("no field has a value; looked at {}", places.join(", ")))
+        MapError::new(
+            ReasonKind::MissingValue,
+            format!("no field has a value; looked at {}", places.join(", ")),
+        )
     }
 }
 

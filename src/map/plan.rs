@@ -9,6 +9,7 @@ use super::{
     Template, TimeSource, Wildcard,
 };
 use crate::config::raw::TimeUnit;
+use crate::dead_letter::ReasonKind;
 use crate::decode::{Refusal, Slot};
 use crate::path::{Path, PathTrie};
 use crate::point::Point;
@@ -188,14 +189,18 @@ impl Plan {
         let message = Message { plan: self, record, slots, element: &[], index: 0, to: "" };
         key.clear();
         for (slot, (name, template)) in self.destination.iter().enumerate() {
-            let what = |why: &str| MapError(format!("the {name}: {why}"));
+            let what =
+                |why: &str| MapError::new(ReasonKind::BadDestination, format!("the {name}: {why}"));
             match message.template(template).map_err(|why| what(&why))? {
                 Some(text) => route::push_value(key, slot, &text),
                 None => return Err(what("its template has no value in this message")),
             }
         }
         if self.places_of_routes > 0 && route::open_places(key) != self.places_of_routes {
-            return Err(MapError("the destination has a control character in it".into()));
+            return Err(MapError::new(
+                ReasonKind::BadDestination,
+                "the destination has a control character in it",
+            ));
         }
         Ok(())
     }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{Next, rejected};
 use crate::config::raw::FieldKind;
+use crate::dead_letter::ReasonKind;
 use crate::decode::Refusal;
 use crate::map::cast;
 use crate::point::Point;
@@ -21,7 +22,8 @@ impl Cast {
     pub(super) fn take(&self, mut point: Point<'_>, next: Next<'_>) -> Result<(), Refusal> {
         for (name, value) in &mut point.fields {
             if let Some(kind) = self.kinds.get(&**name) {
-                let wrong = |why| rejected(format!("`cast`: field {name}: {why}"));
+                let wrong =
+                    |why| rejected(ReasonKind::WrongType, format!("`cast`: field {name}: {why}"));
                 cast(value, *kind).map_err(wrong)?;
             }
         }

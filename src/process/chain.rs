@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::partition::{Partition, hand};
 use super::{Moment, Next, Processor, rejected};
+use crate::dead_letter::ReasonKind;
 use crate::decode::Refusal;
 use crate::point::{Point, Timestamp};
 use crate::record::{Hold, NextOffset, Offset, TopicPartition};
@@ -116,11 +117,14 @@ impl Chain {
         if let (Some(produced), Some(most)) = (produced, self.most_ahead)
             && point.timestamp > produced.plus(most)
         {
-            return Err(rejected(format!(
-                "the point's time is more than {} ahead of its record's own, so what comes afterwards would \
+            return Err(rejected(
+                ReasonKind::TooFarAhead,
+                format!(
+                    "the point's time is more than {} ahead of its record's own, so what comes afterwards would \
                  count as late (`max_ahead`)",
-                humantime::format_duration(most)
-            )));
+                    humantime::format_duration(most)
+                ),
+            ));
         }
         let mut gathered = std::mem::take(&mut self.gathered);
         let passed = self.pass(at, point, &mut |point| {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::values::text;
 use super::{Next, rejected};
 use crate::config::raw::FieldKind;
+use crate::dead_letter::ReasonKind;
 use crate::decode::Refusal;
 use crate::map::{Table, cast};
 use crate::point::{Point, Value};
@@ -38,10 +39,15 @@ impl Enrich {
         let is_there = key.as_ref().is_some_and(|key| self.table.has(key));
         if self.required && !is_there {
             let table = self.table.name();
-            return Err(rejected(match key {
-                Some(key) => format!("`enrich`: the table {table} has no row with the key {key:?}"),
-                None => format!("`enrich`: the point has no {}", self.by),
-            }));
+            return Err(rejected(
+                ReasonKind::MissingValue,
+                match key {
+                    Some(key) => {
+                        format!("`enrich`: the table {table} has no row with the key {key:?}")
+                    }
+                    None => format!("`enrich`: the point has no {}", self.by),
+                },
+            ));
         }
         if let Some(key) = key.filter(|_| is_there) {
             self.add(&key, &mut point)?;
@@ -66,7 +72,10 @@ impl Enrich {
                 let mut value = Value::String(Cow::Owned(text));
                 cast(&mut value, *kind).map_err(|why| {
                     let table = self.table.name();
-                    rejected(format!("`enrich`: column {name} of the table {table}: {why}"))
+                    rejected(
+                        ReasonKind::WrongType,
+                        format!("`enrich`: column {name} of the table {table}: {why}"),
+                    )
                 })?;
                 point.fields.push((Cow::Borrowed(name), value));
             }

@@ -46,7 +46,7 @@ pub use sample::Sample;
 pub use shape::{Shape, Watched};
 pub use window::Window;
 
-use crate::dead_letter::{Reject, Stage};
+use crate::dead_letter::{ReasonKind, Reject, Stage};
 use crate::decode::Refusal;
 use crate::point::{Point, Timestamp};
 use crate::record::Offset;
@@ -166,6 +166,6 @@ impl Processor {
 }
 
 /// A processor's refusal of a record.
-fn rejected(reason: impl Into<String>) -> Refusal {
-    Reject::new(Stage::Process, reason).into()
+fn rejected(kind: ReasonKind, reason: impl Into<String>) -> Refusal {
+    Reject::new(Stage::Process, kind, reason).into()
 }

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use super::{Next, rejected};
+use crate::dead_letter::ReasonKind;
 use crate::decode::Refusal;
 use crate::point::Point;
 
@@ -38,7 +39,7 @@ impl Rename {
 fn unique(point: &Point<'_>) -> Result<(), Refusal> {
     let twice = |name: &str| {
         let message = format!("`rename`: the point would have two values named {name:?}");
-        Err(rejected(message))
+        Err(rejected(ReasonKind::NameTaken, message))
     };
     for pair in point.tags.windows(2) {
         if pair[0].0 == pair[1].0 {

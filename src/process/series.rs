@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::rejected;
 use super::values::expired;
+use crate::dead_letter::ReasonKind;
 use crate::decode::Refusal;
 use crate::point::{Point, Timestamp};
 
@@ -84,11 +85,14 @@ impl<S: Default> Series<S> {
         if self.entries.len() < self.most.get() {
             return Ok(());
         }
-        Err(rejected(format!(
-            "its series is new, and {} series are remembered already, which is the limit \
+        Err(rejected(
+            ReasonKind::TooManySeries,
+            format!(
+                "its series is new, and {} series are remembered already, which is the limit \
              (`max_series`)",
-            self.most
-        )))
+                self.most
+            ),
+        ))
     }
 
     fn sweep(&mut self, expired: i64) {

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use super::rejected;
+use crate::dead_letter::ReasonKind;
 use crate::decode::Refusal;
 use crate::point::{Point, Timestamp, Value};
 
@@ -43,7 +44,10 @@ pub(super) fn set_field<'p>(
     value: Value<'p>,
 ) -> Result<(), Refusal> {
     if point.tag(name).is_some() {
-        return Err(rejected(format!("the field {name} can't be added: a tag has this name")));
+        return Err(rejected(
+            ReasonKind::NameTaken,
+            format!("the field {name} can't be added: a tag has this name"),
+        ));
     }
     match point.fields.iter_mut().find(|(known, _)| known == name) {
         Some((_, known)) => *known = value,

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use super::series::write_key;
 use super::{Moment, Next, rejected};
+use crate::dead_letter::ReasonKind;
 use crate::decode::Refusal;
 use crate::point::{Point, Timestamp};
 
@@ -166,11 +167,14 @@ impl Rules {
         if concerned && !self.gather(open, moment.clock, &point)? {
             open.late += 1;
             if self.reject_late {
-                return Err(rejected(format!(
-                    "it comes after its window has closed: its time is {} behind the newest of its \
+                return Err(rejected(
+                    ReasonKind::TooLate,
+                    format!(
+                        "it comes after its window has closed: its time is {} behind the newest of its \
                      partition",
-                    behind(&point, moment.clock)
-                )));
+                        behind(&point, moment.clock)
+                    ),
+                ));
             }
         }
         if self.keep { next(point) } else { Ok(()) }
@@ -205,18 +209,24 @@ impl Rules {
         let kept = of_point.clone().zip(&self.fields);
         let kept = kept.filter(|(value, field)| value.is_some() && field.keeps_values()).count();
         if series.kept + kept > self.max_values.get() {
-            return Err(rejected(format!(
-                "a window keeps {} values already, which is the limit (`max_values`)",
-                series.kept
-            )));
+            return Err(rejected(
+                ReasonKind::TooLarge,
+                format!(
+                    "a window keeps {} values already, which is the limit (`max_values`)",
+                    series.kept
+                ),
+            ));
         }
         if !series.by_key.contains_key(key) {
             if series.by_key.len() >= self.max_series.get() {
-                return Err(rejected(format!(
-                    "its series is new in its window, and {} series are in it already, which is the \
+                return Err(rejected(
+                    ReasonKind::TooManySeries,
+                    format!(
+                        "its series is new in its window, and {} series are in it already, which is the \
                      limit (`max_series`)",
-                    self.max_series
-                )));
+                        self.max_series
+                    ),
+                ));
             }
             series.by_key.insert(key.into(), vec![Values::default(); self.fields.len()]);
         }

@@ -14,6 +14,7 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
 
 use crate::config;
+use crate::dead_letter::ReasonKind;
 use crate::decode::{DecodeError, Refusal};
 
 use client::Client;
@@ -116,7 +117,8 @@ impl<S> Registry<S> {
         match self.schemas.get(&id) {
             Some(Known::Schema(schema)) => Ok(schema),
             Some(Known::Wrong(why, _)) => {
-                Err(DecodeError::new(format!("schema {id}: {why}")).into())
+                let error = DecodeError::new(format!("schema {id}: {why}"));
+                Err(error.of_kind(ReasonKind::UnknownSchema).into())
             }
             None => Err(Refusal::Unavailable(format!("schema {id} is being fetched"))),
         }

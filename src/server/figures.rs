@@ -62,6 +62,8 @@ struct Counts {
     batches_in_flight: i64,
     retries: u64,
     writes: BTreeMap<String, u64>,
+    /// By the kind of the reason.
+    rejected_by_reason: BTreeMap<String, u64>,
     rebalances: u64,
     lag: i64,
     series: u64,
@@ -205,6 +207,7 @@ impl Counts {
             batches_in_flight: metrics.batches_in_flight.get(),
             retries: metrics.writes.retries(),
             writes: results.map(|r| (r.name().to_owned(), metrics.writes.with(*r).get())).collect(),
+            rejected_by_reason: metrics.records_rejected.by_kind(),
             rebalances: metrics.rebalances.get(),
             lag: metrics.lag_records.get(),
             series: metrics.cardinality.series(),
@@ -231,9 +234,14 @@ impl Counts {
         }
         self.batches_in_flight = self.batches_in_flight.saturating_add(other.batches_in_flight);
         self.lag = self.lag.saturating_add(other.lag);
-        for (result, count) in other.writes {
-            let all = self.writes.entry(result).or_default();
-            *all = all.saturating_add(count);
+        for (all, more) in [
+            (&mut self.writes, other.writes),
+            (&mut self.rejected_by_reason, other.rejected_by_reason),
+        ] {
+            for (word, count) in more {
+                let all = all.entry(word).or_default();
+                *all = all.saturating_add(count);
+            }
         }
     }
 }

@@ -28,6 +28,7 @@ pub(crate) struct Rejected {
     partition: i32,
     offset: i64,
     stage: Cow<'static, str>,
+    kind: Cow<'static, str>,
     reason: String,
 }
 
@@ -39,6 +40,7 @@ impl Rejects {
             partition: partition.partition,
             offset: offset.0,
             stage: reject.stage.name().into(),
+            kind: reject.kind.name().into(),
             reason: reject.reason.chars().take(MOST_CHARACTERS).collect(),
         };
         let mut kept = self.lock();

@@ -3,7 +3,7 @@ use std::collections::BTreeSet;
 use super::exposition::{self, Format};
 use super::{LagShare, Lags, Metrics, Reloads, Share, Turns, WorkerTurns, WriteResult};
 use crate::connector::View;
-use crate::dead_letter::Stage;
+use crate::dead_letter::{ReasonKind, Stage};
 use crate::record::TopicPartition;
 
 fn partition(number: i32) -> TopicPartition {
@@ -13,7 +13,7 @@ fn partition(number: i32) -> TopicPartition {
 fn views() -> Vec<View> {
     let sensors = Metrics::default();
     sensors.records_consumed.inc_by(7);
-    sensors.records_rejected.at(Stage::Write).inc_by(2);
+    sensors.records_rejected.at(Stage::Write, ReasonKind::Refused).inc_by(2);
     sensors.writes.with(WriteResult::Unavailable).inc();
     sensors.write_seconds.observe(std::time::Duration::from_millis(30));
     LagShare::of(&sensors.lags).set([(partition(3), 40)].into_iter());
@@ -53,7 +53,7 @@ fn labelled_metrics_say_which_stage_which_result_and_which_partition() {
             .contains("partition=\"3\"")
     );
     let page = exposition::page(Format::Prometheus, views(), &Reloads::default());
-    let rejected = "tidegate_records_rejected_total{connector=\"sensors\",stage=\"write\"} 2";
+    let rejected = "tidegate_records_rejected_total{connector=\"sensors\",stage=\"write\",reason=\"refused_by_database\"} 2";
     assert!(page.contains(rejected), "{page}");
     let writes = "tidegate_writes_total{connector=\"sensors\",result=\"unavailable\"} 1";
     assert!(page.contains(writes), "{page}");

@@ -1,6 +1,9 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::config::{Environment, Process, load_text};
+use crate::dead_letter::{ReasonKind, Stage};
+use crate::record::{Offset, OwnedRecord};
 
 fn value() -> impl Strategy<Value = Value> {
     prop_oneof![
@@ -93,4 +96,54 @@ sink: {sink}
         json.len() == 1 && json[0].starts_with('{') && json[0].contains("\"sensor\""),
         "{json:?}"
     );
+}
+
+#[test]
+fn a_rejected_record_is_counted_by_the_kind_of_its_reason() {
+    let text = "
+topics: [t]
+kafka: { bootstrap.servers: 'localhost:9092' }
+point:
+  measurement: m
+  tags: { site: site }
+  fields: { v: { path: v, type: float, required: true }, s: { path: s, type: string } }
+  timestamp: { path: ts, unit: ms }
+process:
+  - cast: { s: integer }
+sink:
+  influxdb:
+    { url: 'http://localhost:8086', org: o, bucket: '{{ header.to }}', destinations: { allowed: [b] } }
+";
+    let connector = load_text("c.yaml", text, &Process::default(), &Environment::process());
+    let mut trial = Trial::new(&connector.unwrap()).unwrap();
+    let mut rejected = |to: &str, value: &str| {
+        let record = OwnedRecord {
+            topic: "t".into(),
+            partition: 0,
+            offset: Offset(0),
+            key: None,
+            value: Some(value.into()),
+            timestamp_millis: Some(1),
+            headers: vec![("to".to_owned(), Some(to.into()))],
+        };
+        match trial.run(&record).unwrap() {
+            Outcome::Rejected(reject) => Some((reject.stage, reject.kind)),
+            Outcome::Points(_) | Outcome::Excluded => None,
+        }
+    };
+    for (value, stage, kind) in [
+        (r#"{"v":"#, Stage::Decode, ReasonKind::Malformed),
+        (r#"{"ts":1}"#, Stage::Map, ReasonKind::MissingValue),
+        (r#"{"v":"warm","ts":1}"#, Stage::Map, ReasonKind::WrongType),
+        (r#"{"v":1}"#, Stage::Map, ReasonKind::BadTimestamp),
+        (r#"{"v":1,"ts":"soon"}"#, Stage::Map, ReasonKind::BadTimestamp),
+        (r#"{"v":1,"s":"x","ts":1}"#, Stage::Process, ReasonKind::WrongType),
+        (r#"{"v":1,"site":"a\\","ts":1}"#, Stage::Encode, ReasonKind::NotRepresentable),
+    ] {
+        assert_eq!(rejected("b", value), Some((stage, kind)), "{value}");
+        assert!(stage.kinds().contains(&kind), "{value}");
+    }
+    let reject = rejected("c", r#"{"v":1,"ts":1}"#);
+    assert_eq!(reject, Some((Stage::Map, ReasonKind::BadDestination)));
+    assert_eq!(rejected("b", r#"{"v":1,"ts":1}"#), None);
 }

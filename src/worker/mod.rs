@@ -265,7 +265,7 @@ impl<'c, C: Consumer, D: DeadLetterTopic, W: Write> Worker<'c, C, D, W> {
         };
         self.metrics.records_consumed.inc();
         if let Some((record, reject)) = rejected {
-            self.metrics.records_rejected.at(reject.stage).inc();
+            self.metrics.records_rejected.of(&reject).inc();
             self.metrics.rejects.add(self.partitions.name(partition), offset, &reject);
             if self.dead_letters.is_none() {
                 let partition = self.partitions.name(partition).clone();

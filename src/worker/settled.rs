@@ -35,7 +35,7 @@ impl<C: Consumer, D: DeadLetterTopic, W: Write> Worker<'_, C, D, W> {
         flight.writing = false;
         let mut stored_before = 0;
         for refused in delivered.refused {
-            if refused.superseded && (refused.perhaps_stored || flight.perhaps_repeat) {
+            if refused.superseded() && (refused.perhaps_stored || flight.perhaps_repeat) {
                 stored_before += 1;
                 continue;
             }
@@ -44,8 +44,8 @@ impl<C: Consumer, D: DeadLetterTopic, W: Write> Worker<'_, C, D, W> {
             else {
                 continue;
             };
-            self.metrics.records_rejected.at(Stage::Write).inc();
-            let reject = Reject::new(Stage::Write, refused.reason);
+            let reject = Reject::new(Stage::Write, refused.kind, refused.reason);
+            self.metrics.records_rejected.of(&reject).inc();
             self.metrics.rejects.add(&partition, offset, &reject);
             flight.spans.reject(refused.record, &reject);
             if self.dead_letters.is_some() {

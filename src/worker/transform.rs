@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use crate::batch::{OpenParts, RecordIndex};
 use crate::cardinality::{Guard, Origin};
-use crate::dead_letter::{Reject, Stage};
+use crate::dead_letter::{ReasonKind, Reject, Stage};
 use crate::decode::points::{Line, LineProtocol};
 use crate::decode::{Decoder, Decompressed, Message, Refusal};
 use crate::drift::Drift;
@@ -410,12 +410,12 @@ fn decoded<R: Record>(
 
 impl From<RouteError> for Refusal {
     fn from(error: RouteError) -> Self {
-        Reject::new(Stage::Map, error.to_string()).into()
+        Reject::new(Stage::Map, ReasonKind::BadDestination, error.to_string()).into()
     }
 }
 
 impl From<EncodeError> for Refusal {
     fn from(error: EncodeError) -> Self {
-        Reject::new(Stage::Encode, error.to_string()).into()
+        Reject::new(Stage::Encode, ReasonKind::NotRepresentable, error.to_string()).into()
     }
 }

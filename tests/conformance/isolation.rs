@@ -208,7 +208,7 @@ pub fn superseded_samples(row: Row) {
     let (delivered, requests) = deliver(&config, first);
     let newest = usize::try_from(series).expect("a few");
     assert_eq!((delivered.written, delivered.refused.len()), (newest, all - newest));
-    assert!(delivered.refused.iter().all(|refused| refused.superseded));
+    assert!(delivered.refused.iter().all(Refused::superseded));
     assert!(requests <= all + 2 * newest, "{requests} requests for {all} samples");
     case.note(format!("{requests} requests for a repeat of {all} samples in {series} series"));
 
@@ -224,7 +224,7 @@ pub fn superseded_samples(row: Row) {
     }
     let (delivered, requests) = deliver(&config, both.close());
     // What Mimir writes beside a refused sample, it refuses from then on: stored already, as the worker has it.
-    let is_stored = |refused: &&Refused| refused.superseded && refused.perhaps_stored;
+    let is_stored = |refused: &&Refused| refused.superseded() && refused.perhaps_stored;
     let stored = delivered.refused.iter().filter(is_stored).count();
     let lost: Vec<_> = delivered.refused.iter().filter(|refused| !is_stored(refused)).collect();
     if row.late() == Late::RestWrittenUnnamed {
@@ -264,7 +264,7 @@ pub fn a_restart_in_mid_write(row: Row) {
         let settled = deliveries.wait_settled(Duration::from_mins(1));
         let Some(Settled::Batch { delivered, .. }) = settled else { panic!("{settled:?}") };
         // What Prometheus had stored before its answer was lost, it refuses as superseded.
-        assert!(delivered.refused.iter().all(|refused| refused.superseded), "{delivered:?}");
+        assert!(delivered.refused.iter().all(Refused::superseded), "{delivered:?}");
         assert_eq!(delivered.written + delivered.refused.len(), 200);
     }
     let stored = case.database.read(&id);

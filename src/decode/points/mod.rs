@@ -169,10 +169,10 @@ fn lines<'a>(
 ) -> Result<(), Refusal> {
     let mut start = 0;
     for line in text(payload)?.split_inclusive('\n') {
-        let sample =
-            read(line.trim_end_matches(['\n', '\r'])).map_err(|DecodeError { offset, what }| {
-                DecodeError::at(start + offset.unwrap_or(0), what)
-            })?;
+        let sample = read(line.trim_end_matches(['\n', '\r'])).map_err(|error| DecodeError {
+            offset: Some(start + error.offset.unwrap_or(0)),
+            ..error
+        })?;
         if let Some(sample) = sample {
             samples.hand_out(sample, each)?;
         }

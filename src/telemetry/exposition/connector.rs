@@ -8,7 +8,6 @@ use prometheus_client::metrics::counter::{ConstCounter, Counter};
 use prometheus_client::metrics::gauge::ConstGauge;
 
 use crate::connector::{State, View};
-use crate::dead_letter::Stage;
 use crate::telemetry::{StageSeconds, WriteResult, age};
 
 /// A metric that every connector has.
@@ -106,14 +105,14 @@ pub(super) const METRICS: &[Metric] = &[
     counter(
         "tidegate_records_rejected",
         "Records that could not become points or that the database refused, by the stage that \
-         rejected them",
+         rejected them and the kind of the reason",
         |view, to| {
-            Stage::ALL.iter().try_for_each(|stage| {
-                to.add(&[stage.name()], view.metrics.records_rejected.at(*stage))
+            view.metrics.records_rejected.each().try_for_each(|(stage, kind, counter)| {
+                to.add(&[stage.name(), kind.name()], counter)
             })
         },
     )
-    .by(&["stage"]),
+    .by(&["stage", "reason"]),
     counter(
         "tidegate_records_lost",
         "Offsets that Kafka no longer held, or that were skipped, before they were read",

@@ -110,7 +110,9 @@ fn a_repeat_takes_a_request_for_each_superseded_sample_and_two_for_each_series()
     let newest = (0..20).map(|tag| (tag.to_string(), 30)).collect();
     let (delivered, state) = delivered(&series(20, 30), newest, false);
     assert_eq!((delivered.written, delivered.refused.len()), (20, 20 * 29));
-    assert!(delivered.refused.iter().all(|refused| refused.superseded && !refused.perhaps_stored));
+    assert!(
+        delivered.refused.iter().all(|refused| refused.superseded() && !refused.perhaps_stored)
+    );
     assert!(state.requests <= 20 * 29 + 2 * 20, "{} requests", state.requests);
 }
 
