@@ -152,5 +152,29 @@ fn what_confluents_serialisers_produce_arrives_through_an_outage_of_the_registry
         // One of the messages names a schema that nobody has registered.
         let refused = usize::from(*format == "avro");
         assert_eq!(dead.read().len(), refused, "{name}");
+        if refused == 0 {
+            is_drafted(format, name, &kafka, &registry.url, folder.path());
+        }
     }
+}
+
+/// `tidegate init` tells the format from the topic and the registry, and its draft maps every message.
+fn is_drafted(format: &str, topic: &str, kafka: &Kafka, registry: &str, folder: &Path) {
+    let login = registry.replace("http://", "http://reader:secret@");
+    let output = Command::new(env!("CARGO_BIN_EXE_tidegate"))
+        .args(["init", "--topic", topic, "--bootstrap", kafka.bootstrap(), "--sink", "stdout"])
+        .args(["--registry", "${REGISTRY_LOGIN}"])
+        .env("REGISTRY_LOGIN", login)
+        .env_remove("TIDEGATE_CONFIG")
+        .current_dir(folder)
+        .output()
+        .expect("tidegate");
+    let said = String::from_utf8_lossy(&output.stderr);
+    let draft = String::from_utf8_lossy(&output.stdout);
+    assert!(said.contains(&format!("{EACH} of {EACH} messages give a point")), "{said}\n{draft}");
+    let decode = match format.trim_end_matches("_header") {
+        "json_schema" => "decode: json_schema\n".to_owned(),
+        kind => format!("decode: {{ {kind}: {{ registry: {{ url: '${{REGISTRY_LOGIN}}' }} }} }}\n"),
+    };
+    assert!(draft.contains(&decode) && !draft.contains("secret"), "{draft}");
 }
