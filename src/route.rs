@@ -175,6 +175,11 @@ impl Routing {
     }
 }
 
+/// A destination's key as people read it, and as `destinations.allowed` has it.
+pub fn shown(key: &str) -> String {
+    key.replace(SEPARATOR, "/")
+}
+
 /// How many places of a destination's key are still open.
 pub fn open_places(key: &str) -> usize {
     key.matches(OPEN_PLACE).count()
@@ -320,7 +325,7 @@ impl Ord for Destination {
 /// The values, with a slash between them, as `destinations.allowed` has them.
 impl fmt::Display for Destination {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.key().replace(SEPARATOR, "/"))
+        f.write_str(&shown(self.key()))
     }
 }
 

@@ -47,7 +47,7 @@ pub enum Expected {
 /// A point that must be there.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ExpectedPoint {
-    /// Without a time, any will do.
+    /// Without a time, or a destination, any will do.
     pub point: WholePoint,
     /// Whether a whole number must be of its very type, or of its value only.
     pub exact: bool,
@@ -60,6 +60,7 @@ impl ExpectedPoint {
         point.measurement == found.measurement
             && point.tags == found.tags
             && point.nanos.is_none_or(|nanos| Some(nanos) == found.nanos)
+            && (point.to.is_none() || point.to == found.to)
             && point.fields.len() == found.fields.len()
             && point.fields.iter().all(|(name, value)| {
                 found.fields.get(name).is_some_and(|found| self.is_value(value, found))

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use crate::point::{self, Point};
+use crate::route;
 
 /// A point that holds its own memory.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -13,6 +14,8 @@ pub struct WholePoint {
     pub fields: BTreeMap<String, Value>,
     /// Nanoseconds since the epoch. `None` where it was not written.
     pub nanos: Option<i64>,
+    /// Where it goes, if that is told from the record. `None` also where it was not written.
+    pub to: Option<String>,
 }
 
 /// A field's value.
@@ -37,6 +40,7 @@ impl WholePoint {
             tags: tags.collect(),
             fields: fields.collect(),
             nanos: Some(point.timestamp.nanos()),
+            to: (!point.to.is_empty()).then(|| route::shown(&point.to)),
         }
     }
 }

@@ -25,7 +25,7 @@ proptest! {
         nanos in any::<Option<i64>>(),
     ) {
         let measurement = measurement.trim_start().to_owned();
-        let point = WholePoint { measurement, tags, fields, nanos };
+        let point = WholePoint { measurement, tags, fields, nanos, to: None };
         let text = format!("# a comment\n\n{point}\n{point}");
         prop_assert_eq!(lines(&text).unwrap(), vec![point.clone(), point]);
     }

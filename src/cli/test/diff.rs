@@ -113,6 +113,7 @@ fn beside(text: &mut String, wanted: &ExpectedPoint, found: &WholePoint) {
         }
     }
     let time = shown.nanos.or(found.nanos);
+    shown.to = shown.to.or_else(|| found.to.clone());
     let (wanted, found) = (parts(&shown, time), parts(found, None));
     for part in &wanted {
         let sign = if found.contains(part) { ' ' } else { '-' };
@@ -145,6 +146,7 @@ fn parts(point: &WholePoint, time: Option<i64>) -> Vec<String> {
     parts.extend(point.fields.iter().map(|(name, value)| {
         format!("field:{}={}", printable(name), printable(&value.to_string()))
     }));
+    parts.extend(point.to.iter().map(|to| format!("to {}", printable(to))));
     if let Some(nanos) = time.or(point.nanos) {
         let at = jiff::Timestamp::from_nanosecond(nanos.into());
         let at = at.map(|at| format!(" ({at})")).unwrap_or_default();

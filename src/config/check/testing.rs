@@ -272,8 +272,8 @@ impl CaseCheck<'_, '_> {
             None => None,
             Some(scalar) => Some(self.time(&time, &scalar, self.precision.nanos())?),
         };
-        let measurement = raw.measurement.clone();
-        let point = WholePoint { measurement, tags, fields: fields?, nanos };
+        let (measurement, to) = (raw.measurement.clone(), raw.to.clone());
+        let point = WholePoint { measurement, tags, fields: fields?, nanos, to };
         Some(ExpectedPoint { point, exact: false })
     }
 

@@ -91,6 +91,9 @@ pub struct ExpectedPoint {
     /// A whole number in the file's `precision`, or text such as `2026-11-22T10:00:00.25Z`. Unset:
     /// any time.
     pub timestamp: Option<Scalar>,
+    /// Where it goes, if the sink tells that from the record: the bucket, database or tenant, as
+    /// `destinations.allowed` has it. Unset: anywhere.
+    pub to: Option<String>,
 }
 
 /// Why a record is rejected.
