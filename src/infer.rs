@@ -116,12 +116,12 @@ pub fn infer(
         });
     };
     let samples = best.read();
-    let example = |message: &Message<'_>| std::str::from_utf8(message.payload).ok().map(Into::into);
     match best {
         Candidate::Points(seen) => {
-            refuse_mixed(&messages, samples, &seen.text, |_| true)?;
-            let example = messages.iter().find_map(example);
-            Ok(Inferred { what: What::Points(seen), samples, example })
+            let unread = seen.unread.and_then(|index| messages.get(index));
+            refuse_mixed(messages.len(), samples, &seen.text, unread)?;
+            let mut texts = messages.iter().filter_map(|message| text(message));
+            Ok(Inferred { samples, example: texts.next(), what: What::Points(seen) })
         }
         Candidate::Documents(mut format, _) => {
             let mut documents = Vec::new();
@@ -129,15 +129,16 @@ pub fn infer(
                 let found = format.documents(message).map_err(InferError::Unavailable)?;
                 documents.push((message, found));
             }
-            let unread = |message: &Message<'_>| {
-                documents
-                    .iter()
-                    .any(|(at, found)| std::ptr::eq(at.payload, message.payload) && found.is_none())
-            };
-            refuse_mixed(&messages, samples, &format.text, unread)?;
+            let unread = documents.iter().find(|(_, found)| found.is_none());
+            let unread = unread.map(|(message, _)| *message);
+            refuse_mixed(messages.len(), samples, &format.text, unread)?;
             documents_of(&documents, &format, sink, samples)
         }
     }
+}
+
+fn text(message: &Message<'_>) -> Option<String> {
+    std::str::from_utf8(message.payload).ok().map(Into::into)
 }
 
 fn documents_of(
@@ -157,10 +158,8 @@ fn documents_of(
     if shape.messages == 0 {
         return Err(InferError::Nothing);
     }
-    let mut texts = read.filter_map(|(message, found)| {
-        let text = std::str::from_utf8(message.payload).ok()?;
-        (!found.is_empty()).then(|| text.to_owned())
-    });
+    let mut texts =
+        read.filter(|(_, found)| !found.is_empty()).filter_map(|(message, _)| text(message));
     let what = What::Documents {
         format: format.text.clone(),
         guesses: Guesses::of(&shape, sink),
@@ -201,16 +200,15 @@ fn best(messages: &[Message<'_>], given: &[Given]) -> Result<Option<Candidate>, 
 
 /// One in ten messages may be broken; more are a part of what the topic holds.
 fn refuse_mixed(
-    messages: &[Message<'_>],
+    all: usize,
     read: usize,
     format: &str,
-    unread: impl Fn(&Message<'_>) -> bool,
+    unread: Option<&Message<'_>>,
 ) -> Result<(), InferError> {
-    let (all, bad) = (messages.len(), messages.len() - read);
+    let bad = all - read;
     if bad * 10 <= all {
         return Ok(());
     }
-    let unread = messages.iter().find(|message| unread(message));
     let example = String::from_utf8_lossy(unread.map_or(b"", |message| message.payload));
     let (format, example) = (format.to_owned(), example.chars().take(80).collect());
     Err(InferError::Mixed { bad, all, format, example })

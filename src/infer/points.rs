@@ -23,6 +23,8 @@ pub(super) struct Seen {
     pub(super) points: usize,
     pub(super) measurements: BTreeSet<String>,
     pub(super) tags: BTreeMap<String, BTreeSet<String>>,
+    /// The index of the first message that is none of this format.
+    pub(super) unread: Option<usize>,
     /// How far points are from their messages' own times, on the whole.
     off: Duration,
 }
@@ -85,10 +87,11 @@ impl Seen {
             points: 0,
             measurements: BTreeSet::new(),
             tags: BTreeMap::new(),
+            unread: None,
             off: Duration::ZERO,
         };
         let mut reader = Points::new(format);
-        for message in messages {
+        for (index, message) in messages.iter().enumerate() {
             let own = message.record.timestamp_millis().and_then(Timestamp::from_millis);
             let mut points = 0;
             let read = reader.decode(message, &mut |point| {
@@ -96,7 +99,11 @@ impl Seen {
                 seen.take(&point, own);
                 Ok(())
             });
-            seen.messages += usize::from(read.is_ok() && points > 0);
+            if read.is_ok() && points > 0 {
+                seen.messages += 1;
+            } else {
+                seen.unread.get_or_insert(index);
+            }
         }
         seen
     }

@@ -231,6 +231,23 @@ fn other_formats_are_named() {
     }
 }
 
+#[test]
+fn messages_of_two_formats_are_refused_with_one_that_does_not_fit() {
+    let reason = |values: &[&str]| {
+        let records: Vec<_> = values.iter().map(|value| record(value.as_bytes())).collect();
+        infer(&records, SinkKind::Influxdb, &[]).unwrap_err().to_string()
+    };
+    let json = r#"{"v":1}"#;
+    assert_eq!(
+        reason(&[json, json, "hello"]),
+        "1 of 3 messages can't be read as json, such as hello"
+    );
+    assert_eq!(
+        reason(&["cpu v=1 1", "cpu v=2 2", "hello"]),
+        "1 of 3 messages can't be read as { line_protocol: { precision: s } }, such as hello"
+    );
+}
+
 /// The samples of every format, by whatever software wrote them.
 #[test]
 fn every_format_with_a_golden_folder_is_told_and_its_draft_maps_the_sample() {
