@@ -130,6 +130,89 @@ fn records_go_to_the_buckets_that_they_name_which_are_made_with_their_retention(
 }
 
 #[test]
+fn windows_go_to_the_bucket_that_their_own_values_choose_also_after_a_kill() {
+    let (kafka, influxdb) = (shared_kafka(), shared_influxdb2());
+    let mut pipeline = Pipeline::new(
+        &kafka,
+        "routes",
+        2,
+        &format!(
+            "
+point:
+  measurement: NAME
+  tags: {{ key: site }}
+  fields: {{ v: v }}
+  timestamp: {{ path: at, unit: ms }}
+process:
+  - window: {{ size: 10s, fields: {{ v: [sum] }} }}
+  - route: [{{ when: v_sum > 100, to: high }}, {{ to: low }}]
+sink: {{ influxdb: {{ url: '{}', org: {}, token: {}, bucket: 'NAME-{{{{ route }}}}', \
+         create: {{ retention: 10000d }} }} }}
+batch: {{ max_points: 3, linger: 50ms }}
+delivery: {{ drain: 2s }}
+",
+            influxdb.url(),
+            InfluxDb2::ORG,
+            InfluxDb2::TOKEN
+        ),
+    );
+    // So that the killed one's partitions are soon another's.
+    let soon = "kafka: { session.timeout.ms: 3000, heartbeat.interval.ms: 500,";
+    pipeline.connector = pipeline.connector.replace("kafka: {", soon);
+    let name = &pipeline.topic.name;
+    // The names of the rules are all there are: they are known before the first record.
+    let said = String::from_utf8_lossy(&pipeline.command(&["check"]).stdout).into_owned();
+    for route in ["high", "low"] {
+        let would = format!("bucket {name}-{route} of tidegate");
+        assert!(said.lines().any(|line| line.contains(&would)), "{said}");
+    }
+    // Five values of each site in each window, one a second from both sites in turn.
+    let produce = |numbers: std::ops::Range<i64>| {
+        let messages = numbers.map(|number| {
+            let (place, at) = (number % 2, START + number * 1000);
+            let value = format!(r#"{{"site":"s{place}","v":{number},"at":{at}}}"#);
+            Message::new(value).in_partition(i32::try_from(place).expect("0 or 1"))
+        });
+        pipeline.topic.produce(messages);
+    };
+    let stored = || {
+        let in_bucket = |route: &str| in_bucket(&influxdb, &format!("{name}-{route}"), name);
+        // A bucket that is not made yet can't be asked.
+        let buckets = influxdb.query_flux("buckets()");
+        let is_there =
+            |route: &&str| buckets.iter().any(|row| row["name"] == format!("{name}-{route}"));
+        let mut all: Vec<_> = ["high", "low"]
+            .into_iter()
+            .filter(is_there)
+            .flat_map(|route| in_bucket(route).into_iter().map(move |row| (route, row)))
+            .collect();
+        all.sort();
+        all
+    };
+    // The windows of both sites up to this one, each in its bucket.
+    let expected = |windows: i64| {
+        let of = |window: i64, place: i64| {
+            let sum = 50 * window + 20 + 5 * place;
+            let route = if sum > 100 { "high" } else { "low" };
+            (route, (format!("s{place}"), sum.to_string()))
+        };
+        let mut all: Vec<_> = (0..windows).flat_map(|w| [of(w, 0), of(w, 1)]).collect();
+        all.sort();
+        all
+    };
+    produce(0..66);
+    let mut first = pipeline.run();
+    first.until("six windows", || stored() == expected(6));
+    // Killed in the midst of a window.
+    drop(first);
+    produce(66..120);
+    let mut second = pipeline.run();
+    second.until("eleven windows", || stored() == expected(11));
+    second.stop();
+    assert_eq!(pipeline.reasons(), [""; 0]);
+}
+
+#[test]
 fn a_bucket_that_is_missing_holds_its_connector_and_a_person_can_mend_it() {
     let (kafka, influxdb) = (shared_kafka(), shared_influxdb2());
     let pipeline = pipeline(
