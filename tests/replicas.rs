@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rdkafka::ClientConfig;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
@@ -20,17 +20,22 @@ use serde_json::{Value, json};
 use stack::{Kafka, http_request, shared_kafka};
 use steered::{PROCESS, Steered, stored};
 
-/// A process with a folder of its own.
+/// Without it a request is answered with 401.
+const TOKEN: (&str, &str) = ("Authorization", "Bearer open sesame");
+
+/// A process with a folder of its own, that asks for a token.
 fn replica(kafka: &Kafka, shared: &str, folder: &Path, variables: &[(&str, &str)]) -> Steered {
     let process = PROCESS.replace(
         "'${LISTEN}'",
-        "'${LISTEN}', connectors: '${FOLDER}', connectors_topic: '${SHARED}'",
+        "'${LISTEN}', connectors: '${FOLDER}', connectors_topic: '${SHARED}', token_file: '${TOKEN}'",
     ) + &format!("kafka: {{ bootstrap.servers: '{}' }}\n", kafka.bootstrap());
     fs::create_dir_all(folder).expect("a folder");
-    let folder = folder.to_str().expect("UTF-8");
-    let variables: Vec<_> =
-        [("FOLDER", folder), ("SHARED", shared)].iter().chain(variables).copied().collect();
-    Steered::run(&process, &[], &variables)
+    let token = folder.with_extension("token");
+    fs::write(&token, "open sesame\n").expect("a file");
+    let (folder, token) = (folder.to_str().expect("UTF-8"), token.to_str().expect("UTF-8"));
+    let own = [("FOLDER", folder), ("SHARED", shared), ("TOKEN", token)];
+    let variables: Vec<_> = own.iter().chain(variables).copied().collect();
+    Steered { headers: vec![TOKEN], ..Steered::run(&process, &[], &variables) }
 }
 
 /// A connector that each replica writes into a file of its own.
@@ -54,7 +59,7 @@ fn make(at: &Steered, name: &str, mut config: Value, state: &str) {
 }
 
 fn json_at(address: &str, path: &str) -> Value {
-    let body = http_request(address, "GET", path, &[], "").1;
+    let body = http_request(address, "GET", path, &[TOKEN], "").1;
     serde_json::from_str(&body).expect("JSON")
 }
 
@@ -92,7 +97,7 @@ fn replicas_share_connectors_in_a_topic_and_a_change_on_one_is_one_on_all() {
     let has = |steered: &mut Steered, names: &Value| {
         let address = steered.address.clone();
         steered.tidegate.until("it has the connectors", || {
-            let body = http_request(&address, "GET", "/connectors", &[], "").1;
+            let body = http_request(&address, "GET", "/connectors", &[TOKEN], "").1;
             serde_json::from_str::<Value>(&body).expect("JSON") == *names
         });
     };
@@ -116,7 +121,7 @@ fn replicas_share_connectors_in_a_topic_and_a_change_on_one_is_one_on_all() {
     let (code, body) = two.ask("PATCH", "/connectors/runs/config", r#"{"batch.linger": "60ms"}"#);
     assert_eq!(code, 200, "{body}");
     one.tidegate.until("the change is there, too", || {
-        let body = http_request(&addresses[0], "GET", "/connectors/runs/config", &[], "").1;
+        let body = http_request(&addresses[0], "GET", "/connectors/runs/config", &[TOKEN], "").1;
         body.contains("60ms")
     });
     one.until_state("runs", "PAUSED");
@@ -213,7 +218,8 @@ fn each_replica_answers_for_all_a_restart_reaches_all_and_one_that_is_killed_van
         assert_eq!(replica.ask("GET", "/connectors/runs/tasks/6/status", "").0, 404);
     }
     let shown = Command::new(env!("CARGO_BIN_EXE_tidegate"))
-        .args(["status", "--server", &addresses[1]])
+        .args(["status", "--server", &addresses[1], "--token-file"])
+        .arg(out.path().join("one.token"))
         .output()
         .expect("the binary");
     let shown = String::from_utf8(shown.stdout).expect("UTF-8");
@@ -246,8 +252,8 @@ fn each_replica_answers_for_all_a_restart_reaches_all_and_one_that_is_killed_van
     assert_eq!((code, &body["name"]), (202, &json!("own")), "{body}");
     let seen = |replicas: &mut [Steered], counts: [usize; 3]| {
         let logs = counts.map(|count| format!("{count} restarts"));
-        let deadline = std::time::Instant::now() + Duration::from_secs(10);
-        while restarts(replicas) != counts && std::time::Instant::now() < deadline {
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while restarts(replicas) != counts && Instant::now() < deadline {
             std::thread::sleep(Duration::from_millis(100));
         }
         std::thread::sleep(Duration::from_millis(500));
@@ -263,6 +269,17 @@ fn each_replica_answers_for_all_a_restart_reaches_all_and_one_that_is_killed_van
     let path = format!("/connectors/own/tasks/{}/restart", task.expect("its task"));
     assert_eq!(replicas[2].ask("POST", &path, "").0, 204);
     seen(&mut replicas, [1, 2, 2]);
+
+    // One that does not answer is waited for once, and shown without figures.
+    replicas[2].tidegate.signal("STOP");
+    for within in [Duration::from_millis(2500), Duration::from_millis(500)] {
+        let asked = Instant::now();
+        let summary = replicas[0].get("/summary");
+        assert!(asked.elapsed() < within, "{:?}", asked.elapsed());
+        let each = summary["connectors"][1]["replicas"].as_array().expect("replicas").iter();
+        let silent: Vec<_> = each.filter(|one| one["figures"].is_null()).collect();
+        assert!(silent.len() == 1 && silent[0]["worker_id"] == addresses[2], "{summary}");
+    }
 
     // One that is killed is away, and then gone, with all that it has written.
     drop(replicas.pop());

@@ -25,6 +25,8 @@ pub const PROCESS: &str = "server: { listen: '${LISTEN}' }\nwatch: false\n";
 pub struct Steered {
     pub tidegate: Tidegate,
     pub address: String,
+    /// What is sent with each request.
+    pub headers: Vec<(&'static str, &'static str)>,
 }
 
 impl Steered {
@@ -35,11 +37,11 @@ impl Steered {
             [("LISTEN", address.as_str())].iter().chain(variables).copied().collect();
         let mut tidegate = Tidegate::run_all(&files, &variables);
         tidegate.until("it listens", || TcpStream::connect(&address).is_ok());
-        Self { tidegate, address }
+        Self { tidegate, address, headers: Vec::new() }
     }
 
     pub fn ask(&self, method: &str, path: &str, body: &str) -> (u16, Value) {
-        let (code, body) = http_request(&self.address, method, path, &[], body);
+        let (code, body) = http_request(&self.address, method, path, &self.headers, body);
         (code, serde_json::from_str(&body).unwrap_or(Value::Null))
     }
 
@@ -51,8 +53,9 @@ impl Steered {
 
     pub fn until_state(&mut self, connector: &str, state: &str) {
         let (address, path) = (self.address.clone(), format!("/connectors/{connector}/status"));
+        let headers = self.headers.clone();
         self.tidegate.until(&format!("{connector} is {state}"), || {
-            let status = http_request(&address, "GET", &path, &[], "").1;
+            let status = http_request(&address, "GET", &path, &headers, "").1;
             let status: Value = serde_json::from_str(&status).expect("JSON");
             status["connector"]["state"] == state
         });
