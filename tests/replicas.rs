@@ -295,6 +295,9 @@ fn each_replica_answers_for_all_a_restart_reaches_all_and_one_that_is_killed_van
     };
     assert!(has_rows(&addresses[1]), "such as its heartbeat");
     replicas[0].tidegate.until("its rows are removed", || !has_rows(&addresses[2]));
+    let log = replicas[0].tidegate.log();
+    let told = log.lines().filter(|line| line.contains("no configuration"));
+    assert_eq!(told.count(), 2, "each broken row once, however often it is read: {log}");
     // One that ends removes its own.
     replicas.pop().expect("two").tidegate.stop();
     assert!(!has_rows(&addresses[1]));

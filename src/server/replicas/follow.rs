@@ -85,11 +85,9 @@ impl Follower {
                 }
                 (None, _) => {}
             }
-            if Instant::now() >= next && !waiting.is_empty() {
-                let _turn = self.replicas.turn();
-                self.take_all(std::mem::take(&mut waiting), &mut waiting);
-            }
             if Instant::now() >= next {
+                let _turn = self.replicas.turn();
+                self.take_all(waiting.clone(), &mut waiting);
                 next = Instant::now() + AGAIN;
             }
         }
@@ -98,11 +96,11 @@ impl Follower {
     /// What could not be taken in.
     fn catch_up(&self, rows: Rows) -> Rows {
         let turn = self.replicas.turn();
-        let is_new = rows.is_empty();
+        let (is_new, is_whole) = (rows.is_empty(), rows.len() < MOST_ROWS);
         for name in folder::names(&self.folder) {
             if is_new {
                 self.publish(&turn, &name);
-            } else if !rows.contains_key(&format!("{CONNECTOR}{name}")) {
+            } else if is_whole && !rows.contains_key(&format!("{CONNECTOR}{name}")) {
                 self.set_aside(&name);
             }
         }
