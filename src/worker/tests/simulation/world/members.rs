@@ -166,7 +166,9 @@ impl World {
                 self.commit_arrives(number);
             }
         }
-        self.lives[life].drains_since = None;
+        if !self.lives[life].stop.load(Ordering::Acquire) {
+            self.lives[life].drains_since = None;
+        }
         for number in &numbers {
             self.lives[life].local.remove(number);
         }

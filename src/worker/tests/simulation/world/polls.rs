@@ -81,8 +81,8 @@ impl World {
         let state = &mut self.lives[life];
         state.last_poll = now.max(state.last_poll);
         if state.stop.load(Ordering::Acquire) {
-            // The last poll: what follows is the end.
-            state.drains_since = Some(now);
+            // Before the end, or while the last commit is tried again: it drains from the first one on.
+            state.drains_since.get_or_insert(now);
         }
     }
 
@@ -113,7 +113,7 @@ impl World {
                 if lost {
                     self.lives[life].expelled = true;
                 } else {
-                    self.lives[life].drains_since = Some(self.now);
+                    self.lives[life].drains_since.get_or_insert(self.now);
                 }
                 // The client library names only what it was given.
                 let local = &self.lives[life].local;
