@@ -383,7 +383,7 @@ mod lose_nothing {
 
     #[test]
     fn replays_that_are_fenced_killed_or_interrupted_are_finished_by_the_next() {
-        const LETTERS: usize = 50_000;
+        const LETTERS: usize = 150_000;
         let (kafka, database) = (shared_kafka(), shared_victoria_metrics());
         let pipeline = Pipeline::new(&kafka, &database);
         let dead = pipeline.create_dead(2);
