@@ -37,6 +37,10 @@ const WITHIN: Duration = Duration::from_secs(40);
 const KAFKA_ANSWERS_WITHIN: Duration = Duration::from_secs(10);
 /// More than the longest drain of any connector here.
 const EXITS_WITHIN: Duration = Duration::from_secs(30);
+/// How long it may take until it catches signals.
+const STARTS_WITHIN: Duration = Duration::from_secs(10);
+/// The signals that it catches, and their numbers on Linux.
+const CAUGHT: [(&str, u32); 3] = [("HUP", 1), ("INT", 2), ("TERM", 15)];
 
 /// A name that no other test and no other run has: letters, digits and an underscore, so that it may
 /// be part of a topic's, a metric's and a group's.
@@ -93,12 +97,29 @@ impl Tidegate {
         fs::read_to_string(log_file(&self.folder)).unwrap()
     }
 
-    /// Sends a signal by its short name, such as `TERM`.
+    /// Sends a signal by its short name, such as `TERM`. In its first milliseconds the process catches none, and would
+    /// die of it: so this waits until it does.
     pub fn signal(&self, name: &str) {
+        let deadline = Instant::now() + STARTS_WITHIN;
+        while !self.catches(name) && Instant::now() < deadline {
+            thread::sleep(Duration::from_millis(5));
+        }
         let sent = Command::new("bash")
             .args(["-c", &format!("kill -{name} {}", self.child.id())])
             .status();
         assert!(sent.unwrap().success(), "SIG{name} could not be sent; its log:\n{}", self.log());
+    }
+
+    /// Whether a signal comes to its own code. Also of those that none can, and where it has ended.
+    fn catches(&self, name: &str) -> bool {
+        let Some((_, number)) = CAUGHT.iter().find(|(caught, _)| *caught == name) else {
+            return true;
+        };
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()));
+        let status = status.unwrap_or_default();
+        let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:"));
+        let caught = caught.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+        caught.is_none_or(|mask| mask & (1 << (number - 1)) != 0)
     }
 
     /// Its resident memory.
