@@ -72,13 +72,9 @@ fn prepared(sink: &str) -> Transform {
 fn records(kind: Message) -> Vec<OwnedRecord> {
     let topic: Arc<str> = "t".into();
     let record = |n: u64| OwnedRecord {
-        topic: Arc::clone(&topic),
         partition: i32::try_from(n % DEVICES % PARTITIONS).unwrap(),
         offset: Offset(i64::try_from(n).unwrap()),
-        key: None,
-        value: Some(kind.number(n, DEVICES)),
-        timestamp_millis: Some(0),
-        headers: Vec::new(),
+        ..OwnedRecord::new(Arc::clone(&topic), kind.number(n, DEVICES), Some(0))
     };
     let mut records: Vec<_> = (0..2 * DEVICES).map(record).collect();
     records.sort_by_key(|record| (record.partition, record.offset.0));

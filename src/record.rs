@@ -139,6 +139,19 @@ pub struct OwnedRecord {
 }
 
 impl OwnedRecord {
+    /// A value alone, as if it were the first record of its topic.
+    pub fn new(topic: impl Into<Arc<str>>, value: Vec<u8>, timestamp_millis: Option<i64>) -> Self {
+        Self {
+            topic: topic.into(),
+            partition: 0,
+            offset: Offset(0),
+            key: None,
+            value: Some(value),
+            timestamp_millis,
+            headers: Vec::new(),
+        }
+    }
+
     /// Copies a record.
     pub fn of<R: Record>(record: &R) -> Self {
         let header =

@@ -301,6 +301,14 @@ pub(crate) fn age(millis: i64) -> Option<Duration> {
     (millis != 0).then(|| since_epoch().saturating_sub(moment))
 }
 
+/// The `most` last ones, the last first, of what several processes have kept.
+fn newest<T>(most: usize, of: impl Iterator<Item = T>, at: impl Fn(&T) -> u64) -> Vec<T> {
+    let mut all: Vec<_> = of.collect();
+    all.sort_by_key(|one| std::cmp::Reverse(at(one)));
+    all.truncate(most);
+    all
+}
+
 /// The time since the epoch, for ages that are shown and for nothing else.
 #[expect(clippy::disallowed_methods, reason = "an age is shown; no point takes its time from here")]
 fn since_epoch() -> Duration {

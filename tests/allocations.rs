@@ -49,13 +49,8 @@ fn record(number: u32) -> OwnedRecord {
         number % 40,
     );
     OwnedRecord {
-        topic: "t".into(),
-        partition: 0,
         offset: Offset(i64::from(number)),
-        key: None,
-        value: Some(value.into_bytes()),
-        timestamp_millis: None,
-        headers: Vec::new(),
+        ..OwnedRecord::new("t", value.into_bytes(), None)
     }
 }
 

@@ -211,13 +211,8 @@ fn of_file(file: &Path, arguments: &InitArguments) -> std::io::Result<Vec<OwnedR
 
 fn record(offset: i64, value: Vec<u8>, arguments: &InitArguments, now: i64) -> OwnedRecord {
     OwnedRecord {
-        topic: arguments.topic.as_str().into(),
-        partition: 0,
         offset: Offset(offset),
-        key: None,
-        value: Some(value),
-        timestamp_millis: Some(now),
-        headers: Vec::new(),
+        ..OwnedRecord::new(arguments.topic.as_str(), value, Some(now))
     }
 }
 

@@ -8,6 +8,8 @@ use reqwest::{Client, Method};
 use serde_json::Value;
 use tokio::runtime::Runtime;
 
+use crate::server::client;
+
 /// Longer than any answer takes: a reload and a look at offsets wait for files and brokers.
 const WITHIN: Duration = Duration::from_mins(1);
 
@@ -44,16 +46,7 @@ impl ServerArguments {
             std::fs::read_to_string(file).map_err(|error| format!("{}: {error}", file.display()))
         });
         let token = token.transpose()?.map(|token| token.trim().to_owned());
-        // Fails when there is one already, which serves as well.
-        _ = rustls::crypto::ring::default_provider().install_default();
-        // It is this machine, or a network of one's own: no proxy, no redirect.
-        let client = Client::builder()
-            .no_proxy()
-            .timeout(WITHIN)
-            .redirect(reqwest::redirect::Policy::none())
-            .build()
-            .map_err(|error| error.to_string())?;
-        Ok(Server { runtime, client, address: self.address(), token })
+        Ok(Server { runtime, client: client(WITHIN)?, address: self.address(), token })
     }
 
     /// A port alone is one of this machine, as in `server.listen`.

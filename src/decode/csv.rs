@@ -109,7 +109,7 @@ mod tests {
     use crate::connector;
     use crate::drift::Drift;
     use crate::map::Scratch;
-    use crate::record::{Offset, OwnedRecord};
+    use crate::record::OwnedRecord;
     use crate::sink::Sink;
 
     #[test]
@@ -123,15 +123,7 @@ mod tests {
         let mut transform = connector::transform(&config, &sink);
         transform.drift = Some(drift.clone());
         let mut look = |value: &str| {
-            let record = OwnedRecord {
-                topic: "t".into(),
-                partition: 0,
-                offset: Offset(0),
-                key: None,
-                value: Some(value.into()),
-                timestamp_millis: Some(0),
-                headers: Vec::new(),
-            };
+            let record = OwnedRecord::new("t", value.into(), Some(0));
             transform.look(&record, &mut Scratch::default())
         };
         // `note` is empty in the first row, and `idle` in all.

@@ -27,6 +27,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 pub use self::metadata::{Metadata, MetricMetadata};
+pub(crate) use self::names::is_legal_name;
 pub use self::names::{LabelLimits, NamePiece, SeriesRules};
 pub use self::sources::SharedMetric;
 pub use self::spread::{Origins, SpreadSeries};

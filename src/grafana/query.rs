@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::series::{Field, Language, Name, Series, Tag};
 use crate::alert::Subject;
 use crate::config::raw::FieldKind;
+use crate::encode::remote_write::is_legal_name;
 
 /// The span of time that an alert looks for a series' last value in; an older one is no value.
 pub(super) const FRESH: Duration = Duration::from_mins(5);
@@ -243,7 +244,7 @@ fn selector(field: &Field, narrowed: bool) -> String {
     let mut matchers = Vec::new();
     let mut metric = "";
     match &field.metric {
-        Some(Name::Is(name)) if is_legal(name, true) => metric = name,
+        Some(Name::Is(name)) if is_legal_name(name, true) => metric = name,
         Some(Name::Is(name)) => matchers.push(format!("__name__={}", prom_text(name))),
         Some(Name::Matches(pattern)) => {
             matchers.push(format!("__name__=~{}", prom_text(&format!("^{pattern}$"))));
@@ -252,8 +253,11 @@ fn selector(field: &Field, narrowed: bool) -> String {
     }
     if narrowed {
         matchers.extend(field.tags.iter().map(|tag| {
-            let label =
-                if is_legal(&tag.name, false) { tag.name.clone() } else { prom_text(&tag.name) };
+            let label = if is_legal_name(&tag.name, false) {
+                tag.name.clone()
+            } else {
+                prom_text(&tag.name)
+            };
             format!("{label}=~\"${}\"", tag.variable)
         }));
     }
@@ -262,12 +266,6 @@ fn selector(field: &Field, narrowed: bool) -> String {
     } else {
         format!("{metric}{{{}}}", matchers.join(","))
     }
-}
-
-fn is_legal(name: &str, metric: bool) -> bool {
-    name.bytes()
-        .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || (metric && byte == b':'))
-        && !name.starts_with(|c: char| c.is_ascii_digit())
 }
 
 fn prom_text(text: &str) -> String {

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::*;
 use crate::config::{Environment, Process, Secret, load_text};
-use crate::record::{Offset, OwnedRecord};
+use crate::record::OwnedRecord;
 use crate::trial::{Outcome, Trial, lines};
 
 fn golden(name: &str) {
@@ -131,15 +131,7 @@ fn all_values_of_a_message_are_taken_by_a_wildcard() {
 }
 
 fn record(message: &str) -> OwnedRecord {
-    OwnedRecord {
-        topic: "sensors".into(),
-        partition: 0,
-        offset: Offset(0),
-        key: None,
-        value: Some(message.into()),
-        timestamp_millis: Some(0),
-        headers: Vec::new(),
-    }
+    OwnedRecord::new("sensors", message.into(), Some(0))
 }
 
 #[test]

@@ -7,7 +7,7 @@ use serde_json::{Value as Json, json};
 use super::*;
 use crate::config::{self, Connector, Decode, Environment, Process, load_text};
 use crate::decode::golden_tests::{self, registry, sorted};
-use crate::record::{Offset, OwnedRecord};
+use crate::record::OwnedRecord;
 use crate::trial::{Outcome, Trial};
 
 /// 2026-11-22T10:00:00Z.
@@ -38,15 +38,7 @@ fn drafted_from(
 }
 
 fn record(value: &[u8]) -> OwnedRecord {
-    OwnedRecord {
-        topic: "sensors".into(),
-        partition: 0,
-        offset: Offset(0),
-        key: None,
-        value: Some(value.to_vec()),
-        timestamp_millis: Some(NOW),
-        headers: Vec::new(),
-    }
+    OwnedRecord::new("sensors", value.to_vec(), Some(NOW))
 }
 
 fn outcomes(messages: &[Json], connector: &Connector) -> Vec<Outcome> {

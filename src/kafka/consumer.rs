@@ -18,7 +18,7 @@ pub(super) use lists::committed_covers;
 use lists::{add_places, committed_of, offset_list, partition_list, place_list};
 
 use super::commits::Commits;
-use super::{Consumer, Event, Extent, KafkaError, Place, Properties, trouble};
+use super::{COMMITTED_WITHIN, Consumer, Event, Extent, KafkaError, Place, Properties, trouble};
 use crate::config::Topics;
 use crate::record::{Offset, Record, TopicPartition};
 use crate::telemetry::ClientShare;
@@ -54,10 +54,6 @@ const INSTANCE_ID: &str = "group.instance.id";
 
 /// The longest that one question of a look-up may take, and when it begins with no further one.
 const LOOK_UP: Duration = Duration::from_secs(1);
-
-/// How long a commit may hold up the worker. Kafka answers in milliseconds, unless the group's
-/// coordinator is away.
-const COMMITTED_WITHIN: Duration = Duration::from_secs(3);
 
 /// On top of that, for a consumer that reads to an end ([`KafkaConsumer::to_the_end`]).
 const TO_THE_END: &[(&str, &str)] =

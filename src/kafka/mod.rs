@@ -76,10 +76,14 @@ pub trait Consumer {
     /// Begins to commit; [`Event::Committed`] says how it ended.
     fn commit(&self, offsets: &Covers) -> Result<(), KafkaError>;
 
-    /// Commits, also what was begun before, and waits for the answer: a few seconds at most, so that
-    /// a coordinator that is away holds up neither polls nor a stop.
+    /// Commits, also what was begun before, and waits for the answer: [a few seconds](COMMITTED_WITHIN)
+    /// at most, so that a coordinator that is away holds up neither polls nor a stop.
     fn commit_and_wait(&self, offsets: &Covers) -> Result<(), KafkaError>;
 }
+
+/// How long [`Consumer::commit_and_wait`] waits. Kafka answers in milliseconds, unless the group's
+/// coordinator is away.
+pub(crate) const COMMITTED_WITHIN: Duration = Duration::from_secs(3);
 
 /// What a poll brings.
 #[derive(Debug)]

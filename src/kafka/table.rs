@@ -32,14 +32,12 @@ const SEGMENT_BYTES: &str = "52428800";
 /// own setting says.
 pub async fn create(properties: &Properties, topic: &str) -> Result<(), KafkaError> {
     let admin: AdminClient<DefaultClientContext> = producing(properties).create()?;
-    let new = NewTopic::new(topic, 1, TopicReplication::Fixed(-1)).set("cleanup.policy", "compact");
-    let small = NewTopic::new(topic, 1, TopicReplication::Fixed(-1))
-        .set("cleanup.policy", "compact")
-        .set("segment.bytes", SEGMENT_BYTES);
+    let new =
+        || NewTopic::new(topic, 1, TopicReplication::Fixed(-1)).set("cleanup.policy", "compact");
     let options = AdminOptions::new().request_timeout(Some(WITHIN));
     let mut result = Ok(());
     // A service may let nobody choose the size of segments.
-    for wanted in [small, new] {
+    for wanted in [new().set("segment.bytes", SEGMENT_BYTES), new()] {
         let results = admin.create_topics(&[wanted], &options).await?;
         let refused = results.into_iter().find_map(Result::err).map(|(_, code)| code);
         result = match refused {

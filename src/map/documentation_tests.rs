@@ -39,13 +39,8 @@ fn written(section: &str, message: &str) -> String {
     let sink = Sink::new(&config.sink, Duration::from_secs(1)).unwrap();
     let mut transform = connector::transform(&config, &sink);
     let record = OwnedRecord {
-        topic: "t".into(),
-        partition: 0,
         offset: Offset(7),
-        key: None,
-        value: Some(message.into()),
-        timestamp_millis: Some(1_700_000_000_000),
-        headers: Vec::new(),
+        ..OwnedRecord::new("t", message.into(), Some(1_700_000_000_000))
     };
     let mut open = OpenParts::default();
     let taken = transform.apply(&record, RecordIndex(0), &mut Scratch::default(), &mut open);

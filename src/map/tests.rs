@@ -457,15 +457,8 @@ fn what_is_looked_up_is_taken_from_the_table_and_waits_for_it() {
         let config = config.unwrap_or_else(|errors| panic!("{errors}"));
         let sink = Sink::new(&config.sink, std::time::Duration::from_secs(1)).unwrap();
         let mut transform = crate::connector::transform(&config, &sink);
-        let record = OwnedRecord {
-            topic: "t".into(),
-            partition: 0,
-            offset: Offset(0),
-            key: None,
-            value: Some(format!(r#"{{"d":"{device}"}}"#).into_bytes()),
-            timestamp_millis: Some(1),
-            headers: Vec::new(),
-        };
+        let value = format!(r#"{{"d":"{device}"}}"#);
+        let record = OwnedRecord::new("t", value.into_bytes(), Some(1));
         let mut open = OpenParts::default();
         transform.apply(&record, RecordIndex(0), &mut Scratch::default(), &mut open).map(|_| {
             let written = open.iter().next().unwrap().1.bytes.clone();

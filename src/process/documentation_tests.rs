@@ -34,13 +34,8 @@ fn written(point: &str, section: &str, table: Option<&str>, messages: &str) -> S
     let (mut scratch, mut open) = (Scratch::default(), OpenParts::default());
     for (offset, message) in (0..).zip(messages.lines()) {
         let record = OwnedRecord {
-            topic: "t".into(),
-            partition: 0,
             offset: Offset(offset),
-            key: None,
-            value: Some(message.into()),
-            timestamp_millis: Some(1_700_000_000_000),
-            headers: Vec::new(),
+            ..OwnedRecord::new("t", message.into(), Some(1_700_000_000_000))
         };
         let taken = transform.apply(&record, RecordIndex(0), &mut scratch, &mut open);
         taken.unwrap_or_else(|refusal| panic!("{message} {refusal:?}"));

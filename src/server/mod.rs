@@ -17,6 +17,7 @@ mod route;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, header};
@@ -24,6 +25,8 @@ use axum::middleware::map_response;
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
+use reqwest::Client;
+use reqwest::redirect::Policy;
 use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
@@ -101,6 +104,15 @@ fn routes(served: Served) -> Router {
         .route("/health/ready", get(health::ready))
         .layer(map_response(harmless))
         .with_state(served)
+}
+
+/// Asks such a process: it is on this machine, or in a network of one's own, so there is no proxy and no
+/// redirect.
+pub(crate) fn client(timeout: Duration) -> Result<Client, String> {
+    // Fails when there is one already, which serves as well.
+    _ = rustls::crypto::ring::default_provider().install_default();
+    let builder = Client::builder().no_proxy().timeout(timeout).redirect(Policy::none());
+    builder.build().map_err(|error| error.to_string())
 }
 
 /// A browser gets the status page; everybody else what Kafka Connect says here.

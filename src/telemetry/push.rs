@@ -12,7 +12,7 @@ use crate::config::{Decode, OwnMetrics, Points};
 use crate::connectors::Connectors;
 use crate::decode::{Decoder, Refusal};
 use crate::map::{Mapping, Plan, Scratch};
-use crate::record::{Offset, OwnedRecord};
+use crate::record::OwnedRecord;
 use crate::sink::{BuildError, Sink, Write as _};
 use crate::worker::Transform;
 
@@ -71,15 +71,8 @@ impl Push {
 
     /// Once, as samples of now.
     async fn write(&mut self, page: String) -> Result<(), String> {
-        let record = OwnedRecord {
-            topic: "tidegate.metrics".into(),
-            partition: 0,
-            offset: Offset(0),
-            key: None,
-            value: Some(page.into_bytes()),
-            timestamp_millis: i64::try_from(since_epoch().as_millis()).ok(),
-            headers: Vec::new(),
-        };
+        let now = i64::try_from(since_epoch().as_millis()).ok();
+        let record = OwnedRecord::new("tidegate.metrics", page.into_bytes(), now);
         self.transform.apply(&record, RecordIndex(0), &mut self.scratch, &mut self.open).map_err(
             |refusal| match refusal {
                 Refusal::Unavailable(reason) => reason,

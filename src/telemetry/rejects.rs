@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
-use super::since_epoch;
+use super::{newest, since_epoch};
 use crate::dead_letter::Reject;
 use crate::record::{Offset, TopicPartition};
 
@@ -54,10 +54,7 @@ impl Rejects {
 
     /// The last of those of several processes.
     pub(crate) fn newest(of: impl Iterator<Item = Rejected>) -> Vec<Rejected> {
-        let mut all: Vec<_> = of.collect();
-        all.sort_by_key(|rejected| std::cmp::Reverse(rejected.at));
-        all.truncate(MOST);
-        all
+        newest(MOST, of, |rejected| rejected.at)
     }
 
     fn lock(&self) -> MutexGuard<'_, VecDeque<Rejected>> {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{WriteResult, since_epoch};
+use super::{WriteResult, newest, since_epoch};
 use crate::sink::SinkError;
 
 /// So many are kept.
@@ -64,10 +64,7 @@ impl Replies {
 
     /// The last of those of several processes.
     pub(crate) fn newest(of: impl Iterator<Item = Reply>) -> Vec<Reply> {
-        let mut all: Vec<_> = of.collect();
-        all.sort_by_key(|reply| std::cmp::Reverse(reply.at));
-        all.truncate(MOST);
-        all
+        newest(MOST, of, |reply| reply.at)
     }
 
     fn lock(&self) -> MutexGuard<'_, VecDeque<Reply>> {

@@ -4,7 +4,6 @@ use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read as _};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 
 use serde::de::IgnoredAny;
@@ -151,21 +150,13 @@ impl Messages {
 
 /// A record as the first of the connector's topics would have it now.
 fn first(connector: &Connector) -> OwnedRecord {
-    let topic: Arc<str> = match &connector.topics {
-        Topics::List(topics) => topics.first().map_or("file", String::as_str).into(),
-        Topics::Pattern(_) => "file".into(),
+    let topic = match &connector.topics {
+        Topics::List(topics) => topics.first().map_or("file", String::as_str),
+        Topics::Pattern(_) => "file",
     };
     #[expect(clippy::disallowed_methods, reason = "a file's line has no timestamp of its own")]
     let now = jiff::Timestamp::now().as_millisecond();
-    OwnedRecord {
-        topic,
-        partition: 0,
-        offset: Offset(0),
-        key: None,
-        value: None,
-        timestamp_millis: Some(now),
-        headers: Vec::new(),
-    }
+    OwnedRecord { value: None, ..OwnedRecord::new(topic, Vec::new(), Some(now)) }
 }
 
 fn is_one_document(bytes: &[u8]) -> bool {

@@ -3,7 +3,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::config::{Environment, Process, load_text};
 use crate::dead_letter::{ReasonKind, Stage};
-use crate::record::{Offset, OwnedRecord};
+use crate::record::OwnedRecord;
 
 fn value() -> impl Strategy<Value = Value> {
     prop_oneof![
@@ -65,17 +65,8 @@ sink: {sink}
         let shared = crate::config::Process::default();
         let connector = crate::config::load_text("a.yaml", &file, &shared, &environment).unwrap();
         let mut trial = Trial::new(&connector).unwrap();
-        let record = crate::record::OwnedRecord {
-            topic: "t".into(),
-            partition: 0,
-            offset: crate::record::Offset(0),
-            key: None,
-            value: Some(
-                br#"{"site":"hall","note":"say \"hi\"","t":21.5,"n":7,"at":1795341600250}"#.into(),
-            ),
-            timestamp_millis: None,
-            headers: Vec::new(),
-        };
+        let value = br#"{"site":"hall","note":"say \"hi\"","t":21.5,"n":7,"at":1795341600250}"#;
+        let record = crate::record::OwnedRecord::new("t", value.into(), None);
         assert!(matches!(trial.run(&record), Ok(Outcome::Points(_))));
         trial.written(&record).iter().map(ToString::to_string).collect::<Vec<_>>()
     };
@@ -118,13 +109,8 @@ sink:
     let mut trial = Trial::new(&connector.unwrap()).unwrap();
     let mut rejected = |to: &str, value: &str| {
         let record = OwnedRecord {
-            topic: "t".into(),
-            partition: 0,
-            offset: Offset(0),
-            key: None,
-            value: Some(value.into()),
-            timestamp_millis: Some(1),
             headers: vec![("to".to_owned(), Some(to.into()))],
+            ..OwnedRecord::new("t", value.into(), Some(1))
         };
         match trial.run(&record).unwrap() {
             Outcome::Rejected(reject) => Some((reject.stage, reject.kind)),

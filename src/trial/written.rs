@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use crate::config;
 use crate::decode::{Decoder, Message};
 use crate::encode::Encoder;
+use crate::encode::remote_write::is_legal_name;
 use crate::point::{Point, Value};
 use crate::record::Record;
 
@@ -68,21 +69,17 @@ fn samples<R: Record>(body: &[u8], record: &R) -> Vec<String> {
 }
 
 fn sample(point: &Point<'_>) -> String {
-    let is_name = |text: &str, more: &str| {
-        !text.starts_with(|c: char| c.is_ascii_digit())
-            && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || more.contains(c))
-    };
     let mut labels: Vec<_> = point
         .tags
         .iter()
         .map(|(name, value)| {
-            let name = if is_name(name, "") { name.to_string() } else { quoted(name) };
+            let name = if is_legal_name(name, false) { name.to_string() } else { quoted(name) };
             format!("{name}={}", quoted(value))
         })
         .collect();
     let mut text = String::new();
     // Other names stand among the labels, in the notation of Prometheus 3.
-    if is_name(&point.measurement, ":") {
+    if is_legal_name(&point.measurement, true) {
         text.push_str(&point.measurement);
     } else {
         labels.insert(0, quoted(&point.measurement));

@@ -6,16 +6,12 @@ use tokio::time::Instant;
 use tracing::{debug, warn};
 
 use super::{TURN, Worker};
-use crate::kafka::{Consumer, DeadLetterTopic, Event, KafkaError};
+use crate::kafka::{COMMITTED_WITHIN, Consumer, DeadLetterTopic, Event, KafkaError};
 use crate::sink::Write;
 
 /// How often offsets are committed where a repeat after a crash does no harm, and how soon a commit
 /// that was refused is tried again.
 const COMMIT_INTERVAL: Duration = Duration::from_secs(1);
-
-/// How long a stop goes on trying to commit. No longer than one commit may take that nobody answers
-/// ([`Consumer::commit_and_wait`]): then there is no coordinator, and more tries are of no use.
-const LAST_COMMIT_WITHIN: Duration = Duration::from_secs(3);
 
 impl<C: Consumer, D: DeadLetterTopic, W: Write> Worker<'_, C, D, W> {
     pub(super) fn commit_if_due(&mut self) {
@@ -45,9 +41,10 @@ impl<C: Consumer, D: DeadLetterTopic, W: Write> Worker<'_, C, D, W> {
 
     /// The commit that a stop ends with. While the members of a group agree on a new assignment Kafka
     /// refuses commits, and who is asked to stop just then would leave records behind that are
-    /// written a second time. Polling goes on, because without it they never agree.
+    /// written a second time. Polling goes on, because without it they never agree. A commit that nobody answers takes the whole time by itself:
+    /// then there is no coordinator, and more tries are of no use.
     pub(super) fn commit_at_last(&mut self) {
-        let deadline = Instant::now() + LAST_COMMIT_WITHIN;
+        let deadline = Instant::now() + COMMITTED_WITHIN;
         self.commit_and_wait();
         while self.watermark.has_committable() && Instant::now() < deadline {
             self.pause();

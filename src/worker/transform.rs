@@ -81,7 +81,8 @@ impl Transform {
                 outlet.take_line(text, line, timestamp)
             })
         } else {
-            points(*decompress, decoder, plan, record, scratch, &mut |point| outlet.take(point))
+            Reading::new(*decompress, decoder, plan)
+                .points(record, scratch, &mut |point| outlet.take(point))
         };
         if let Err(refusal) = taken {
             outlet.open.take_back_record();
@@ -98,11 +99,11 @@ impl Transform {
         each: EachPoint<'_>,
     ) -> Result<(), Refusal> {
         let Self { decompress, decoder, plan, process, routing, .. } = self;
+        let mut reading = Reading::new(*decompress, decoder, plan);
         if process.is_empty() {
-            points(*decompress, decoder, plan, record, scratch, each)
+            reading.points(record, scratch, each)
         } else {
-            let routing = routing.as_ref();
-            processed(*decompress, decoder, plan, process, routing, record, scratch, each)
+            processed(reading, process, routing.as_ref(), record, scratch, each)
         }
     }
 
@@ -120,8 +121,9 @@ impl Transform {
         let stand_together = !process.remembers();
         let mut outlet =
             Outlet::begin(record, index, guard, encoder, encoding, routing.as_ref(), open);
+        let reading = Reading::new(*decompress, decoder, plan);
         let (routing, each): (_, EachPoint<'_>) = (outlet.routing, &mut |point| outlet.take(point));
-        match processed(*decompress, decoder, plan, process, routing, record, scratch, each) {
+        match processed(reading, process, routing, record, scratch, each) {
             Ok(()) => Ok(outlet.newest),
             Err(refusal) => {
                 if stand_together {
@@ -135,13 +137,13 @@ impl Transform {
     /// What decoding a record takes, and what mapping it takes, as far as they go; measured by doing them for
     /// nothing.
     pub fn time<R: Record>(&mut self, record: &R, scratch: &mut Scratch) -> (Duration, Duration) {
-        let Self { decompress, decoder, plan, .. } = self;
+        let mut reading = Reading::new(self.decompress, &mut self.decoder, &self.plan);
         // What is refused is refused again, when it counts. The first pass makes the others alike: it is slower.
-        let _ = points(*decompress, decoder, plan, record, scratch, &mut |_| Ok(()));
+        let _ = reading.points(record, scratch, &mut |_| Ok(()));
         let begun = Instant::now();
-        let _ = only_decoded(*decompress, decoder, plan, record, scratch);
+        let _ = reading.only_decoded(record, scratch);
         let decode = begun.elapsed();
-        let _ = points(*decompress, decoder, plan, record, scratch, &mut |_| Ok(()));
+        let _ = reading.points(record, scratch, &mut |_| Ok(()));
         (decode, begun.elapsed().saturating_sub(2 * decode))
     }
 
@@ -171,6 +173,86 @@ impl Transform {
         match self.points(record, scratch, &mut |_| Ok(())) {
             Err(Refusal::Unavailable(reason)) => Err(reason),
             Ok(()) | Err(Refusal::Rejected(_)) => Ok(()),
+        }
+    }
+}
+
+/// The first stages, which make points of a record.
+struct Reading<'t> {
+    decompress: bool,
+    decoder: &'t mut Decoder,
+    plan: &'t Plan,
+}
+
+impl<'t> Reading<'t> {
+    fn new(decompress: bool, decoder: &'t mut Decoder, plan: &'t Plan) -> Self {
+        Self { decompress, decoder, plan }
+    }
+
+    /// Decompresses, decodes and maps.
+    fn points<R: Record>(
+        &mut self,
+        record: &R,
+        scratch: &mut Scratch,
+        each: EachPoint<'_>,
+    ) -> Result<(), Refusal> {
+        let taken = opened(self.decompress, record, scratch, |payload, scratch| {
+            self.decoded(payload, record, scratch, each)
+        });
+        taken.map(drop)
+    }
+
+    /// Decompresses and decodes, and looks at nothing.
+    fn only_decoded<R: Record>(
+        &mut self,
+        record: &R,
+        scratch: &mut Scratch,
+    ) -> Result<(), Refusal> {
+        let plan = self.plan;
+        let taken = opened(self.decompress, record, scratch, |payload, scratch| {
+            let message = Message { payload, record };
+            match &mut *self.decoder {
+                Decoder::Documents(format) => {
+                    let mut slots = scratch.slots(plan);
+                    let result = format.decode(&message, plan.paths(), &mut slots, &mut |_| Ok(()));
+                    scratch.reclaim_slots(slots);
+                    result
+                }
+                Decoder::Points(format) => format.decode(&message, &mut |_| Ok(())),
+            }
+        });
+        taken.map(drop)
+    }
+
+    /// Decodes and maps.
+    fn decoded<R: Record>(
+        &mut self,
+        payload: &[u8],
+        record: &R,
+        scratch: &mut Scratch,
+        each: EachPoint<'_>,
+    ) -> Result<(), Refusal> {
+        let plan = self.plan;
+        plan.ready()?;
+        let message = Message { payload, record };
+        match &mut *self.decoder {
+            Decoder::Documents(format) => {
+                let mut slots = scratch.slots(plan);
+                let taken = format.decode(&message, plan.paths(), &mut slots, &mut |slots| {
+                    plan.points(record, slots, scratch, each)
+                });
+                scratch.reclaim_slots(slots);
+                taken
+            }
+            Decoder::Points(format) => {
+                let mut to = std::mem::take(&mut scratch.destination);
+                let told = plan.destination(record, &[], &mut to);
+                let taken = told.map_err(Refusal::from).and_then(|()| {
+                    format.decode(&message, &mut |point| each(&plan.complete(record, point, &to)?))
+                });
+                scratch.destination = to;
+                taken
+            }
         }
     }
 }
@@ -261,14 +343,8 @@ impl<'a> Outlet<'a> {
 
 /// Decompresses, decodes, maps and processes. Where processors remember, all points of a record are known
 /// before the first of them is remembered, and that they may go where it says.
-#[expect(
-    clippy::too_many_arguments,
-    reason = "each is another part of the transform, and borrowed from it"
-)]
 fn processed<R: Record>(
-    decompress: bool,
-    decoder: &mut Decoder,
-    plan: &Plan,
+    mut reading: Reading<'_>,
     process: &mut Chain,
     routing: Option<&Routing>,
     record: &R,
@@ -278,13 +354,13 @@ fn processed<R: Record>(
     process.ready()?;
     let at = record.place();
     if !process.remembers() {
-        return points(decompress, decoder, plan, record, scratch, &mut |point| {
+        return reading.points(record, scratch, &mut |point| {
             process.pass(at, point.clone(), &mut |point| each(&point))
         });
     }
     process.begin_record();
     let produced = record.timestamp_millis().and_then(Timestamp::from_millis);
-    points(decompress, decoder, plan, record, scratch, &mut |point| {
+    reading.points(record, scratch, &mut |point| {
         // With a place that is still open it can only be one that the configuration has named.
         if let Some(routing) = routing
             && route::open_places(&point.to) == 0
@@ -294,21 +370,6 @@ fn processed<R: Record>(
         process.gather(at, produced, point.clone())
     })?;
     process.end_record(at, &mut |point| each(&point))
-}
-
-/// Decompresses, decodes and maps.
-fn points<R: Record>(
-    decompress: bool,
-    decoder: &mut Decoder,
-    plan: &Plan,
-    record: &R,
-    scratch: &mut Scratch,
-    each: EachPoint<'_>,
-) -> Result<(), Refusal> {
-    opened(decompress, record, scratch, |payload, scratch| {
-        decoded(decoder, plan, payload, record, scratch, each)
-    })
-    .map(drop)
 }
 
 /// Hands out the lines of a record of line protocol, without a look at what they say.
@@ -338,29 +399,6 @@ fn value<'a, R: Record>(
     Ok(Some(if decompress { room.open(payload)? } else { payload }))
 }
 
-/// Decompresses and decodes, and looks at nothing.
-fn only_decoded<R: Record>(
-    decompress: bool,
-    decoder: &mut Decoder,
-    plan: &Plan,
-    record: &R,
-    scratch: &mut Scratch,
-) -> Result<(), Refusal> {
-    let taken = opened(decompress, record, scratch, |payload, scratch| {
-        let message = Message { payload, record };
-        match decoder {
-            Decoder::Documents(format) => {
-                let mut slots = scratch.slots(plan);
-                let result = format.decode(&message, plan.paths(), &mut slots, &mut |_| Ok(()));
-                scratch.reclaim_slots(slots);
-                result
-            }
-            Decoder::Points(format) => format.decode(&message, &mut |_| Ok(())),
-        }
-    });
-    taken.map(drop)
-}
-
 /// Hands a record's value, decompressed, to `then`, which may use the rest of the scratch. `None` where
 /// there is nothing to say.
 fn opened<R: Record, T>(
@@ -374,38 +412,6 @@ fn opened<R: Record, T>(
         .and_then(|payload| payload.map(|payload| then(payload, scratch)).transpose());
     scratch.decompressed = room;
     taken
-}
-
-/// Decodes and maps.
-fn decoded<R: Record>(
-    decoder: &mut Decoder,
-    plan: &Plan,
-    payload: &[u8],
-    record: &R,
-    scratch: &mut Scratch,
-    each: EachPoint<'_>,
-) -> Result<(), Refusal> {
-    plan.ready()?;
-    let message = Message { payload, record };
-    match decoder {
-        Decoder::Documents(format) => {
-            let mut slots = scratch.slots(plan);
-            let taken = format.decode(&message, plan.paths(), &mut slots, &mut |slots| {
-                plan.points(record, slots, scratch, each)
-            });
-            scratch.reclaim_slots(slots);
-            taken
-        }
-        Decoder::Points(format) => {
-            let mut to = std::mem::take(&mut scratch.destination);
-            let told = plan.destination(record, &[], &mut to);
-            let taken = told.map_err(Refusal::from).and_then(|()| {
-                format.decode(&message, &mut |point| each(&plan.complete(record, point, &to)?))
-            });
-            scratch.destination = to;
-            taken
-        }
-    }
 }
 
 impl From<RouteError> for Refusal {

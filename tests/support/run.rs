@@ -23,7 +23,7 @@ use std::time::{Duration, Instant};
 
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::error::KafkaError;
+use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::message::{Header, Message as _, OwnedHeaders, OwnedMessage};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
@@ -115,23 +115,23 @@ impl Tidegate {
         let Some((_, number)) = CAUGHT.iter().find(|(caught, _)| *caught == name) else {
             return true;
         };
-        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()));
-        let status = status.unwrap_or_default();
-        let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:"));
-        let caught = caught.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+        let caught = self.status("SigCgt:");
+        let caught = caught.and_then(|mask| u64::from_str_radix(&mask, 16).ok());
         caught.is_none_or(|mask| mask & (1 << (number - 1)) != 0)
     }
 
     /// Its resident memory.
     pub fn resident_kib(&self) -> u64 {
-        let file = format!("/proc/{}/status", self.child.id());
-        let status = fs::read_to_string(file).unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-        line.unwrap_or_else(|| panic!("it has ended; its log:\n{}", self.log()))
-            .trim()
-            .trim_end_matches(" kB")
-            .parse()
-            .unwrap()
+        let memory = self.status("VmRSS:");
+        let memory = memory.unwrap_or_else(|| panic!("it has ended; its log:\n{}", self.log()));
+        memory.trim_end_matches(" kB").parse().unwrap()
+    }
+
+    /// What the kernel says of it, by the key. `None` where it has ended.
+    fn status(&self, key: &str) -> Option<String> {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).ok()?;
+        let line = status.lines().find_map(|line| line.strip_prefix(key))?;
+        Some(line.trim().to_owned())
     }
 
     /// Waits until something is so; fails when that takes long, or when the process ends before.
@@ -386,12 +386,18 @@ impl Group {
             .collect()
     }
 
-    /// Asks again while the group's coordinator moves from one broker to another.
     fn committed_offsets(&self, list: &TopicPartitionList) -> TopicPartitionList {
-        let deadline = Instant::now() + WITHIN;
+        self.answered(WITHIN, || {
+            self.consumer.committed_offsets(list.clone(), KAFKA_ANSWERS_WITHIN)
+        })
+    }
+
+    /// Asks again while the group's coordinator starts, or moves from one broker to another.
+    fn answered<T>(&self, within: Duration, ask: impl Fn() -> KafkaResult<T>) -> T {
+        let deadline = Instant::now() + within;
         loop {
-            match self.consumer.committed_offsets(list.clone(), KAFKA_ANSWERS_WITHIN) {
-                Ok(committed) => return committed,
+            match ask() {
+                Ok(answer) => return answer,
                 Err(error) => assert!(Instant::now() < deadline, "{}: {error}", self.name),
             }
             thread::sleep(Duration::from_millis(100));
@@ -401,15 +407,9 @@ impl Group {
     /// The ids of its members, once the group has settled. The broker gives a member a new id each
     /// time it joins, so equal ids mean that nobody was thrown out meanwhile.
     pub fn members(&self) -> Vec<String> {
-        // A coordinator that has just started refuses at first.
-        let deadline = Instant::now() + KAFKA_ANSWERS_WITHIN;
-        let list = loop {
-            match self.consumer.fetch_group_list(Some(&self.name), KAFKA_ANSWERS_WITHIN) {
-                Ok(list) => break list,
-                Err(error) => assert!(Instant::now() < deadline, "{}: {error}", self.name),
-            }
-            thread::sleep(Duration::from_millis(100));
-        };
+        let list = self.answered(KAFKA_ANSWERS_WITHIN, || {
+            self.consumer.fetch_group_list(Some(&self.name), KAFKA_ANSWERS_WITHIN)
+        });
         let mut members: Vec<_> = list
             .groups()
             .iter()

@@ -81,19 +81,19 @@ pub(super) fn by_routes(
 ) -> Option<Routing> {
     let is_asked =
         routing.as_ref().map_or(!checker.findings.is_empty(), |own| own.open_places() > 0);
-    let mut steps = raw.process.iter().enumerate();
-    let mut steps = steps.by_ref().filter_map(|(index, step)| Some((index, step.route.as_ref()?)));
-    let Some((index, rules)) = steps.next() else {
+    let steps = raw.process.iter().enumerate();
+    let mut routes = steps.filter_map(|(index, step)| Some((index, step.route.as_ref()?)));
+    let Some((index, rules)) = routes.next() else {
         if routing.is_some() && is_asked {
             let message = "the sink has `{{ route }}` in it, and there is no `route` in `process` to name one";
             checker.wrong_key(&["sink"], message);
         }
         return routing;
     };
-    let (place, mut next) = (index.to_string(), steps.map(|(index, _)| index.to_string()));
-    if let Some(another) = next.next() {
+    let place = index.to_string();
+    if let Some((another, _)) = routes.next() {
         let message = "each point has its route by now: put the rules of both into one";
-        checker.wrong_key(&["process", &another, "route"], message);
+        checker.wrong_key(&["process", &another.to_string(), "route"], message);
     }
     if !is_asked {
         let message = "the sink takes no route: write `{{ route }}` where its name belongs, such as \
@@ -102,8 +102,8 @@ pub(super) fn by_routes(
     }
     let routing = routing?;
     if !routing.is_known_by_route() {
-        let before = processors.into_iter().flatten().take(index);
-        if let Some(first) = before.into_iter().find(|processor| processor.remembers()) {
+        let mut before = processors.into_iter().flatten().take(index);
+        if let Some(first) = before.find(|processor| processor.remembers()) {
             let message = format!(
                 "this stands behind `{}`, which remembers, and the sink tells more than `{{{{ route }}}}` \
                  from the record: a place that is not allowed must be known before; put `route` first",

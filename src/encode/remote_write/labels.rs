@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use super::super::EncodeError;
 use super::NAME;
-use super::names::{LabelLimits, SeriesRules, is_legal_label};
+use super::names::{LabelLimits, SeriesRules, is_legal_name};
 use super::wire::push_label;
 use crate::config::raw::NameScheme;
 
@@ -59,7 +59,7 @@ impl Labels {
         self.after_name.clear();
         check_count(tags.len() + strings.len() + 1, &rules.limits)?;
         let legal = |name: &str| match rules.scheme {
-            NameScheme::Legacy => is_legal_label(name),
+            NameScheme::Legacy => is_legal_name(name, false),
             NameScheme::Utf8 => !name.is_empty(),
         };
         if strings.is_empty()

@@ -55,7 +55,7 @@ impl SeriesRules {
 
     /// The name of a tag's label.
     pub fn label<'a>(&self, tag: &'a str) -> Cow<'a, str> {
-        if self.scheme == NameScheme::Utf8 || is_legal_label(tag) {
+        if self.scheme == NameScheme::Utf8 || is_legal_name(tag, false) {
             return Cow::Borrowed(tag);
         }
         let mut label = Vec::new();
@@ -146,8 +146,9 @@ fn is_legal(byte: u8, metric: bool) -> bool {
     byte.is_ascii_alphanumeric() || byte == b'_' || (metric && byte == b':')
 }
 
-pub(super) fn is_legal_label(name: &str) -> bool {
-    name.bytes().all(|byte| is_legal(byte, false))
+/// Whether a metric or a label may be called so by the rules that were there before UTF-8 was allowed.
+pub(crate) fn is_legal_name(name: &str, metric: bool) -> bool {
+    name.bytes().all(|byte| is_legal(byte, metric))
         && name.bytes().next().is_some_and(|byte| !byte.is_ascii_digit())
 }
 

@@ -11,6 +11,7 @@ use tokio::task::JoinSet;
 use tracing::debug;
 
 use super::Replicas;
+use crate::server::client;
 use crate::server::figures::{Figures, Summary};
 
 /// How long all of them may take, together.
@@ -30,15 +31,7 @@ pub(super) struct Peers {
 
 impl Peers {
     pub(super) fn new() -> Result<Self, String> {
-        // Fails when there is one already, which serves as well.
-        _ = rustls::crypto::ring::default_provider().install_default();
-        let client = Client::builder()
-            .no_proxy()
-            .timeout(WITHIN)
-            .redirect(reqwest::redirect::Policy::none())
-            .build()
-            .map_err(|error| error.to_string())?;
-        Ok(Self { client, silent: Arc::default() })
+        Ok(Self { client: client(WITHIN)?, silent: Arc::default() })
     }
 
     /// What one of them has to say of its connectors.
