@@ -2,11 +2,15 @@
 
 use std::time::{Duration, Instant};
 
-use super::consumer::KafkaConsumer;
+use rdkafka::ClientConfig;
+use rdkafka::message::{Header, OwnedHeaders};
+use rdkafka::producer::{BaseRecord, Producer as _, ThreadedProducer};
+
+use super::consumer::{FetchedRecord, KafkaConsumer};
 use super::mock::MockKafka;
 use super::{Consumer as _, Event, KafkaError, Properties};
 use crate::config::{Secret, Topics};
-use crate::record::{NextOffset, Offset, TopicPartition};
+use crate::record::{NextOffset, Offset, OwnedRecord, Record as _, TopicPartition};
 use crate::watermark::Covers;
 
 const SOON: Duration = Duration::from_secs(30);
@@ -28,7 +32,7 @@ fn consumer(kafka: &MockKafka) -> KafkaConsumer {
 /// Polls until the event that is looked for.
 fn until<T>(
     consumer: &KafkaConsumer,
-    mut wanted: impl FnMut(Event<rdkafka::message::BorrowedMessage<'_>>) -> Option<T>,
+    mut wanted: impl FnMut(Event<FetchedRecord<'_>>) -> Option<T>,
 ) -> T {
     let deadline = Instant::now() + SOON;
     loop {
@@ -78,4 +82,140 @@ fn a_coordinator_that_does_not_answer_holds_up_neither_the_worker_nor_its_end() 
     assert!(failure.reason.contains("has not answered a commit within"), "{failure}");
     drop(consumer);
     assert!(start.elapsed() < Duration::from_secs(20), "{:?}", start.elapsed());
+}
+
+/// Has so many records in the only partition of `t`, and a consumer that begins with the first.
+fn reading(records: i64) -> (MockKafka, KafkaConsumer) {
+    let kafka = MockKafka::start(&[("t", 1)]).unwrap();
+    produce(&kafka, 0..records);
+    let consumer = consumer(&kafka);
+    consumer.go_to(&[(partition(), Some(Offset(0)))], &[]).unwrap();
+    (kafka, consumer)
+}
+
+fn partition() -> TopicPartition {
+    TopicPartition { topic: "t".into(), partition: 0 }
+}
+
+/// Produces these numbers, with a header each; those of the odd ones are empty. Even ones have a key.
+fn produce(kafka: &MockKafka, numbers: std::ops::Range<i64>) {
+    let producer: ThreadedProducer<_> =
+        ClientConfig::new().set("bootstrap.servers", kafka.bootstrap_servers()).create().unwrap();
+    for number in numbers {
+        let text = number.to_string();
+        let value = (number % 2 == 0).then_some(&*text);
+        let headers = ["first", "last"].map(|key| Header { key: "n", value: Some(key) });
+        let headers = headers.into_iter().fold(OwnedHeaders::new(), OwnedHeaders::insert);
+        let headers = headers.insert(Header { key: "even", value });
+        let mut record = BaseRecord::<str, str>::to("t").payload(&text).partition(0);
+        record.key = value;
+        producer.send(record.timestamp(1000 + number).headers(headers)).unwrap();
+    }
+    producer.flush(SOON).unwrap();
+}
+
+/// Polls until so many records have come, and gives their offsets.
+fn offsets(consumer: &KafkaConsumer, count: usize) -> Vec<i64> {
+    let next = |event: Event<FetchedRecord<'_>>| match event {
+        Event::Record(record) => Some(record.offset().0),
+        _ => None,
+    };
+    (0..count).map(|_| until(consumer, next)).collect()
+}
+
+/// What a second of polling brings.
+fn offsets_within_a_second(consumer: &KafkaConsumer) -> Vec<i64> {
+    let (start, mut offsets) = (Instant::now(), Vec::new());
+    while start.elapsed() < Duration::from_secs(1) {
+        if let Some(Event::Record(record)) = consumer.poll(Duration::from_millis(100)) {
+            offsets.push(record.offset().0);
+        }
+    }
+    offsets
+}
+
+#[test]
+fn a_record_is_as_it_was_produced() {
+    let (_kafka, consumer) = reading(2);
+    let mut records = Vec::new();
+    for _ in 0..2 {
+        until(&consumer, |event| match event {
+            Event::Record(record) => Some(records.push(OwnedRecord::of(&record))),
+            _ => None,
+        });
+    }
+    let header = |name: &str, value: Option<&str>| (name.to_owned(), value.map(Into::into));
+    let record = |number: i64, even: Option<&str>| OwnedRecord {
+        topic: "t".into(),
+        partition: 0,
+        offset: Offset(number),
+        key: even.map(Into::into),
+        value: Some(number.to_string().into()),
+        timestamp_millis: Some(1000 + number),
+        headers: vec![header("n", Some("first")), header("n", Some("last")), header("even", even)],
+    };
+    assert_eq!(records, [record(0, Some("0")), record(1, None)]);
+}
+
+#[test]
+fn the_last_header_of_a_name_counts_and_one_without_a_value_has_none() {
+    let (_kafka, consumer) = reading(2);
+    let header = |name: &str| {
+        until(&consumer, |event| match event {
+            Event::Record(record) => Some(record.header(name).map(<[u8]>::to_vec)),
+            _ => None,
+        })
+    };
+    assert_eq!(header("n").as_deref(), Some(&b"last"[..]));
+    assert_eq!(header("even"), None);
+}
+
+/// librdkafka goes on behind what was taken from it, so that what a pause finds taken would be lost.
+#[test]
+fn no_record_comes_while_its_partition_is_paused_and_each_once_after_that() {
+    let (_kafka, consumer) = reading(1000);
+    let mut seen = offsets(&consumer, 10);
+    consumer.pause(&[partition()]).unwrap();
+    assert_eq!(offsets_within_a_second(&consumer), Vec::<i64>::new());
+    consumer.resume(&[partition()]).unwrap();
+    seen.extend(offsets(&consumer, 990));
+    assert_eq!(seen, (0..1000).collect::<Vec<_>>());
+}
+
+#[test]
+fn nothing_that_was_taken_before_comes_from_a_partition_that_goes_on_elsewhere() {
+    let (_kafka, consumer) = reading(1000);
+    assert_eq!(offsets(&consumer, 10), (0..10).collect::<Vec<_>>());
+    for _ in 0..20 {
+        consumer.go_to(&[(partition(), Some(Offset(500)))], &[]).unwrap();
+        assert_eq!(offsets(&consumer, 100), (500..600).collect::<Vec<_>>());
+    }
+    consumer.go_to(&[(partition(), Some(Offset(990)))], &[]).unwrap();
+    assert_eq!(offsets(&consumer, 10), (990..1000).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_partition_that_was_let_go_brings_nothing_and_begins_again_when_it_comes_back() {
+    let (_kafka, consumer) = reading(1000);
+    offsets(&consumer, 10);
+    consumer.commit_and_wait(&offset(700)).unwrap();
+    for _ in 0..3 {
+        consumer.unassign(&[partition()]).unwrap();
+        assert_eq!(offsets_within_a_second(&consumer), Vec::<i64>::new());
+        consumer.assign(&[partition()]).unwrap();
+        assert_eq!(offsets(&consumer, 10), (700..710).collect::<Vec<_>>());
+    }
+}
+
+/// As a lag of nothing would be, where records wait for the end of a pause.
+#[test]
+fn what_a_pause_has_set_aside_does_not_count_as_polled() {
+    let (_kafka, consumer) = reading(1000);
+    offsets(&consumer, 10);
+    consumer.pause(&[partition()]).unwrap();
+    let polled = until(&consumer, |event| match event {
+        Event::Ends(ends) => ends.first().map(|end| end.polled).filter(|polled| polled.0 > 0),
+        _ => None,
+    });
+    assert_eq!(polled, Offset(10));
 }
