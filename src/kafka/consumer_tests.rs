@@ -207,6 +207,22 @@ fn a_partition_that_was_let_go_brings_nothing_and_begins_again_when_it_comes_bac
     }
 }
 
+/// librdkafka's batch call waits until it has as many as it was asked for.
+#[test]
+fn a_record_that_comes_alone_does_not_wait_for_others() {
+    const ALONE: u32 = 50;
+    let (kafka, consumer) = reading(1);
+    offsets(&consumer, 1);
+    let mut waited = Duration::ZERO;
+    for number in 1..=i64::from(ALONE) {
+        produce(&kafka, number..number + 1);
+        let since = Instant::now();
+        assert_eq!(offsets(&consumer, 1), [number]);
+        waited += since.elapsed();
+    }
+    assert!(waited < Duration::from_millis(100) * ALONE / 2, "{waited:?}");
+}
+
 /// As a lag of nothing would be, where records wait for the end of a pause.
 #[test]
 fn what_a_pause_has_set_aside_does_not_count_as_polled() {

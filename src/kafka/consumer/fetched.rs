@@ -165,14 +165,21 @@ impl Fetches {
         Some(message.into_fetched())
     }
 
-    /// Waits until something has been fetched, and takes it.
+    /// Takes what has been fetched; waits for a first record if that is nothing.
     pub(super) fn take(&self, timeout: Duration) {
         let state = &mut *self.state.borrow_mut();
+        // A wait for many would not end with the first.
+        if self.take_most(state, state.most, Duration::ZERO) == 0 && !timeout.is_zero() {
+            self.take_most(state, 1, timeout);
+        }
+    }
+
+    fn take_most(&self, state: &mut State, most: usize, timeout: Duration) -> usize {
         let millis = i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX);
-        state.room.resize(state.most, null_mut());
+        state.room.resize(most, null_mut());
         // SAFETY: the queue is alive, and there is room for as many pointers as are asked for.
         let taken = unsafe {
-            let (room, most) = (state.room.as_mut_ptr(), state.room.len());
+            let room = state.room.as_mut_ptr();
             sys::rd_kafka_consume_batch_queue(self.queue.as_ptr(), millis, room, most)
         };
         // Negative for an error of its arguments, which there can be none of.
@@ -188,6 +195,7 @@ impl Fetches {
         if let Some(each) = bytes.checked_div(taken) {
             state.most = (MOST_BYTES / each.max(1)).clamp(1, MOST);
         }
+        taken
     }
 
     /// What was set aside has been taken, as librdkafka has it, but no poll has brought it.
