@@ -18,7 +18,12 @@ const SOON: Duration = Duration::from_secs(30);
 /// A consumer that owns the only partition of `t`.
 fn consumer(kafka: &MockKafka) -> KafkaConsumer {
     let servers = Secret::new(kafka.bootstrap_servers());
-    let properties = Properties::from([("bootstrap.servers".to_owned(), servers)]);
+    // The mock doesn't answer a fetch that waits when a record comes.
+    let wait = Secret::new("10");
+    let properties = Properties::from([
+        ("bootstrap.servers".to_owned(), servers),
+        ("fetch.wait.max.ms".to_owned(), wait),
+    ]);
     let topics = Topics::List(vec!["t".into()]);
     let consumer = KafkaConsumer::new(&properties, "group", &topics, 0).unwrap();
     let partitions = until(&consumer, |event| match event {
