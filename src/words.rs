@@ -34,6 +34,32 @@ pub(crate) fn last_word(text: &[u8]) -> u64 {
     }
 }
 
+/// Appends a text.
+#[inline]
+pub(crate) fn push(out: &mut Vec<u8>, text: &[u8]) {
+    match text.len() {
+        4..=8 => push_ends::<4>(out, text),
+        9..=16 => push_ends::<8>(out, text),
+        17..=32 => push_ends::<16>(out, text),
+        33..=64 => push_ends::<32>(out, text),
+        0..=3 => text.iter().for_each(|byte| out.push(*byte)),
+        _ => out.extend_from_slice(text),
+    }
+}
+
+/// Appends a text of N to 2N bytes by its first and its last N, some of which may be the same: copies of a
+/// known length need no call.
+#[inline]
+fn push_ends<const N: usize>(out: &mut Vec<u8>, text: &[u8]) {
+    let (Some(first), Some(last)) = (text.first_chunk::<N>(), text.last_chunk::<N>()) else {
+        return;
+    };
+    let end = out.len() + text.len();
+    out.extend_from_slice(first);
+    out.truncate(end - N);
+    out.extend_from_slice(last);
+}
+
 /// Whether an ASCII text has a letter in it, of either case; `letter` is the small one.
 #[inline]
 pub(crate) fn has_letter(text: &[u8], letter: u8) -> bool {
@@ -83,6 +109,13 @@ mod tests {
             prop_assert_eq!(has_letter(one.as_bytes(), b'e'), has);
             let bytes = digits.as_bytes().try_into().unwrap();
             prop_assert_eq!(eight_digits(bytes), digits.parse().ok());
+        }
+
+        #[test]
+        fn a_text_is_appended_whole(before in ".{0,9}", text in prop::collection::vec(any::<u8>(), 0..150)) {
+            let mut out = before.clone().into_bytes();
+            push(&mut out, &text);
+            prop_assert_eq!(out, [before.as_bytes(), &text].concat());
         }
 
         #[test]

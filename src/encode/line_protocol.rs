@@ -4,11 +4,14 @@
 //! an [`EncodeError`]: the record goes to the dead-letter topic with a reason instead of becoming
 //! other data. docs/sinks.md lists the differences.
 
+mod keys;
+
+use self::keys::Keys;
 use super::EncodeError;
 use crate::batch::{OpenBatch, RecordIndex};
 use crate::config::raw::Precision;
 use crate::point::{Float, Point, Timestamp, Value};
-use crate::words::is_same;
+use crate::words::{self, is_same};
 
 /// The longest series key with one field's name (`models.MaxKeyLength` and `seriesKeySize`, which
 /// adds the 4 bytes of its separator, in influxdb's `models/points.go`).
@@ -41,12 +44,14 @@ const CLASS: [u8; 256] = {
 };
 
 /// Writes points as lines.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct LineProtocol {
     /// Nanoseconds in one unit of the precision.
     unit: i64,
     /// Whether a text with a line break in it is refused.
     single_lines: bool,
+    /// Where series keys are kept.
+    keys: Option<Keys>,
     measurements: Names,
     tags: Names,
     fields: Names,
@@ -64,6 +69,7 @@ impl LineProtocol {
         Self {
             unit,
             single_lines: false,
+            keys: Some(Keys::default()),
             measurements: Names::default(),
             tags: Names::default(),
             fields: Names::default(),
@@ -75,6 +81,13 @@ impl LineProtocol {
         Self { single_lines: true, ..Self::new(Precision::Ns) }
     }
 
+    /// The same for another open batch. Its series keys are not kept: there may be as many of these as there
+    /// are destinations, and each lasts for a batch only.
+    pub(super) fn apart(&self) -> Self {
+        let (measurements, tags) = (self.measurements.clone(), self.tags.clone());
+        Self { keys: None, measurements, tags, fields: self.fields.clone(), ..*self }
+    }
+
     /// Appends the point's line. After an error the caller takes back what was appended.
     pub fn encode(
         &mut self,
@@ -84,17 +97,7 @@ impl LineProtocol {
     ) -> Result<(), EncodeError> {
         let out = &mut batch.bytes;
         let start = out.len();
-        self.measurements.begin();
-        self.measurements.push(out, &point.measurement, write_measurement)?;
-        self.tags.begin();
-        for (name, value) in &point.tags {
-            // An empty value is an error to InfluxDB and no tag to VictoriaMetrics.
-            if !value.is_empty() {
-                self.tags.push(out, name, write_tag_name)?;
-                let what = || format!("the value of tag {name:?}");
-                push_text(out, value, COMMA_OR_SPACE | EQUALS, what)?;
-            }
-        }
+        self.push_key(out, point)?;
         let key = out.len() - start;
         let mut separator = b' ';
         self.fields.begin();
@@ -125,6 +128,40 @@ impl LineProtocol {
         Ok(())
     }
 
+    /// Appends the measurement and the tags.
+    #[inline]
+    fn push_key(&mut self, out: &mut Vec<u8>, point: &Point<'_>) -> Result<(), EncodeError> {
+        let Some(keys) = &self.keys else { return self.write_key(out, point) };
+        let hash = Keys::hash(point);
+        if let Some(written) = keys.find(point, hash) {
+            words::push(out, written);
+            return Ok(());
+        }
+        let start = out.len();
+        self.write_key(out, point)?;
+        if let Some(keys) = &mut self.keys {
+            keys.learn(point, hash, &out[start..]);
+        }
+        Ok(())
+    }
+
+    /// As they are written anew.
+    #[inline(never)]
+    fn write_key(&mut self, out: &mut Vec<u8>, point: &Point<'_>) -> Result<(), EncodeError> {
+        self.measurements.begin();
+        self.measurements.push(out, &point.measurement, write_measurement)?;
+        self.tags.begin();
+        for (name, value) in &point.tags {
+            // An empty value is an error to InfluxDB and no tag to VictoriaMetrics.
+            if !value.is_empty() {
+                self.tags.push(out, name, write_tag_name)?;
+                let what = || format!("the value of tag {name:?}");
+                push_text(out, value, COMMA_OR_SPACE | EQUALS, what)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Appends a line as it is, but for its time: measurement, tags and fields that stand there as
     /// [`LineProtocol::encode`] would write them.
     pub fn copy(
@@ -144,7 +181,7 @@ impl LineProtocol {
         out.push(b' ');
         // Towards the past, also before 1970: equal moments stay equal, and order is kept.
         let units = timestamp.nanos().div_euclid(self.unit);
-        out.extend_from_slice(itoa::Buffer::new().format(units).as_bytes());
+        words::push(out, itoa::Buffer::new().format(units).as_bytes());
         out.push(b'\n');
     }
 }
@@ -180,12 +217,26 @@ impl Names {
     }
 
     /// Appends the name as it is written.
+    #[inline]
     fn push(&mut self, out: &mut Vec<u8>, name: &str, write: Write) -> Result<(), EncodeError> {
-        let found = match self.known.get(self.next) {
-            Some(known) if is_same(known.name.as_bytes(), name.as_bytes()) => Some(self.next),
-            _ => self.known.iter().position(|known| known.name == name),
-        };
-        if let Some(place) = found {
+        match self.known.get(self.next) {
+            Some(known) if is_same(known.name.as_bytes(), name.as_bytes()) => {
+                self.next += 1;
+                words::push(out, &known.bytes);
+                Ok(())
+            }
+            _ => self.push_unexpected(out, name, write),
+        }
+    }
+
+    #[inline(never)]
+    fn push_unexpected(
+        &mut self,
+        out: &mut Vec<u8>,
+        name: &str,
+        write: Write,
+    ) -> Result<(), EncodeError> {
+        if let Some(place) = self.known.iter().position(|known| known.name == name) {
             self.next = place + 1;
             out.extend_from_slice(&self.known[place].bytes);
             return Ok(());
@@ -255,20 +306,21 @@ fn write_field_name(out: &mut Vec<u8>, name: &str) -> Result<(), EncodeError> {
     Ok(())
 }
 
+#[inline]
 fn push_value(out: &mut Vec<u8>, name: &str, value: &Value<'_>) -> Result<(), EncodeError> {
     match value {
         // JSON's grammar for numbers is within every parser's, InfluxDB 3's too, which is the
         // strictest (no `.5`, `5.` or `+1`).
-        Value::Float(Float::Text(text)) => out.extend_from_slice(text.as_bytes()),
+        Value::Float(Float::Text(text)) => words::push(out, text.as_bytes()),
         Value::Float(Float::Number(number)) => {
-            out.extend_from_slice(zmij::Buffer::new().format_finite(*number).as_bytes());
+            words::push(out, zmij::Buffer::new().format_finite(*number).as_bytes());
         }
         Value::Integer(number) => {
-            out.extend_from_slice(itoa::Buffer::new().format(*number).as_bytes());
+            words::push(out, itoa::Buffer::new().format(*number).as_bytes());
             out.push(b'i');
         }
         Value::Unsigned(number) => {
-            out.extend_from_slice(itoa::Buffer::new().format(*number).as_bytes());
+            words::push(out, itoa::Buffer::new().format(*number).as_bytes());
             out.push(b'u');
         }
         Value::Boolean(true) => out.extend_from_slice(b"true"),
@@ -346,7 +398,7 @@ fn has_ambiguous_backslash(text: &str) -> bool {
 /// one.
 fn push_escaped(out: &mut Vec<u8>, text: &str, found: u8, special: u8) {
     if found & special == 0 {
-        out.extend_from_slice(text.as_bytes());
+        words::push(out, text.as_bytes());
         return;
     }
     for byte in text.bytes() {

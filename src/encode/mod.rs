@@ -45,7 +45,7 @@ impl Encoder {
     /// apart.
     pub fn apart(&self, key: &str) -> Self {
         match self {
-            Self::LineProtocol(encoder) => Self::LineProtocol(encoder.clone()),
+            Self::LineProtocol(encoder) => Self::LineProtocol(encoder.apart()),
             Self::RemoteWrite(encoder) => Self::RemoteWrite(encoder.apart(key)),
             Self::JsonLines(JsonLines) => Self::JsonLines(JsonLines),
         }

@@ -341,4 +341,24 @@ proptest! {
             prop_assert_eq!(written, encode(&point));
         }
     }
+
+    /// Nor may series keys of earlier points show, of which there are fewer here than points.
+    #[test]
+    fn a_series_is_written_the_same_each_time(
+        points in proptest::collection::vec(
+            (0..3_usize, proptest::collection::vec((0..6_usize, 0..9_usize), 0..3)), 1..300,
+        ),
+    ) {
+        const NAMES: [&str; 6] = ["a", "b", "ab", "a,b", "a b", "a=b"];
+        const VALUES: [&str; 9] = ["", "a", "b", "ab", "a,b=a", "a b", "a=b", "a\\", "a\nb"];
+        let mut encoder = Encoder::LineProtocol(LineProtocol::new(Precision::Ns));
+        for (measurement, tags) in &points {
+            let tags: Vec<_> = tags.iter().map(|(name, value)| (NAMES[*name], VALUES[*value])).collect();
+            let point = Point { measurement: NAMES[*measurement].into(), ..point(&tags, one()) };
+            let mut batch = OpenBatch::default();
+            let written = encoder.encode(&point, RecordIndex(0), &mut batch);
+            let written = written.map(|()| String::from_utf8(batch.bytes).unwrap());
+            prop_assert_eq!(written, encode(&point));
+        }
+    }
 }
