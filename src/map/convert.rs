@@ -51,6 +51,16 @@ pub(super) fn to_value(
     value.map(Some).ok_or_else(|| mismatch(&input, kind, coerce))
 }
 
+/// What [`to_value`] makes of nearly every number. `None` where it has to say.
+#[inline]
+pub(super) fn plain_number(text: &str, kind: FieldKind) -> Option<Value<'_>> {
+    match kind {
+        FieldKind::Float => Float::from_text(text).map(Value::Float),
+        FieldKind::Integer => text.parse().ok().map(Value::Integer),
+        _ => None,
+    }
+}
+
 /// Gives a value that is there already another type, by the rules of `coerce`. What is no finite number,
 /// and the end of a series, stay what they are.
 pub(crate) fn cast(value: &mut Value<'_>, kind: FieldKind) -> Result<(), String> {
@@ -196,5 +206,29 @@ pub(super) fn excerpt(text: &str) -> String {
     match text.char_indices().nth(LONGEST) {
         Some((end, _)) => format!("{}…", &text[..end]),
         None => text.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn the_short_way_for_numbers_is_the_long_way(
+            text in "-?(0|[1-9][0-9]{0,20})([.][0-9]{1,3})?([eE][+-]?[0-9]{1,3})?",
+        ) {
+            let kinds = [
+                FieldKind::Float, FieldKind::Integer, FieldKind::Unsigned, FieldKind::Boolean,
+                FieldKind::String,
+            ];
+            for kind in kinds {
+                if let Some(value) = plain_number(&text, kind) {
+                    prop_assert_eq!(to_value(Input::Number(&text), kind, false), Ok(Some(value)));
+                }
+            }
+        }
     }
 }

@@ -8,7 +8,7 @@ use super::{Field, MapError, Scratch, Spread, Step, Tag, Wildcard, time};
 use crate::config::raw::FieldKind;
 use crate::dead_letter::ReasonKind;
 use crate::decode::{MAX_GATHERED, Refusal, Slot};
-use crate::point::{Float, Point, Timestamp, Value};
+use crate::point::{Point, Timestamp, Value};
 use crate::record::Record;
 
 /// A document, or an element of an array in one.
@@ -97,11 +97,11 @@ impl<'a, R: Record + ?Sized> Message<'a, R> {
         for (field, from) in &rule.fields {
             let name = Cow::Borrowed(field.name.as_str());
             // What nearly every field is.
-            if let (FieldKind::Float, Some(Slot::Number(text))) = (field.kind, self.slot(from))
+            if let Some(Slot::Number(text)) = self.slot(from)
                 && field.steps.is_empty()
-                && let Some(float) = Float::from_text(text)
+                && let Some(value) = convert::plain_number(text, field.kind)
             {
-                fields.push((name, Value::Float(float)));
+                fields.push((name, value));
             } else if let Some(value) = self.field(field, from)? {
                 fields.push((name, value));
             }
@@ -254,6 +254,12 @@ impl<'a, R: Record + ?Sized> Message<'a, R> {
                 );
             }
             CompiledTime::Number(from, unit) => {
+                // What nearly every time is.
+                if let Some(Slot::Number(text)) = self.slot(from)
+                    && let Some(time) = time::from_digits(text, *unit)
+                {
+                    return Ok(time);
+                }
                 (from, self.input(from).and_then(|input| time::from_number(&input, *unit)))
             }
             CompiledTime::Rfc3339(from) => {

@@ -23,6 +23,12 @@ pub(super) fn from_number(input: &Input<'_>, unit: TimeUnit) -> Result<Timestamp
     in_range(number, input)
 }
 
+/// Reads what most numbers are: digits alone, of a time in range.
+#[inline]
+pub(super) fn from_digits(text: &str, unit: TimeUnit) -> Option<Timestamp> {
+    Timestamp::from_nanos(i128::from(whole_nanos(text, unit)?))
+}
+
 /// Reads RFC 3339 text.
 pub(super) fn from_rfc3339(input: &Input<'_>) -> Result<Timestamp, String> {
     match input {
@@ -81,11 +87,11 @@ fn shown(input: &Input<'_>) -> String {
 /// nine decimals would lose their last three. What is finer than a nanosecond is cut off towards
 /// the past.
 pub(crate) fn nanos_of(text: &str, unit: TimeUnit) -> Option<i128> {
-    whole_nanos(text, unit).or_else(|| decimal_nanos(text, unit))
+    whole_nanos(text, unit).map(i128::from).or_else(|| decimal_nanos(text, unit))
 }
 
 /// The same of what most messages have: digits alone, of a time in range.
-fn whole_nanos(text: &str, unit: TimeUnit) -> Option<i128> {
+fn whole_nanos(text: &str, unit: TimeUnit) -> Option<i64> {
     // Any more might not fit.
     const MOST_DIGITS: usize = 18;
     if text.is_empty() || text.len() > MOST_DIGITS {
@@ -103,7 +109,7 @@ fn whole_nanos(text: &str, unit: TimeUnit) -> Option<i128> {
         }
         number = number * 10 + i64::from(digit);
     }
-    number.checked_mul(10i64.pow(power_of(unit))).map(i128::from)
+    number.checked_mul(10i64.pow(power_of(unit)))
 }
 
 /// How many decimals of the unit are a nanosecond.
@@ -159,7 +165,10 @@ mod tests {
         fn the_short_way_for_whole_numbers_is_the_long_way(text in "[-+]?[0-9]{0,20}[.e]?[0-9]{0,2}") {
             for unit in [TimeUnit::S, TimeUnit::Ms, TimeUnit::Us, TimeUnit::Ns] {
                 if let Some(nanos) = whole_nanos(&text, unit) {
-                    prop_assert_eq!(Some(nanos), decimal_nanos(&text, unit));
+                    prop_assert_eq!(Some(i128::from(nanos)), decimal_nanos(&text, unit));
+                }
+                if let Some(time) = from_digits(&text, unit) {
+                    prop_assert_eq!(from_number(&Input::Number(&text), unit), Ok(time));
                 }
             }
         }
