@@ -44,7 +44,12 @@ impl OpenBatch {
     /// # Panics
     /// When a batch grows past 4 GiB, which the batch limits (at most 64 MiB plus one record) exclude.
     pub fn end_item(&mut self, record: RecordIndex) {
-        let end = u32::try_from(self.bytes.len());
+        self.end_item_at(self.bytes.len(), record);
+    }
+
+    /// Ends an item of several that an encoder has just written to `bytes`.
+    pub(crate) fn end_item_at(&mut self, end: usize, record: RecordIndex) {
+        let end = u32::try_from(end);
         debug_assert!(end.is_ok(), "a batch's limit is far below 4 GiB");
         self.items.push(Item { end: end.unwrap_or(u32::MAX), record });
     }

@@ -125,9 +125,55 @@ impl<'a> Float<'a> {
     /// The number's value.
     pub fn to_f64(self) -> f64 {
         match self {
-            Self::Text(text) => text.parse().unwrap_or(f64::NAN),
+            Self::Text(text) => {
+                short_decimal(text).unwrap_or_else(|| text.parse().unwrap_or(f64::NAN))
+            }
             Self::Number(number) => number,
         }
+    }
+}
+
+/// The number that a short text without an exponent spells: several times faster than to parse any.
+///
+/// Digits up to 2⁵³ are an `f64` as they are, and so are the powers of ten up to 10²². One division of the two is
+/// rounded once, which is what parsing gives (Clinger, "How to read floating point numbers accurately").
+fn short_decimal(text: &str) -> Option<f64> {
+    static POWERS: [f64; 19] = [
+        1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16,
+        1e17, 1e18,
+    ];
+    let (is_negative, text) = match text.as_bytes() {
+        [b'-', text @ ..] => (true, text),
+        text => (false, text),
+    };
+    // So many digits don't overflow.
+    if text.len() > POWERS.len() {
+        return None;
+    }
+    let (mut digits, mut rest) = (0, text);
+    take_digits(&mut digits, &mut rest);
+    let mut behind_point = 0;
+    if let [b'.', fraction @ ..] = rest {
+        (rest, behind_point) = (fraction, fraction.len());
+        take_digits(&mut digits, &mut rest);
+    }
+    let has_digits = text.len() > usize::from(text.first() == Some(&b'.'));
+    if !rest.is_empty() || !has_digits || digits > 1 << f64::MANTISSA_DIGITS {
+        return None;
+    }
+    #[expect(clippy::cast_precision_loss, reason = "none up to 2⁵³")]
+    let number = digits as f64 / POWERS.get(behind_point)?;
+    Some(if is_negative { -number } else { number })
+}
+
+/// Adds the digits that a text begins with to a number, and leaves what follows.
+#[inline]
+fn take_digits(number: &mut u64, text: &mut &[u8]) {
+    while let [byte, rest @ ..] = *text
+        && byte.is_ascii_digit()
+    {
+        *number = *number * 10 + u64::from(byte - b'0');
+        *text = rest;
     }
 }
 
@@ -170,5 +216,41 @@ impl Timestamp {
     /// Rounded towards the past, also before 1970.
     pub fn millis(self) -> i64 {
         self.0.div_euclid(1_000_000)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(4096) })]
+
+        #[test]
+        fn a_short_decimal_is_what_parsing_it_gives(
+            text in prop_oneof![
+                "-?[0-9]{1,4}\\.[0-9]{1,6}",
+                "-?[0-9]{0,12}\\.?[0-9]{0,12}",
+                "-?90071992547409[89][0-9]\\.?[0-9]{0,2}",
+                "[0-9.eE+-]{0,6}",
+            ],
+        ) {
+            if let Some(number) = short_decimal(&text) {
+                prop_assert_eq!(text.parse().map(f64::to_bits), Ok(number.to_bits()));
+            }
+        }
+    }
+
+    #[test]
+    fn common_numbers_are_short_decimals() {
+        for text in ["0", "-0", "23.75", "-1013.25", "0.0001", "1700000000000", "9007199254740992"]
+        {
+            assert!(short_decimal(text).is_some(), "{text}");
+        }
+        for text in ["", "-", ".", "1e3", "1.2.3", "9007199254740993", "0.12345678901234567890"] {
+            assert!(short_decimal(text).is_none(), "{text}");
+        }
     }
 }

@@ -32,7 +32,7 @@ pub use self::names::{LabelLimits, NamePiece, SeriesRules};
 pub use self::sources::SharedMetric;
 pub use self::spread::{Origins, SpreadSeries};
 
-use self::known::{Known, Place};
+use self::known::{Known, Place, Series, Time};
 use self::labels::{Labels, check_metric};
 use self::order::SeriesOrder;
 use self::sources::{Made, Seen};
@@ -54,8 +54,8 @@ pub struct RemoteWrite {
     rules: Arc<SeriesRules>,
     labels: Labels,
     metric: Vec<u8>,
-    /// The hash of each series of the last point that was not known.
-    series: Vec<u64>,
+    /// Of the last point that was not known.
+    series: Vec<Series>,
     /// `None` for one destination of many, whose encoder is gone with its batch.
     known: Option<Known>,
     order: SeriesOrder,
@@ -142,7 +142,7 @@ impl RemoteWrite {
         batch: &mut OpenBatch,
     ) -> Result<(), EncodeError> {
         if batch.is_empty() {
-            self.order.clear();
+            self.begin_batch();
         }
         if point.measurement.is_empty() {
             return Err(EncodeError("the measurement is empty".into()));
@@ -152,6 +152,15 @@ impl RemoteWrite {
         let encoded = self.encode_by(known.as_mut(), point, record, batch);
         self.known = known;
         encoded
+    }
+
+    /// Forgets the order of the batch before, which may have been given up.
+    fn begin_batch(&mut self) {
+        if !self.order.clear()
+            && let Some(known) = &mut self.known
+        {
+            known.clear();
+        }
     }
 
     fn encode_by(
@@ -187,14 +196,18 @@ impl RemoteWrite {
         batch: &mut OpenBatch,
     ) {
         let timestamp = point.timestamp.millis();
+        let time = Time::new(timestamp);
+        let start = batch.bytes.len();
+        batch.bytes.extend_from_slice(&known.bytes);
         let values = point.fields.iter().filter_map(|(_, value)| number(value));
-        for ((item, series), value) in known.items().zip(values) {
-            self.order.see(series, timestamp);
-            let start = batch.bytes.len();
-            batch.bytes.extend_from_slice(item);
-            known::push_rest(&mut batch.bytes, value, timestamp);
-            batch.end_item(record);
-            self.see_origin(series, &batch.bytes[start..]);
+        let mut start_of_item = start;
+        for (item, value) in known.items.iter().zip(values) {
+            let end = start + item.end as usize;
+            time.put(&mut batch.bytes[start_of_item..end], value);
+            batch.end_item_at(end, record);
+            self.order.see(item.series.number, timestamp);
+            self.see_origin(item.series.hash, &batch.bytes[start_of_item..end]);
+            start_of_item = end;
         }
     }
 
@@ -215,13 +228,14 @@ impl RemoteWrite {
             check_metric(&self.metric, &self.rules.limits)?;
             let metric = self.order.hash(&[&self.metric]);
             self.see_source(metric, &point.measurement, field);
-            let series = tags ^ metric;
+            let hash = tags ^ metric;
+            let series = Series { hash, number: self.order.number(hash) };
             self.series.push(series);
-            self.order.see(series, timestamp);
+            self.order.see(series.number, timestamp);
             let start = batch.bytes.len();
             push_series(&mut batch.bytes, &self.labels, &self.metric, value, timestamp);
             batch.end_item(record);
-            self.see_origin(series, &batch.bytes[start..]);
+            self.see_origin(hash, &batch.bytes[start..]);
         }
         if self.series.is_empty() {
             return Err(EncodeError(
@@ -281,7 +295,7 @@ impl RemoteWrite {
         if self.order.is_broken() {
             order::restore(batch);
         }
-        self.order.clear();
+        self.begin_batch();
         batch.close()
     }
 }

@@ -1,48 +1,72 @@
 //! Series that came before: their labels as they are encoded, so that a point of a known series costs a
 //! look and a copy.
 //!
-//! What an item has before its value depends on the measurement, the tags, the fields' names and the
+//! All of an item but its value and its time depends on the measurement, the tags, the fields' names and the
 //! length of the timestamp alone. These are the key; equal keys have passed all checks of names and lengths.
 
 use std::ops::Range;
 
-use super::wire::{SAMPLE_TIMESTAMP, push_varint, varint_len};
+use super::order::SeriesNumber;
+use super::wire::{SAMPLE_TIMESTAMP, varint_len};
 use crate::batch::{Item, OpenBatch};
 use crate::hash::hash;
 use crate::point::{Point, Value};
+use crate::words::last_word;
 
 /// The items of points that came before. Bounded: a key has a choice of [`WAYS`] places, and takes
-/// another's where all are taken; 5 MiB at most, by the lengths below.
+/// another's where all are taken; 8 MiB at most, by the lengths below.
 #[derive(Debug)]
 pub(super) struct Known {
     seed: u64,
     places: Vec<Place>,
     /// Of the last point that was looked for.
-    key: Vec<u8>,
+    key: Vec<u64>,
     hash: u64,
 }
 
-/// One point's items, up to the values.
+/// One point's items.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Place {
     hash: u64,
-    key: Vec<u8>,
-    bytes: Vec<u8>,
-    /// Where each item ends in `bytes`, and the hash of its series.
-    items: Vec<(usize, u64)>,
+    key: Vec<u64>,
+    /// Whole, with the values and the time that they had when they were new.
+    pub(super) bytes: Vec<u8>,
+    pub(super) items: Vec<KnownItem>,
+}
+
+/// An item of a point that came before, in the order of the fields.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct KnownItem {
+    /// Where it ends among the bytes of the point.
+    pub(super) end: u32,
+    pub(super) series: Series,
+}
+
+/// A series' hash, and its number in the order of the batch.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Series {
+    pub(super) hash: u64,
+    pub(super) number: SeriesNumber,
 }
 
 const WAYS: usize = 8;
 const PLACES: usize = 2048;
-/// What is longer is not kept, in bytes.
-const LONGEST_KEY: usize = 512;
+/// What is longer is not kept: a key in words, items in bytes.
+const LONGEST_KEY: usize = 128;
 const LONGEST_ITEMS: usize = 2048;
-/// Behind the labels of an item: the value, and the header of the timestamp.
-const VALUE: usize = 9;
+/// The length of a time from 2004 to 2109: to copy so many bytes takes no call.
+const COMMON_TIME: usize = 7;
 
 impl Known {
     pub(super) fn new(seed: u64) -> Self {
         Self { seed, places: Vec::new(), key: Vec::new(), hash: 0 }
+    }
+
+    /// Forgets all points: the numbers of their series no longer hold.
+    pub(super) fn clear(&mut self) {
+        for place in &mut self.places {
+            place.key.clear();
+        }
     }
 
     /// Looks for a point's items. `Err` says whether they are to be kept: texts may become labels, and
@@ -64,13 +88,15 @@ impl Known {
     /// `None` where there is none.
     fn take_key(&mut self, point: &Point<'_>, timestamp: i64) -> Option<()> {
         self.key.clear();
-        self.key.push(varint_len(timestamp.cast_unsigned()).to_le_bytes()[0]);
-        // Their number, so that no tag looks like a field.
-        self.key.push(u8::try_from(point.tags.len()).ok()?);
+        // The number of tags, so that none looks like a field.
+        let (tags, length) = (point.tags.len() as u64, varint_len(timestamp.cast_unsigned()));
+        self.key.push(tags << 8 | length as u64);
         push_text(&mut self.key, &point.measurement);
+        let mut hash = hash(self.seed, &[point.measurement.as_bytes()]);
         for (name, value) in &point.tags {
             push_text(&mut self.key, name);
             push_text(&mut self.key, value);
+            hash = crate::hash::add(hash, value.as_bytes());
         }
         for (name, value) in &point.fields {
             if matches!(value, Value::String(_)) {
@@ -78,18 +104,17 @@ impl Known {
             }
             push_text(&mut self.key, name);
         }
-        if self.key.len() > LONGEST_KEY {
-            return None;
-        }
-        self.hash = hash(self.seed, &[&self.key]);
-        Some(())
+        // Names are few, and the key tells them apart. Points of other fields are mostly of another length, and
+        // so in other places.
+        self.hash = hash ^ (self.key.len() as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        (self.key.len() <= LONGEST_KEY).then_some(())
     }
 
-    /// Keeps the items of the point that was looked for last, which the batch has from `start` on, each with
-    /// the hash of its series.
-    pub(super) fn learn(&mut self, batch: &OpenBatch, start: usize, series: &[u64]) {
-        let first = start.checked_sub(1).map_or(0, |before| batch.items[before].end as usize);
-        if batch.bytes.len() - first > LONGEST_ITEMS {
+    /// Keeps the items of the point that was looked for last, which the batch has from `start` on.
+    pub(super) fn learn(&mut self, batch: &OpenBatch, start: usize, series: &[Series]) {
+        let first = start.checked_sub(1).map_or(0, |before| batch.items[before].end);
+        let bytes = &batch.bytes[first as usize..];
+        if bytes.len() > LONGEST_ITEMS {
             return;
         }
         if self.places.is_empty() {
@@ -101,17 +126,16 @@ impl Known {
         // The upper half of the hash: the lower one has chosen the places.
         let taken = usize::try_from(self.hash >> 32).unwrap_or_default() % WAYS;
         let Some(known) = places.get_mut(free.unwrap_or(taken)) else { return };
-        known.take_room(self.key.len(), batch.bytes.len() - first, series.len());
+        known.take_room(self.key.len(), bytes.len(), series.len());
         known.hash = self.hash;
         known.key.extend_from_slice(&self.key);
-        let after = VALUE + usize::from(self.key[0]);
-        let mut start_of_item = first;
-        for (Item { end, .. }, series) in batch.items[start..].iter().zip(series) {
-            let end = *end as usize;
-            known.bytes.extend_from_slice(&batch.bytes[start_of_item..end - after]);
-            known.items.push((known.bytes.len(), *series));
-            start_of_item = end;
-        }
+        known.bytes.extend_from_slice(bytes);
+        let items = batch.items[start..].iter().zip(series);
+        let known_item = |(Item { end, .. }, series): (&Item, &Series)| KnownItem {
+            end: end - first,
+            series: *series,
+        };
+        known.items.extend(items.map(known_item));
     }
 }
 
@@ -120,35 +144,68 @@ impl Place {
     /// are to do without an allocation.
     fn take_room(&mut self, key: usize, bytes: usize, items: usize) {
         self.key.clear();
-        self.key.reserve_exact(key.next_power_of_two().max(128));
+        self.key.reserve_exact(key.next_power_of_two().max(32));
         self.bytes.clear();
         self.bytes.reserve_exact(bytes.next_power_of_two().max(1024));
         self.items.clear();
         self.items.reserve_exact(items.next_power_of_two().max(8));
     }
+}
 
-    /// Each item up to its value, and the hash of its series, in the order of the fields.
-    pub(super) fn items(&self) -> impl Iterator<Item = (&[u8], u64)> {
-        let mut start = 0;
-        self.items.iter().map(move |(end, series)| {
-            let item = &self.bytes[start..*end];
-            start = *end;
-            (item, *series)
-        })
+/// The time of a point's samples, as it ends their items.
+#[derive(Debug)]
+pub(super) struct Time {
+    bytes: [u8; 11],
+    len: usize,
+}
+
+impl Time {
+    pub(super) fn new(timestamp: i64) -> Self {
+        let mut bytes = [SAMPLE_TIMESTAMP; 11];
+        let mut rest = timestamp.cast_unsigned();
+        let mut len = 1;
+        for byte in &mut bytes[1..] {
+            len += 1;
+            *byte = rest.to_le_bytes()[0] | 0x80;
+            rest >>= 7;
+            if rest == 0 {
+                *byte &= 0x7F;
+                break;
+            }
+        }
+        Self { bytes, len }
+    }
+
+    /// Puts a value and this time at the end of an item, in the place of others of the same length.
+    #[inline]
+    pub(super) fn put(&self, item: &mut [u8], value: f64) {
+        let time = &self.bytes[..self.len];
+        let (rest, place) = item.split_at_mut(item.len() - time.len());
+        match (time.as_array::<COMMON_TIME>(), place.as_mut_array()) {
+            (Some(time), Some(place)) => *place = *time,
+            _ => place.copy_from_slice(time),
+        }
+        if let Some(place) = rest.last_chunk_mut() {
+            *place = value.to_le_bytes();
+        }
     }
 }
 
-/// Appends what an item has from its value on.
-pub(super) fn push_rest(out: &mut Vec<u8>, value: f64, timestamp: i64) {
-    out.extend_from_slice(&value.to_le_bytes());
-    out.push(SAMPLE_TIMESTAMP);
-    push_varint(out, timestamp.cast_unsigned());
-}
-
-/// With its length in front, so that no two lists of texts look the same.
-fn push_text(key: &mut Vec<u8>, text: &str) {
-    // Longer keys are not kept, so that a length that doesn't fit two bytes is never looked at again.
-    let length = u16::try_from(text.len()).unwrap_or(u16::MAX);
-    key.extend_from_slice(&length.to_le_bytes());
-    key.extend_from_slice(text.as_bytes());
+/// Its length and its words, as they are hashed: of texts of one length, each has words of its own.
+#[inline]
+fn push_text(key: &mut Vec<u64>, text: &str) {
+    let mut rest = text.as_bytes();
+    if rest.len() <= 8 {
+        // Most names: one look for room.
+        key.extend_from_slice(&[rest.len() as u64, last_word(rest)]);
+        return;
+    }
+    key.push(rest.len() as u64);
+    while let Some((word, behind)) = rest.split_first_chunk::<8>()
+        && !behind.is_empty()
+    {
+        key.push(u64::from_le_bytes(*word));
+        rest = behind;
+    }
+    key.push(last_word(text.as_bytes()));
 }

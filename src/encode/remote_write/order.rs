@@ -12,36 +12,76 @@ use super::read;
 use crate::batch::{Item, OpenBatch};
 use crate::hash::hash;
 
+/// Series that have a number, before all numbers are given anew: about 2 MiB.
+const MOST_SERIES: usize = 1 << 15;
+
 /// Notices samples that aren't later than the last of their series in this batch.
 ///
 /// Series are told apart by a hash: two that share one look like one, which can only make a batch
 /// seem out of order that isn't, and sorting it then changes nothing for the database.
 #[derive(Debug)]
 pub(super) struct SeriesOrder {
-    last: HashMap<u64, i64, BuildHasherDefault<HashedAlready>>,
+    /// By hash. They outlive the batch, so that who knows a series' number need not look for it.
+    numbers: HashMap<u64, SeriesNumber, BuildHasherDefault<HashedAlready>>,
+    /// By number.
+    last: Vec<Last>,
+    /// The number of the open batch.
+    batch: u64,
     broken: bool,
     seed: u64,
 }
 
+/// A series, until its order says that numbers are given anew.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct SeriesNumber(u32);
+
+/// The last sample of a series.
+#[derive(Debug, Clone, Copy)]
+struct Last {
+    batch: u64,
+    timestamp: i64,
+}
+
 impl SeriesOrder {
     pub(super) fn new(seed: u64) -> Self {
-        Self { last: HashMap::default(), broken: false, seed }
+        Self { numbers: HashMap::default(), last: Vec::new(), batch: 1, broken: false, seed }
     }
 
-    /// Forgets the batch; keeps the memory.
-    pub(super) fn clear(&mut self) {
-        self.last.clear();
+    /// Forgets the batch; keeps the memory. Says whether the numbers of series still hold.
+    pub(super) fn clear(&mut self) -> bool {
+        self.batch += 1;
         self.broken = false;
+        let hold = self.last.len() <= MOST_SERIES;
+        if !hold {
+            self.numbers.clear();
+            self.last.clear();
+        }
+        hold
     }
 
     pub(super) fn is_broken(&self) -> bool {
         self.broken
     }
 
-    /// Takes note of the next sample of the series with this hash.
-    pub(super) fn see(&mut self, series: u64, timestamp: i64) {
-        let last = self.last.insert(series, timestamp);
-        self.broken |= last.is_some_and(|last| timestamp <= last);
+    /// The number of the series with this hash.
+    pub(super) fn number(&mut self, series: u64) -> SeriesNumber {
+        // A batch has far fewer items than 2³².
+        let next = SeriesNumber(u32::try_from(self.last.len()).unwrap_or(u32::MAX));
+        *self.numbers.entry(series).or_insert_with(|| {
+            self.last.push(Last { batch: 0, timestamp: 0 });
+            next
+        })
+    }
+
+    /// Takes note of the next sample of a series.
+    #[inline]
+    pub(super) fn see(&mut self, series: SeriesNumber, timestamp: i64) {
+        let Some(last) = self.last.get_mut(series.0 as usize) else {
+            debug_assert!(false, "numbers are forgotten when they no longer hold");
+            return;
+        };
+        self.broken |= last.batch == self.batch && timestamp <= last.timestamp;
+        *last = Last { batch: self.batch, timestamp };
     }
 
     /// A hash of the parts.
@@ -120,4 +160,46 @@ fn samples(batch: &OpenBatch) -> Option<Vec<Sample<'_>>> {
 
 fn start_of(items: &[Item], index: usize) -> usize {
     index.checked_sub(1).map_or(0, |before| items[before].end as usize)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        /// The times of series in batch after batch, against a map that each batch begins with.
+        #[test]
+        fn a_batch_is_broken_when_a_sample_is_not_later_than_the_last_of_its_series(
+            batches in prop::collection::vec(prop::collection::vec((0u64..4, -3i64..12), 0..5), 1..6),
+        ) {
+            let mut order = SeriesOrder::new(7);
+            for samples in batches {
+                let (mut last, mut broken) = (HashMap::new(), false);
+                for (series, timestamp) in samples {
+                    let number = order.number(series);
+                    order.see(number, timestamp);
+                    let before = last.insert(series, timestamp);
+                    broken |= before.is_some_and(|before| timestamp <= before);
+                }
+                prop_assert_eq!(order.is_broken(), broken);
+                prop_assert!(order.clear());
+            }
+        }
+    }
+
+    #[test]
+    fn numbers_of_series_hold_until_there_are_too_many() {
+        let mut order = SeriesOrder::new(7);
+        for series in 0..MOST_SERIES as u64 {
+            order.number(series);
+        }
+        assert!(order.clear());
+        order.number(u64::MAX);
+        assert!(!order.clear() && order.clear());
+        assert_eq!((order.number(u64::MAX).0, order.number(0).0), (0, 1));
+    }
 }

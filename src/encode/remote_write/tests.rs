@@ -202,6 +202,36 @@ fn a_batch_knows_nothing_of_the_one_before_it() {
 }
 
 #[test]
+fn a_known_point_keeps_its_order_when_there_were_more_series_than_have_a_number() {
+    let mut encoder = Encoder::RemoteWrite(RemoteWrite::new(Arc::default(), Arc::default()));
+    let known = |millis| point("m", &[], &[("f", 1.0)], millis);
+    encode_all(&mut encoder, &[known(1)]).unwrap();
+    // Of so many fields that none of these points takes the place of the known one.
+    let names: Vec<_> = (0..200).map(|number| format!("field{number}")).collect();
+    let fields: Vec<_> = names.iter().map(|name| (name.as_str(), 1.0)).collect();
+    let mut open = OpenBatch::default();
+    for device in 0..165 {
+        let device = device.to_string();
+        let many = point("m", &[("device", &device)], &fields, 1);
+        encoder.encode(&many, RecordIndex(0), &mut open).unwrap();
+    }
+    encoder.close(&mut open);
+    // The first series of the next batch has the number that the known one had.
+    let next = encode_all(&mut encoder, &[point("n", &[], &[("f", 1.0)], 9), known(8)]).unwrap();
+    assert_eq!(texts(&next), ["__name__=n_f 1@9", "__name__=m_f 1@8"]);
+}
+
+#[test]
+fn a_series_of_points_with_other_fields_has_one_order() {
+    let one = |millis| point("m", &[], &[("f", 1.0)], millis);
+    let two = |millis| point("m", &[], &[("f", 2.0), ("g", 2.0)], millis);
+    let mut encoder = Encoder::RemoteWrite(RemoteWrite::new(Arc::default(), Arc::default()));
+    encode_all(&mut encoder, &[one(1), two(2)]).unwrap();
+    let sorted = encode_all(&mut encoder, &[two(6), one(5)]).unwrap();
+    assert_eq!(texts(&sorted), ["__name__=m_f 1@5", "__name__=m_f 2@6", "__name__=m_g 2@6"]);
+}
+
+#[test]
 fn a_refused_point_leaves_nothing_of_itself() {
     let mut encoder = Encoder::RemoteWrite(RemoteWrite::new(Arc::default(), Arc::default()));
     let mut open = OpenBatch::default();
