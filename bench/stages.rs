@@ -10,7 +10,7 @@ use tidegate::batch::{OpenParts, RecordIndex};
 use tidegate::cardinality::{Cardinality, Guard};
 use tidegate::config::{Environment, Process, load_text};
 use tidegate::connector::transform;
-use tidegate::decode::json;
+use tidegate::decode::json::Json;
 use tidegate::map::Scratch;
 use tidegate::point::Point;
 use tidegate::record::{Offset, OwnedRecord, Record as _};
@@ -84,6 +84,7 @@ fn records(kind: Message) -> Vec<OwnedRecord> {
 fn pass(transform: &mut Transform, records: &[OwnedRecord], messages: u64, stage: Stage) {
     let mut scratch = Scratch::default();
     let mut open = OpenParts::default();
+    let mut json = Json::default();
     let mut index = 0;
     for (record, _) in records.iter().cycle().zip(0..messages) {
         if stage == Stage::Encode {
@@ -98,7 +99,7 @@ fn pass(transform: &mut Transform, records: &[OwnedRecord], messages: u64, stage
         }
         let mut slots = scratch.slots(&transform.plan);
         let payload = record.value().expect("a value");
-        json::decode(payload, transform.plan.paths(), &mut slots).expect("JSON");
+        json.decode(payload, transform.plan.paths(), &mut slots).expect("JSON");
         if stage == Stage::Map {
             let seen = &mut |point: &Point<'_>| {
                 black_box(point);

@@ -234,7 +234,7 @@ impl Scratch {
     /// Slots for one message, all missing. They have been emptied when they were taken back.
     pub fn slots<'a>(&mut self, plan: &Plan) -> Vec<Slot<'a>> {
         let mut slots = std::mem::take(&mut self.slots);
-        slots.resize(plan.paths().slots(), Slot::Missing);
+        slots.resize_with(plan.paths().slots(), Slot::default);
         slots
     }
 

@@ -122,7 +122,7 @@ fn a_node_knows_its_slot_and_all_slots_below() {
     }
     let root = trie.root();
     assert_eq!((root.slot(), root.below()), (Some(2), &[0, 1, 3, 4, 5][..]));
-    let a = root.keys().find("a").unwrap();
+    let a = root.keys().find(b"a").unwrap();
     assert_eq!((a.slot(), a.below(), a.is_leaf()), (Some(1), &[0, 3, 4][..], false));
     let mut indexes = a.indexes();
     assert_eq!(indexes.find(0).unwrap().slot(), Some(4));
@@ -130,7 +130,7 @@ fn a_node_knows_its_slot_and_all_slots_below() {
     assert_eq!((second.slot(), second.below()), (None, &[3][..]));
     assert!(indexes.find(2).is_none());
     assert!(a.indexes().find(2).is_none());
-    let c = root.keys().find("c").unwrap();
+    let c = root.keys().find(b"c").unwrap();
     assert_eq!((c.slot(), c.is_leaf()), (Some(5), true));
 }
 
@@ -143,9 +143,12 @@ fn keys_are_found_in_any_order_and_again() {
         }
         let mut keys = trie.root().keys();
         for n in (0..count).chain((0..count).rev()).chain([0, 0]) {
-            assert_eq!(keys.find(format!("key{n}")).and_then(super::Node::slot), Some(n));
+            assert_eq!(
+                keys.find(format!("key{n}").as_bytes()).and_then(super::Node::slot),
+                Some(n)
+            );
             for unwanted in ["", "key", "key999", "KEY0"] {
-                assert!(keys.find(unwanted).is_none());
+                assert!(keys.find(unwanted.as_bytes()).is_none());
             }
         }
     }

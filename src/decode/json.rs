@@ -1,4 +1,5 @@
-//! JSON: one walk over the payload that checks all of it (RFC 8259) and keeps only what the mapping names.
+//! JSON: one walk over the payload that checks all of it (RFC 8259) and keeps only what the mapping names; or none,
+//! where a message is like one before but for its scalars ([`Json`]).
 //!
 //! The parts that nobody wants are checked as strictly as the rest: what is half a message or garbage must be
 //! rejected whatever the mapping names today, or a later change of the mapping would turn good records into bad ones.
@@ -12,14 +13,20 @@
 //!   to exhaust the stack.
 
 mod gather;
+mod shapes;
+mod trace;
 
 use std::borrow::Cow;
 
+pub use self::shapes::Json;
 use super::{Container, DecodeError, Slot};
-use crate::path::{Keys, Node, PathTrie};
+use crate::path::{Node, PathTrie};
 
 /// How many containers may be open at once.
 pub const MAX_DEPTH: usize = crate::path::MAX_SEGMENTS;
+
+/// Each byte is 1.
+const ONES: u64 = u64::MAX / 0xff;
 
 const BYTE_ORDER_MARK: &str = "\u{feff}";
 
@@ -39,17 +46,13 @@ pub fn decode<'a>(
     trie: &PathTrie,
     slots: &mut [Slot<'a>],
 ) -> Result<(), DecodeError> {
-    assert_eq!(slots.len(), trie.slots(), "one slot a path");
-    for slot in slots.iter_mut() {
+    Scanner::checked(payload, trie, slots)?.decode(trie, slots)
+}
+
+fn empty(slots: &mut [Slot<'_>]) {
+    for slot in slots {
         slot.set(Slot::Missing);
     }
-    let text = std::str::from_utf8(payload)
-        .map_err(|error| DecodeError::at(error.valid_up_to(), "invalid UTF-8"))?;
-    let mut scanner = Scanner { text, bytes: payload, at: 0, depth: 0 };
-    scanner.document(trie.root(), slots).map_err(|what| {
-        slots.fill(Slot::Missing);
-        DecodeError::at(scanner.at, what)
-    })
 }
 
 struct Scanner<'a> {
@@ -72,20 +75,55 @@ struct Quoted {
 }
 
 impl<'a> Scanner<'a> {
-    fn document(&mut self, root: &Node, slots: &mut [Slot<'a>]) -> Checked<()> {
-        if self.text.starts_with(BYTE_ORDER_MARK) {
-            self.at = BYTE_ORDER_MARK.len();
+    /// # Panics
+    /// When there are not as many slots as the trie has.
+    #[inline]
+    fn checked(
+        payload: &'a [u8],
+        trie: &PathTrie,
+        slots: &mut [Slot<'a>],
+    ) -> Result<Self, DecodeError> {
+        assert_eq!(slots.len(), trie.slots(), "one slot a path");
+        match std::str::from_utf8(payload) {
+            Ok(text) => Ok(Self::new(text)),
+            Err(error) => {
+                empty(slots);
+                Err(DecodeError::at(error.valid_up_to(), "invalid UTF-8"))
+            }
         }
+    }
+
+    fn new(text: &'a str) -> Self {
+        Self { text, bytes: text.as_bytes(), at: 0, depth: 0 }
+    }
+
+    fn decode(&mut self, trie: &PathTrie, slots: &mut [Slot<'a>]) -> Result<(), DecodeError> {
+        empty(slots);
+        self.document(trie.root(), slots).map_err(|what| {
+            empty(slots);
+            DecodeError::at(self.at, what)
+        })
+    }
+
+    fn document(&mut self, root: &Node, slots: &mut [Slot<'a>]) -> Checked<()> {
         if self.bytes.first() == Some(&0) {
             return Err("a zero byte instead of JSON (a Schema Registry frame?)");
         }
-        self.skip_space();
+        self.skip_front();
         self.value(Some(root), slots)?;
         self.skip_space();
         if self.at < self.bytes.len() {
             return Err("more text after the end of the document");
         }
         Ok(())
+    }
+
+    /// What may stand before the document.
+    fn skip_front(&mut self) {
+        if self.text.starts_with(BYTE_ORDER_MARK) {
+            self.at = BYTE_ORDER_MARK.len();
+        }
+        self.skip_space();
     }
 
     /// The next byte; 0 at the end, which JSON has no use for outside of strings.
@@ -123,21 +161,6 @@ impl<'a> Scanner<'a> {
     fn value(&mut self, node: Option<&Node>, slots: &mut [Slot<'a>]) -> Checked<()> {
         let slot = node.and_then(Node::slot);
         let found = match self.peek() {
-            b'"' => {
-                let string = self.string()?;
-                if slot.is_none() {
-                    return Ok(());
-                }
-                Slot::Text(self.text_of(string)?)
-            }
-            b'-' | b'0'..=b'9' => {
-                let start = self.at;
-                self.number()?;
-                if slot.is_none() {
-                    return Ok(());
-                }
-                Slot::Number(&self.text[start..self.at])
-            }
             b'{' => {
                 self.object(node, slots)?;
                 Slot::Container(Container::Object)
@@ -146,13 +169,36 @@ impl<'a> Scanner<'a> {
                 self.array(node, slots)?;
                 Slot::Container(Container::Array)
             }
-            b't' => self.literal("true", Slot::Boolean(true))?,
-            b'f' => self.literal("false", Slot::Boolean(false))?,
-            b'n' => self.literal("null", Slot::Null)?,
-            _ => return self.fail("expected a value"),
+            _ => return self.scalar(slot.map(|slot| &mut slots[slot])),
         };
         if let Some(slot) = slot {
             slots[slot].set(found);
+        }
+        Ok(())
+    }
+
+    /// A value that is no container, for a slot or for nobody.
+    #[expect(clippy::inline_always, reason = "as of `value`")]
+    #[inline(always)]
+    fn scalar(&mut self, slot: Option<&mut Slot<'a>>) -> Checked<()> {
+        match self.peek() {
+            b'"' => {
+                let string = self.string()?;
+                if let Some(slot) = slot {
+                    slot.set(Slot::Text(self.text_of(string)?));
+                }
+            }
+            b'-' | b'0'..=b'9' => {
+                let start = self.at;
+                self.number()?;
+                if let Some(slot) = slot {
+                    slot.set(Slot::Number(&self.text[start..self.at]));
+                }
+            }
+            b't' => self.literal("true", Slot::Boolean(true), slot)?,
+            b'f' => self.literal("false", Slot::Boolean(false), slot)?,
+            b'n' => self.literal("null", Slot::Null, slot)?,
+            _ => return self.fail("expected a value"),
         }
         Ok(())
     }
@@ -178,11 +224,11 @@ impl<'a> Scanner<'a> {
             if self.peek() != b'"' {
                 return self.fail("expected a key in double quotes");
             }
-            let child = if let Some(keys) = &mut keys {
-                self.key(keys)?
-            } else {
-                self.string()?;
-                None
+            let key = self.string()?;
+            let child = match &mut keys {
+                Some(keys) if key.escaped => keys.find(self.text_of(key)?.as_bytes()),
+                Some(keys) => keys.find(&self.bytes[key.start..key.end]),
+                None => None,
             };
             if self.skip_space() != b':' {
                 return self.fail("expected `:`");
@@ -203,20 +249,6 @@ impl<'a> Scanner<'a> {
             }
             self.skip_space();
         }
-    }
-
-    /// What is wanted of the value of the key that starts at this quote.
-    #[inline]
-    fn key<'t>(&mut self, keys: &mut Keys<'t>) -> Checked<Option<&'t Node>> {
-        if let Some((node, len)) = keys.expected(&self.bytes[self.at + 1..]) {
-            self.at += len + 2;
-            return Ok(Some(node));
-        }
-        let key = self.string()?;
-        if key.escaped {
-            return Ok(keys.find(self.text_of(key)?.as_bytes()));
-        }
-        Ok(keys.find(&self.bytes[key.start..key.end]))
     }
 
     #[inline(never)]
@@ -265,12 +297,15 @@ impl<'a> Scanner<'a> {
         Ok(())
     }
 
-    fn literal(&mut self, word: &str, slot: Slot<'a>) -> Checked<Slot<'a>> {
+    fn literal(&mut self, word: &str, found: Slot<'a>, slot: Option<&mut Slot<'a>>) -> Checked<()> {
         if !self.bytes[self.at..].starts_with(word.as_bytes()) {
             return Err("expected a value");
         }
         self.at += word.len();
-        Ok(slot)
+        if let Some(slot) = slot {
+            slot.set(found);
+        }
+        Ok(())
     }
 
     #[inline]
@@ -401,7 +436,7 @@ impl<'a> Scanner<'a> {
 #[cold]
 fn unescape(raw: &str) -> Checked<String> {
     let mut text = String::with_capacity(raw.len());
-    let mut scanner = Scanner { text: raw, bytes: raw.as_bytes(), at: 0, depth: 0 };
+    let mut scanner = Scanner::new(raw);
     while let Some(length) = raw[scanner.at..].find('\\') {
         text.push_str(&raw[scanner.at..scanner.at + length]);
         scanner.at += length;
@@ -433,7 +468,6 @@ fn end_of_plain_text(bytes: &[u8], mut at: usize) -> usize {
 /// the lowest never is. Bytes of 128 and more are never marked.
 #[inline]
 fn marks(word: u64) -> u64 {
-    const ONES: u64 = u64::MAX / 0xff;
     let quote = word ^ (ONES * u64::from(b'"'));
     let backslash = word ^ (ONES * u64::from(b'\\'));
     let is_quote = quote.wrapping_sub(ONES) & !quote;

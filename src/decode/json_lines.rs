@@ -1,10 +1,12 @@
 //! JSON lines: a document on each line of a message. Empty lines are none.
 
-use super::{Refusal, Slot, json};
+use super::json::Json;
+use super::{Refusal, Slot};
 use crate::path::PathTrie;
 
 /// Fills the slots with each line's document, and hands them to `each`.
 pub fn decode<'a>(
+    json: &mut Json,
     payload: &'a [u8],
     paths: &PathTrie,
     slots: &mut [Slot<'a>],
@@ -13,7 +15,7 @@ pub fn decode<'a>(
     let mut start = 0;
     for line in payload.split(|byte| *byte == b'\n') {
         if !line.trim_ascii().is_empty() {
-            json::decode(line, paths, slots).map_err(|error| error.behind(start))?;
+            json.decode(line, paths, slots).map_err(|error| error.behind(start))?;
             each(slots)?;
         }
         start += line.len() + 1;

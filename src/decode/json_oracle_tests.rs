@@ -6,8 +6,9 @@ use std::fmt::Write;
 
 use proptest::prelude::*;
 
-use super::oracle::assert_same;
-use crate::path::Path;
+use super::Json;
+use super::oracle::{assert_same, assert_same_in_turn};
+use crate::path::{Path, PathTrie};
 
 /// Few keys, so that random paths hit and keys repeat; some share their length and their beginning.
 fn key() -> impl Strategy<Value = &'static str> {
@@ -66,17 +67,20 @@ fn space() -> impl Strategy<Value = &'static str> {
     prop_oneof![6 => Just(""), 1 => Just(" "), 1 => Just("\r\n\t  ")]
 }
 
-fn document() -> impl Strategy<Value = String> {
-    let leaf = prop_oneof![
+fn scalar() -> impl Strategy<Value = String> {
+    prop_oneof![
         Just("null".to_owned()),
         any::<bool>().prop_map(|b| b.to_string()),
         "-?(0|[1-9][0-9]{0,20})(\\.[0-9]{1,20})?([eE][+-]?[0-9]{1,2})?",
         any::<i64>().prop_map(|n| n.to_string()),
         any::<String>().prop_flat_map(spelled),
         "[a-z \"\\\\\u{1}é]{0,20}".prop_flat_map(spelled),
-    ];
-    let spaced =
-        (space(), leaf, space()).prop_map(|(before, leaf, after)| format!("{before}{leaf}{after}"));
+    ]
+}
+
+fn document(scalar: impl Strategy<Value = String> + 'static) -> impl Strategy<Value = String> {
+    let spaced = (space(), scalar, space())
+        .prop_map(|(before, leaf, after)| format!("{before}{leaf}{after}"));
     spaced.prop_recursive(5, 60, 6, |inner| {
         let name = key().prop_flat_map(|key| spelled(key.to_owned()));
         let member = (space(), name, space(), inner.clone()).prop_map(|(s, name, t, value)| format!("{s}{name}{t}:{value}"));
@@ -138,21 +142,89 @@ fn damaged(text: &str, damages: &[Damage]) -> Vec<u8> {
     bytes
 }
 
+/// Stands for a scalar in what a topic's messages have in common: no document has it.
+const BLANK: char = '\0';
+
+/// One message of a topic.
+#[derive(Debug, Clone)]
+struct Turn {
+    template: prop::sample::Index,
+    scalars: Vec<String>,
+    damages: Vec<Damage>,
+    has_mark: bool,
+}
+
+fn turn() -> impl Strategy<Value = Turn> {
+    let damages = prop_oneof![4 => Just(Vec::new()), 1 => prop::collection::vec(damage(), 1..3)];
+    let scalars = prop::collection::vec(scalar(), 1..8);
+    (any::<prop::sample::Index>(), scalars, damages, prop::bool::weighted(0.05)).prop_map(
+        |(template, scalars, damages, has_mark)| Turn { template, scalars, damages, has_mark },
+    )
+}
+
+impl Turn {
+    fn message(&self, templates: &[String]) -> Vec<u8> {
+        let mut scalars = self.scalars.iter().cycle();
+        let mut text = String::from(if self.has_mark { "\u{feff}" } else { "" });
+        for c in self.template.get(templates).chars() {
+            match scalars.next() {
+                Some(scalar) if c == BLANK => text += scalar,
+                _ => text.push(c),
+            }
+        }
+        damaged(&text, &self.damages)
+    }
+}
+
+/// Wants values, and with some luck all elements and all values of something.
+fn trie() -> impl Strategy<Value = PathTrie> {
+    let gathered = || prop::option::weighted(0.2, path());
+    (prop::collection::vec(path(), 0..12), gathered(), gathered()).prop_map(
+        |(paths, elements, entries)| {
+            let mut trie = PathTrie::new();
+            for path in &paths {
+                trie.slot(path);
+            }
+            if let Some(path) = elements {
+                trie.elements(&path).paths.slot(&"a".parse().unwrap());
+            }
+            if let Some(path) = entries {
+                trie.entries(&path, 2);
+            }
+            trie
+        },
+    )
+}
+
 proptest! {
     #![proptest_config(ProptestConfig {  failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn random_documents_decode_as_serde_json_does(text in document(), paths in prop::collection::vec(path(), 0..12)) {
+    fn random_documents_decode_as_serde_json_does(text in document(scalar()), paths in prop::collection::vec(path(), 0..12)) {
         prop_assert!(assert_same(text.as_bytes(), &paths), "the oracle rejects {text}");
     }
 
     #[test]
     fn damaged_documents_are_rejected_exactly_when_serde_json_does(
-        text in document(),
+        text in document(scalar()),
         damages in prop::collection::vec(damage(), 1..4),
         paths in prop::collection::vec(path(), 0..12),
     ) {
         assert_same(&damaged(&text, &damages), &paths);
+    }
+
+    #[test]
+    fn what_is_kept_of_messages_changes_nothing_of_the_next_ones(
+        templates in prop::collection::vec(document(Just(BLANK.to_string())), 1..4),
+        turns in prop::collection::vec(turn(), 1..50),
+        tries in prop::collection::vec(trie(), 1..3),
+    ) {
+        let messages: Vec<_> = turns.iter().map(|turn| turn.message(&templates)).collect();
+        let messages: Vec<&[u8]> = messages.iter().map(Vec::as_slice).collect();
+        let mut json = Json::default();
+        for trie in tries.iter().chain(&tries) {
+            assert_same_in_turn(&mut json, &messages, trie);
+        }
     }
 
     #[test]

@@ -137,7 +137,7 @@ fn a_repeated_object_forgets_what_stood_under_the_first_one() {
     }
 }
 
-/// A trie guesses the next key by the message before.
+/// Where a key was found says where the next one is looked for first.
 #[test]
 fn keys_may_come_in_another_order_in_every_message() {
     let trie = trie(&["a", "b.c", "ab", r#"["a\""]"#]);

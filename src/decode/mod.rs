@@ -30,6 +30,7 @@ pub use points::Points;
 
 use self::avro::Avro;
 use self::csv::Csv;
+use self::json::Json;
 use self::protobuf::Protobuf;
 use self::tree::Value;
 use crate::config;
@@ -72,28 +73,37 @@ const _: () = assert!(size_of::<Slot<'_>>() <= size_of::<(usize, Cow<'_, str>)>(
 
 impl Slot<'_> {
     /// Puts another in its place.
+    ///
+    /// Nearly all slots own nothing. Of these there is nothing to drop, and it costs no call to find that
+    /// out: slots within slots keep a drop from being inlined, and there are some thirty of them a message.
     #[inline]
     pub fn set(&mut self, slot: Self) {
-        std::mem::replace(self, slot).discard();
+        if self.owns() {
+            *self = slot;
+        } else {
+            std::mem::forget(std::mem::replace(self, slot));
+        }
     }
 
-    /// What a drop does, without its call where the slot owns nothing, as nearly all: slots within slots
-    /// keep that call from being inlined, and there are some thirty of them a message.
     #[inline]
-    pub fn discard(self) {
-        match self {
+    fn owns(&self) -> bool {
+        matches!(
+            self,
             Self::Text(Cow::Owned(_))
-            | Self::Untyped(Cow::Owned(_))
-            | Self::Elements(_)
-            | Self::Entries(_) => drop(self),
-            _ => std::mem::forget(self),
-        }
+                | Self::Untyped(Cow::Owned(_))
+                | Self::Elements(_)
+                | Self::Entries(_)
+        )
     }
 
     /// The slot for another message, nothing in it: the standard library collects such in place.
     #[inline]
     pub fn emptied<'b>(self) -> Slot<'b> {
-        self.discard();
+        if self.owns() {
+            drop(self);
+        } else {
+            std::mem::forget(self);
+        }
         Slot::Missing
     }
 }
@@ -212,8 +222,8 @@ pub enum Decoder {
 /// Formats of documents.
 #[derive(Debug)]
 pub enum Documents {
-    Json,
-    JsonLines,
+    Json(Json),
+    JsonLines(Json),
     ConnectJson,
     Debezium(Deletes),
     CloudEvents,
@@ -223,7 +233,7 @@ pub enum Documents {
     Text,
     Avro(Avro),
     Protobuf(Protobuf),
-    JsonSchema,
+    JsonSchema(Json),
     /// JSON whose decoder needs something that can't be reached in this time.
     #[cfg(test)]
     Unreachable(std::ops::Range<tokio::time::Instant>),
@@ -259,8 +269,8 @@ impl Documents {
     /// The decoder that a configuration asks for.
     pub(crate) fn new(format: &config::Documents) -> Self {
         match format {
-            config::Documents::Json => Self::Json,
-            config::Documents::JsonLines => Self::JsonLines,
+            config::Documents::Json => Self::Json(Json::default()),
+            config::Documents::JsonLines => Self::JsonLines(Json::default()),
             config::Documents::ConnectJson => Self::ConnectJson,
             config::Documents::Debezium(deletes) => Self::Debezium(*deletes),
             config::Documents::CloudEvents => Self::CloudEvents,
@@ -270,7 +280,7 @@ impl Documents {
             config::Documents::Text => Self::Text,
             config::Documents::Avro(avro) => Self::Avro(Avro::new(avro)),
             config::Documents::Protobuf(protobuf) => Self::Protobuf(Protobuf::new(protobuf)),
-            config::Documents::JsonSchema => Self::JsonSchema,
+            config::Documents::JsonSchema => Self::JsonSchema(Json::default()),
         }
     }
 
@@ -289,20 +299,22 @@ impl Documents {
     ) -> Result<(), Refusal> {
         let payload = message.payload;
         match self {
-            Self::Json => json::decode(payload, paths, slots)?,
-            Self::JsonLines => return json_lines::decode(payload, paths, slots, each),
+            Self::Json(json) => json.decode(payload, paths, slots)?,
+            Self::JsonLines(json) => return json_lines::decode(json, payload, paths, slots, each),
             Self::Csv(csv) => return csv.decode(payload, paths, slots, each),
-            Self::JsonSchema => {
+            Self::JsonSchema(json) => {
                 let start = frame::read(message)?.end;
-                let json = payload.get(start..).unwrap_or_default();
-                json::decode(json, paths, slots).map_err(|error| error.behind(start))?;
+                let text = payload.get(start..).unwrap_or_default();
+                json.decode(text, paths, slots).map_err(|error| error.behind(start))?;
             }
             #[cfg(test)]
             Self::Unreachable(time) if time.contains(&tokio::time::Instant::now()) => {
                 return Err(Refusal::Unavailable("the registry is down".into()));
             }
             #[cfg(test)]
-            Self::Unreachable(_) => return Self::Json.decode(message, paths, slots, each),
+            Self::Unreachable(_) => {
+                return Self::Json(Json::default()).decode(message, paths, slots, each);
+            }
             _ => {
                 let Some(document) = self.document(message)? else { return Ok(()) };
                 tree::fill(document, paths, slots);
@@ -319,12 +331,12 @@ impl Documents {
     pub fn document<'a>(&mut self, message: &Message<'a>) -> Result<Option<Value<'a>>, Refusal> {
         let payload = message.payload;
         Ok(match self {
-            Self::Json => Some(tree::json(payload)?),
-            Self::JsonSchema => {
+            Self::Json(_) => Some(tree::json(payload)?),
+            Self::JsonSchema(_) => {
                 let start = frame::read(message)?.end;
                 Some(tree::json(payload.get(start..).unwrap_or_default())?)
             }
-            Self::JsonLines => {
+            Self::JsonLines(_) => {
                 let mut lines = payload.split(|byte| *byte == b'\n');
                 let line = lines.find(|line| !line.trim_ascii().is_empty());
                 line.map(tree::json).transpose()?

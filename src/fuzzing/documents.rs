@@ -9,6 +9,7 @@ use super::mapping::Bare;
 use crate::config::raw::Deletes;
 use crate::decode::avro::{Avro, Framing, Schema};
 use crate::decode::csv::Csv;
+use crate::decode::json::Json;
 use crate::decode::protobuf::{self, Protobuf};
 use crate::decode::{Documents, Message, Refusal, Slot};
 use crate::path::PathTrie;
@@ -20,7 +21,7 @@ pub fn documents(data: &[u8]) {
         paths.slot(&path.parse().unwrap());
     }
     let formats = [
-        Documents::JsonLines,
+        Documents::JsonLines(Json::default()),
         Documents::ConnectJson,
         Documents::Debezium(Deletes::Keep),
         Documents::CloudEvents,
@@ -28,7 +29,7 @@ pub fn documents(data: &[u8]) {
         Documents::Cbor,
         Documents::Csv(Csv { delimiter: b',', columns: None }),
         Documents::Text,
-        Documents::JsonSchema,
+        Documents::JsonSchema(Json::default()),
         Documents::Avro(avro()),
         Documents::Protobuf(protobuf()),
     ];

@@ -19,8 +19,8 @@ pub use mapping::mapping;
 pub use points::points;
 
 use crate::config::{Environment, Process, Secret, load_text};
-use crate::decode::json;
-use crate::path::Path;
+use crate::decode::json::{self, Json};
+use crate::path::{Path, PathTrie};
 
 /// Stands in every secret, and in nothing that may be shown.
 const MARK: &str = "hunter2";
@@ -46,13 +46,23 @@ pub const TARGETS: [(&str, Check); 12] = [
     ("statistics", statistics),
 ];
 
-/// The first line are paths with spaces between, the rest is a message: `serde_json` finds the same
-/// at those paths, or refuses the message as well.
+/// The first line are paths with spaces between, the rest are messages with record separators between:
+/// `serde_json` finds the same at those paths, or refuses the message as well, and so does who has
+/// seen the ones before.
 pub fn decoder(data: &[u8]) {
     let end = data.iter().position(|byte| *byte == b'\n').unwrap_or(0);
     let named = String::from_utf8_lossy(&data[..end]);
     let paths: Vec<Path> = named.split(' ').filter_map(|path| path.parse().ok()).take(8).collect();
-    json::oracle::assert_same(data.get(end + 1..).unwrap_or_default(), &paths);
+    let messages = data.get(end + 1..).unwrap_or_default().split(|byte| *byte == b'\x1e');
+    let messages: Vec<&[u8]> = messages.take(64).collect();
+    for message in &messages {
+        json::oracle::assert_same(message, &paths);
+    }
+    let mut trie = PathTrie::new();
+    for path in &paths {
+        trie.slot(path);
+    }
+    json::oracle::assert_same_in_turn(&mut Json::default(), &messages, &trie);
 }
 
 /// A path that is one is written as it is read.

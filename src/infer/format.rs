@@ -9,6 +9,7 @@ use super::csv;
 use crate::config;
 use crate::config::raw::Deletes;
 use crate::decode::csv::Csv;
+use crate::decode::json::Json;
 use crate::decode::tree::{self, Value};
 use crate::decode::{Documents, Message, Refusal};
 
@@ -54,10 +55,10 @@ impl Format {
             whole("debezium", Documents::Debezium(Deletes::Skip), is_event),
             whole("connect_json", Documents::ConnectJson, is_map),
             whole("cloudevents", Documents::CloudEvents, is_map),
-            whole("json", Documents::Json, is_map),
+            whole("json", Documents::Json(Json::default()), is_map),
             Self { text: "json".into(), reader: Reader::Array },
             Self { text: "json_lines".into(), reader: Reader::Lines },
-            whole("json_schema", Documents::JsonSchema, is_map),
+            whole("json_schema", Documents::JsonSchema(Json::default()), is_map),
             whole("msgpack", Documents::MessagePack, is_map),
             whole("cbor", Documents::Cbor, is_map),
             Self { text: "text".into(), reader: Reader::Number },

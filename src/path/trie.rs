@@ -1,7 +1,7 @@
 //! The trie that all paths of a mapping are compiled into, so that a decoder walks a message once.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::{Path, Segment};
 use crate::words::is_same;
@@ -9,6 +9,7 @@ use crate::words::is_same;
 /// All paths of a mapping in one tree, so that a decoder walks a message once for all of them.
 #[derive(Debug, Clone, Default)]
 pub struct PathTrie {
+    id: u64,
     root: Node,
     /// Of each slot.
     paths: Vec<Path>,
@@ -29,8 +30,6 @@ pub struct Node {
     slot: Option<usize>,
     /// In the order in which they were asked for.
     keys: Vec<Child>,
-    /// The place of the key that came first in the last message.
-    first: Guess,
     /// Where each of `keys` stands, for objects of which much is wanted.
     positions: HashMap<Box<[u8]>, usize>,
     /// In ascending order.
@@ -64,34 +63,12 @@ pub struct Entries {
 /// A wanted key of an object, and what is wanted of its value.
 #[derive(Debug, Clone)]
 struct Child {
-    key: Box<str>,
-    /// The key has nothing that JSON escapes.
-    is_plain: bool,
+    key: Box<[u8]>,
     node: Node,
-    /// The place of the wanted key that came next in the last message.
-    next: Guess,
 }
 
-/// A place that was right the last time. The messages of a topic mostly have their keys in one order.
-#[derive(Debug, Default)]
-struct Guess(AtomicUsize);
-
-impl Guess {
-    #[inline]
-    fn get(&self) -> usize {
-        self.0.load(Ordering::Relaxed)
-    }
-
-    fn set(&self, place: usize) {
-        self.0.store(place, Ordering::Relaxed);
-    }
-}
-
-impl Clone for Guess {
-    fn clone(&self) -> Self {
-        Self(AtomicUsize::new(self.get()))
-    }
-}
+/// The last [`PathTrie::id`] that was given.
+static LAST_ID: AtomicU64 = AtomicU64::new(0);
 
 impl PathTrie {
     /// A trie that wants nothing yet.
@@ -133,6 +110,7 @@ impl PathTrie {
             return slot;
         }
         let slot = self.paths.len();
+        self.id = LAST_ID.fetch_add(1, Ordering::Relaxed) + 1;
         let mut node = &mut self.root;
         for segment in path.segments() {
             node.below.push(slot);
@@ -142,6 +120,13 @@ impl PathTrie {
         self.paths.push(path.clone());
         self.kinds.push(wanted);
         slot
+    }
+
+    /// Of no other trie, unless that one has the same slots for the same paths: by it one who remembers something of
+    /// a trie knows it again.
+    #[must_use]
+    pub fn id(&self) -> u64 {
+        self.id
     }
 
     /// How many slots a decoder needs for one message.
@@ -194,10 +179,10 @@ impl Node {
         &self.entries
     }
 
-    /// To look up the keys of one object, in the order of the message.
+    /// To look up the keys of one object.
     #[must_use]
     pub fn keys(&self) -> Keys<'_> {
-        Keys { node: self, guess: &self.first }
+        Keys { node: self, next: 0 }
     }
 
     /// To look up the elements of one array, in ascending order.
@@ -220,12 +205,7 @@ impl Node {
     fn key_or_insert(&mut self, key: &str) -> &mut Node {
         let position = *self.positions.entry(key.as_bytes().into()).or_insert(self.keys.len());
         if position == self.keys.len() {
-            self.keys.push(Child {
-                key: key.into(),
-                is_plain: !key.bytes().any(|byte| byte < b' ' || byte == b'"' || byte == b'\\'),
-                node: Node::default(),
-                next: Guess::default(),
-            });
+            self.keys.push(Child { key: key.as_bytes().into(), node: Node::default() });
         }
         &mut self.keys[position].node
     }
@@ -246,41 +226,28 @@ impl Node {
 #[derive(Debug, Clone)]
 pub struct Keys<'t> {
     node: &'t Node,
-    /// Of the next key.
-    guess: &'t Guess,
+    /// The place behind the key that was found last: a mapping mostly names keys in the order of its messages.
+    next: usize,
 }
 
 impl<'t> Keys<'t> {
     /// Up to here a look at each key is quicker than a hash: most differ in length already.
     const FEW: usize = 12;
 
-    /// The node of the key that came here in the last message, and the key's length, if a JSON text
-    /// that begins with `quoted`, behind a quote, is that key again.
-    #[inline]
-    pub fn expected(&mut self, quoted: &[u8]) -> Option<(&'t Node, usize)> {
-        let child = self.node.keys.get(self.guess.get())?;
-        let (key, len) = (child.key.as_bytes(), child.key.len());
-        if !child.is_plain || quoted.get(len) != Some(&b'"') || !is_same(key, &quoted[..len]) {
-            return None;
-        }
-        self.guess = &child.next;
-        Some((&child.node, len))
-    }
-
     /// The node of a key, if anything at or under it is wanted.
     #[inline]
-    pub fn find(&mut self, key: impl AsRef<[u8]>) -> Option<&'t Node> {
-        let key = key.as_ref();
+    pub fn find(&mut self, key: &[u8]) -> Option<&'t Node> {
         let Node { keys, positions, .. } = self.node;
-        let position = if keys.len() > Self::FEW {
+        let is_it = |child: &Child| is_same(&child.key, key);
+        let position = if keys.get(self.next).is_some_and(is_it) {
+            self.next
+        } else if keys.len() > Self::FEW {
             *positions.get(key)?
         } else {
-            keys.iter().position(|child| is_same(child.key.as_bytes(), key))?
+            keys.iter().position(is_it)?
         };
-        let child = &keys[position];
-        self.guess.set(position);
-        self.guess = &child.next;
-        Some(&child.node)
+        self.next = position + 1;
+        Some(&keys[position].node)
     }
 }
 

@@ -8,6 +8,7 @@ use proptest::prelude::*;
 use super::world::FakeRecord;
 use crate::batch::{OpenParts, RecordIndex};
 use crate::config::raw::{FieldKind, Precision, TimeUnit};
+use crate::decode::json::Json;
 use crate::decode::{Decoder, Documents};
 use crate::encode::{Encoder, LineProtocol, RemoteWrite};
 use crate::map::{
@@ -41,7 +42,7 @@ fn transform(remote_write: bool, routed: bool) -> Transform {
     } else {
         Encoder::LineProtocol(LineProtocol::new(Precision::Ms))
     };
-    let decoder = Decoder::Documents(Documents::Json);
+    let decoder = Decoder::Documents(Documents::Json(Json::default()));
     Transform { routing, ..Transform::new(decoder, plan, encoder) }
 }
 

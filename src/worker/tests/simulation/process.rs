@@ -21,6 +21,7 @@ use crate::batch::Batch;
 use crate::config::raw::{FieldKind, OffsetOutOfRange, Precision, TimeUnit};
 use crate::config::{BatchLimits, Delivery, Offsets};
 use crate::dead_letter::Header;
+use crate::decode::json::Json;
 use crate::decode::{Decoder, Documents};
 use crate::deliver::{Deliveries, Settled};
 use crate::encode::{Encoder, LineProtocol, RemoteWrite};
@@ -178,7 +179,7 @@ fn transform(schedule: &Schedule) -> Transform {
     });
     let plan = Plan::new(&rule.into()).routed(routing.as_ref());
     let process = schedule.limits.windows.map(Spans::chain).unwrap_or_default();
-    let decoder = Decoder::Documents(Documents::Json);
+    let decoder = Decoder::Documents(Documents::Json(Json::default()));
     Transform { process, routing, ..Transform::new(decoder, plan, encoder) }
 }
 

@@ -1,0 +1,145 @@
+//! The second walk, over a document whose shape is to be kept.
+
+use super::Scanner;
+use crate::decode::Container;
+use crate::path::{Node, PathTrie};
+
+/// The slot of a scalar that nobody wants: there is none of this number.
+pub(super) const NONE: usize = usize::MAX;
+
+/// A slot that no scalar fills: it has a container or is missing.
+pub(super) type Other = (usize, Option<Container>);
+
+/// The shape of one document.
+pub(super) struct Shape<'a> {
+    /// The gap before each scalar, and its slot, or [`NONE`].
+    pub(super) scalars: Vec<(&'a [u8], usize)>,
+    /// The gap behind the last one.
+    pub(super) end: &'a [u8],
+    pub(super) others: Box<[Other]>,
+}
+
+impl<'a> Shape<'a> {
+    /// `None` of a document of which all values of some container are gathered, which has a wanted key twice, so that
+    /// the later value undoes what the first one has done, or which has too many values.
+    pub(super) fn of(text: &'a str, trie: &PathTrie, most: usize) -> Option<Self> {
+        let mut tracer = Tracer {
+            scanner: Scanner::new(text),
+            behind: 0,
+            most,
+            scalars: Vec::new(),
+            slots: vec![None; trie.slots()],
+        };
+        tracer.scanner.skip_front();
+        tracer.value(Some(trie.root()))?;
+        let others = tracer.slots.iter().enumerate().filter_map(|(slot, filled)| match filled {
+            None => Some((slot, None)),
+            Some(Filled::Container(container)) => Some((slot, Some(*container))),
+            Some(Filled::Scalar) => None,
+        });
+        Some(Self {
+            scalars: tracer.scalars,
+            end: &text.as_bytes()[tracer.behind..],
+            others: others.collect(),
+        })
+    }
+}
+
+/// Walks a document, which has been walked before, again for its shape.
+struct Tracer<'a> {
+    scanner: Scanner<'a>,
+    /// Where the last scalar has ended.
+    behind: usize,
+    /// More scalars are too many.
+    most: usize,
+    /// As of a [`Shape`].
+    scalars: Vec<(&'a [u8], usize)>,
+    /// What each slot has so far.
+    slots: Vec<Option<Filled>>,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Filled {
+    Scalar,
+    Container(Container),
+}
+
+impl Tracer<'_> {
+    fn value(&mut self, node: Option<&Node>) -> Option<()> {
+        let slot = node.and_then(Node::slot);
+        let filled = match self.scanner.peek() {
+            b'{' => {
+                self.object(node)?;
+                Filled::Container(Container::Object)
+            }
+            b'[' => {
+                self.array(node)?;
+                Filled::Container(Container::Array)
+            }
+            _ => {
+                self.scalar(slot)?;
+                Filled::Scalar
+            }
+        };
+        if let Some(slot) = slot {
+            self.slots[slot] = Some(filled);
+        }
+        Some(())
+    }
+
+    fn scalar(&mut self, slot: Option<usize>) -> Option<()> {
+        let start = self.scanner.at;
+        self.scanner.scalar(None).ok()?;
+        self.scalars.push((&self.scanner.bytes[self.behind..start], slot.unwrap_or(NONE)));
+        self.behind = self.scanner.at;
+        (self.scalars.len() <= self.most).then_some(())
+    }
+
+    fn object(&mut self, node: Option<&Node>) -> Option<()> {
+        if node.is_some_and(|node| !node.entries().is_empty()) {
+            return None;
+        }
+        let mut keys = node.map(Node::keys);
+        self.scanner.at += 1;
+        while self.scanner.skip_space() != b'}' {
+            let key = self.scanner.string().and_then(|key| self.scanner.text_of(key)).ok()?;
+            let child = keys.as_mut().and_then(|keys| keys.find(key.as_bytes()));
+            if child.is_some_and(|child| self.is_any_filled(child)) {
+                return None;
+            }
+            self.scanner.skip_space();
+            self.scanner.at += 1;
+            self.scanner.skip_space();
+            self.value(child)?;
+            self.skip_comma();
+        }
+        self.scanner.at += 1;
+        Some(())
+    }
+
+    fn array(&mut self, node: Option<&Node>) -> Option<()> {
+        if node.is_some_and(|node| node.elements().is_some()) {
+            return None;
+        }
+        let mut indexes = node.map(Node::indexes);
+        let mut index = 0;
+        self.scanner.at += 1;
+        while self.scanner.skip_space() != b']' {
+            self.value(indexes.as_mut().and_then(|indexes| indexes.find(index)))?;
+            self.skip_comma();
+            index += 1;
+        }
+        self.scanner.at += 1;
+        Some(())
+    }
+
+    fn skip_comma(&mut self) {
+        if self.scanner.skip_space() == b',' {
+            self.scanner.at += 1;
+        }
+    }
+
+    fn is_any_filled(&self, node: &Node) -> bool {
+        node.slot().iter().chain(node.below()).any(|&slot| self.slots[slot].is_some())
+    }
+}
