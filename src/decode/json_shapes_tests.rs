@@ -67,7 +67,7 @@ fn shapes_that_part_are_kept_side_by_side() {
         r#"{"a":1,"d":[[1],2,3]}"#,
         r#"{"a":1,"d":[]}"#,
         "{\"a\":1,\"d\":[]}\n",
-        r#"{}"#,
+        "{}",
     ];
     for message in messages {
         assert!(!is_known(&mut json, &trie, message), "{message}");
