@@ -195,11 +195,6 @@ impl Time {
 #[inline]
 fn push_text(key: &mut Vec<u64>, text: &str) {
     let mut rest = text.as_bytes();
-    if rest.len() <= 8 {
-        // Most names: one look for room.
-        key.extend_from_slice(&[rest.len() as u64, last_word(rest)]);
-        return;
-    }
     key.push(rest.len() as u64);
     while let Some((word, behind)) = rest.split_first_chunk::<8>()
         && !behind.is_empty()
