@@ -1,12 +1,14 @@
 //! What a group has committed, seen and set from outside.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 use rdkafka::admin::{AdminClient, AdminOptions};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
+use rdkafka::error::KafkaError as LibraryError;
 use rdkafka::topic_partition_list::{Offset as LibraryOffset, TopicPartitionList};
 use rdkafka::types::RDKafkaErrorCode;
 
@@ -19,6 +21,10 @@ use crate::watermark::Covers;
 /// Properties of `kafka:` that only a member of a group has a use for.
 const MEMBERS_ONLY: &[&str] =
     &["group.", "session.timeout.ms", "partition.assignment.strategy", "statistics.interval.ms"];
+
+/// A commit by an outsider waits so long for a coordinator that is moving.
+const MOVED_WITHIN: Duration = Duration::from_secs(10);
+const ASK_AGAIN: Duration = Duration::from_millis(200);
 
 /// What a group has committed of these partitions; those without a commit are left out. Looking joins
 /// nothing. `within` is how long the brokers may take.
@@ -59,7 +65,8 @@ pub fn set_place(properties: &Properties, group: &str, to: &Covers) -> Result<()
         let offset = LibraryOffset::Offset(next.get());
         list.add_partition_offset(&partition.topic, partition.partition, offset)?;
     }
-    Ok(outsider(properties, group)?.commit(&list, CommitMode::Sync)?)
+    let consumer = outsider(properties, group)?;
+    Ok(when_settled(MOVED_WITHIN, || consumer.commit(&list, CommitMode::Sync))?)
 }
 
 /// Forgets a group, with its place in every partition. The broker refuses it while the group has
@@ -113,5 +120,58 @@ fn look_up<'p>(
     for partition in partitions {
         list.add_partition(&partition.topic, partition.partition);
     }
-    committed_covers(&consumer.committed_offsets(list, within)?)
+    let committed = || consumer.committed_offsets(list.clone(), within);
+    committed_covers(&when_settled(within, committed)?)
+}
+
+/// Asks again while the group's coordinator is moving or begins, as after the start of a cluster:
+/// librdkafka finds the new one meanwhile.
+fn when_settled<T>(
+    within: Duration,
+    ask: impl Fn() -> Result<T, LibraryError>,
+) -> Result<T, LibraryError> {
+    let deadline = Instant::now() + within;
+    loop {
+        match ask() {
+            Err(error) if is_moving(&error) && Instant::now() < deadline => sleep(ASK_AGAIN),
+            answer => return answer,
+        }
+    }
+}
+
+fn is_moving(error: &LibraryError) -> bool {
+    matches!(
+        error.rdkafka_error_code(),
+        Some(
+            RDKafkaErrorCode::NotCoordinator
+                | RDKafkaErrorCode::CoordinatorNotAvailable
+                | RDKafkaErrorCode::CoordinatorLoadInProgress
+        )
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    /// How often it is asked until an answer, which comes after two errors of this code.
+    fn asked(code: RDKafkaErrorCode, within: Duration) -> (u32, bool) {
+        let asked = Cell::new(0);
+        let answer = when_settled(within, || {
+            asked.set(asked.get() + 1);
+            if asked.get() > 2 { Ok(()) } else { Err(LibraryError::MetadataFetch(code)) }
+        });
+        (asked.get(), answer.is_ok())
+    }
+
+    /// `tidegate backfill` right after the start of a cluster: the first look at its group was an error.
+    #[test]
+    fn a_coordinator_that_is_moving_is_asked_again_and_no_other_error_is() {
+        let long = Duration::from_secs(30);
+        assert_eq!(asked(RDKafkaErrorCode::NotCoordinator, long), (3, true));
+        assert_eq!(asked(RDKafkaErrorCode::NotCoordinator, Duration::ZERO), (1, false));
+        assert_eq!(asked(RDKafkaErrorCode::GroupAuthorizationFailed, long), (1, false));
+    }
 }
