@@ -142,13 +142,11 @@ fn offsets_within_a_second(consumer: &KafkaConsumer) -> Vec<i64> {
 #[test]
 fn a_record_is_as_it_was_produced() {
     let (_kafka, consumer) = reading(2);
-    let mut records = Vec::new();
-    for _ in 0..2 {
-        until(&consumer, |event| match event {
-            Event::Record(record) => Some(records.push(OwnedRecord::of(&record))),
-            _ => None,
-        });
-    }
+    let next = |event: Event<FetchedRecord<'_>>| match event {
+        Event::Record(record) => Some(OwnedRecord::of(&record)),
+        _ => None,
+    };
+    let records = [(); 2].map(|()| until(&consumer, next));
     let header = |name: &str, value: Option<&str>| (name.to_owned(), value.map(Into::into));
     let record = |number: i64, even: Option<&str>| OwnedRecord {
         topic: "t".into(),

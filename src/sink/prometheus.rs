@@ -16,7 +16,7 @@ use reqwest::Url;
 use reqwest::header::HeaderMap;
 use tokio::time::Instant;
 
-use self::forms::{Form, Forms};
+use self::forms::{Compressors, Form, Forms};
 use super::http::check::{self, Place};
 use super::http::{Answer, Failure, Http, add_headers, parse_url};
 use super::{BuildError, Durability, SinkError};
@@ -37,6 +37,7 @@ const MAX_DESTINATIONS: usize = 10_000;
 pub struct Prometheus {
     http: Http,
     forms: Forms,
+    compressors: Compressors,
     rules: Arc<SeriesRules>,
     origins: Arc<Origins>,
     metadata: Metadata,
@@ -55,6 +56,7 @@ impl Prometheus {
         Ok(Self {
             http: Http::new(parse_url(&config.url)?, &config.http, timeout)?,
             forms: Forms::new(config),
+            compressors: Compressors::default(),
             rules: Arc::new(config.series.clone()),
             origins: Arc::default(),
             metadata: config.metadata.clone(),
@@ -128,7 +130,7 @@ impl Prometheus {
     }
 
     async fn send(&self, form: Form, batch: &Batch) -> Result<Result<Answer, Failure>, SinkError> {
-        let body = form.compress(&self.body(form, batch)?)?;
+        let body = self.compressors.compress(form, &self.body(form, batch)?)?;
         let (url, headers) = self.address(form, batch.destination())?;
         Ok(self.http.exchange(&url, headers, body).await)
     }

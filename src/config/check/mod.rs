@@ -181,7 +181,7 @@ pub(super) fn connector(
     let dead_letter = kafka::dead_letter(raw, checker);
     let written = alerts::Written::of(mapping.as_ref(), processors.as_deref());
     let alerts = alerts::alerts(raw, written.as_ref(), checker);
-    let batch = batch(&raw.batch, checker);
+    let batch = batch(&raw.batch, checker, sink.as_ref());
     let delivery = delivery(&raw.delivery, checker, sink.as_ref());
     kafka::drain(checker, &raw.delivery.drain, &kafka);
     kafka::membership(checker, &kafka);
@@ -365,13 +365,24 @@ fn cardinality(raw: &raw::CardinalityRules) -> Rules {
     }
 }
 
-fn batch(raw: &raw::BatchRules, checker: &mut Checker<'_>) -> Option<BatchLimits> {
+fn batch(
+    raw: &raw::BatchRules,
+    checker: &mut Checker<'_>,
+    sink: Option<&Sink>,
+) -> Option<BatchLimits> {
+    // One request of remote write is in flight, and is committed before the next: few and large ones
+    // cost less.
+    let (points, bytes) = match sink {
+        Some(Sink::Prometheus(_)) => (20_000, "4MiB"),
+        _ => (5000, "1MiB"),
+    };
     let at = &["batch", "max_bytes"];
-    let bytes = units::bytes(checker, at, &raw.max_bytes, &units::OF_A_BATCH);
+    let bytes = raw.max_bytes.as_deref().unwrap_or(bytes);
+    let bytes = units::bytes(checker, at, bytes, &units::OF_A_BATCH);
     let bytes = bytes.and_then(|bytes| NonZeroUsize::try_from(bytes).ok());
     let hour = Duration::from_hours(1);
     let linger = units::duration(checker, &["batch", "linger"], &raw.linger, Duration::ZERO..=hour);
-    let points = NonZeroUsize::new(raw.max_points as usize);
+    let points = NonZeroUsize::new(raw.max_points.unwrap_or(points) as usize);
     Some(BatchLimits { points: points?, bytes: bytes?, linger: linger? })
 }
 

@@ -15,19 +15,21 @@ pub struct DeadLetter {
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct BatchRules {
-    /// The number of points (for Prometheus: of samples), or of records.
+    /// The number of points, or of records. By default 5000; for `prometheus`, where each field of a point is a sample
+    /// and counts, 20000.
     #[schemars(range(min = 1, max = 1_000_000))]
-    pub max_points: u32,
-    /// The encoded size before compression, or the size of the records it comes from, such as `1MiB` or `500kB`.
+    pub max_points: Option<u32>,
+    /// The encoded size before compression, or the size of the records it comes from, such as `1MiB` or `500kB`. By
+    /// default 1MiB; for `prometheus` 4MiB.
     #[schemars(extend("type" = ["string", "integer"]))]
-    pub max_bytes: String,
+    pub max_bytes: Option<String>,
     /// The time since the batch's first record, such as `1s` or `200ms`.
     pub linger: String,
 }
 
 impl Default for BatchRules {
     fn default() -> Self {
-        Self { max_points: 5000, max_bytes: "1MiB".into(), linger: "1s".into() }
+        Self { max_points: None, max_bytes: None, linger: "1s".into() }
     }
 }
 

@@ -72,7 +72,7 @@ fn every_option_has_its_documentation() {
     assert!(settings.iter().all(|setting| !setting.documentation.is_empty()), "{settings:#?}");
     // Required where its section is, which may be left out.
     assert!(!find("dead_letter.topic").required);
-    assert_eq!(find("batch.max_points").default.as_deref(), Some("5000"));
+    assert_eq!(find("batch.linger").default.as_deref(), Some("1s"));
     assert_eq!(find("workers").kind, "INT");
     assert_eq!(find("kafka.*").kind, "STRING");
     assert!(find("sink.influxdb.compression").choices.contains(&"gzip".to_owned()));

@@ -221,8 +221,12 @@ fn a_short_connector_takes_the_defaults() {
     assert_eq!(connector.workers, NonZeroUsize::MIN);
     assert_eq!(connector.mapping.points[0].timestamp, TimeSource::Record);
     assert_eq!(connector.delivery.in_flight, NonZeroUsize::MIN, "samples go in order");
-    assert_eq!(connector.batch.points.get(), 5000);
     assert_eq!(connector.dead_letter, None);
+    let limits =
+        |connector: &Connector| (connector.batch.points.get(), connector.batch.bytes.get());
+    assert_eq!(limits(&connector), (20_000, 4 << 20), "of remote write one batch is in flight");
+    let lines = short.replace("prometheus: {", "influxdb: { org: o, bucket: b,");
+    assert_eq!(limits(&text("x.yaml", &lines).unwrap()), (5000, 1 << 20));
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! The forms in which a batch can be sent, and which of them the receiver has understood.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -25,6 +25,17 @@ pub(in crate::sink) enum Form {
     V1Zstd,
     /// Remote write 2.0.
     V2,
+}
+
+/// Compressors that are not in use: as many as there were requests in flight at once.
+#[derive(Default)]
+pub(super) struct Compressors(Mutex<Vec<Snappy>>);
+
+/// snappy with its tables and room for its output: to make room of a batch's size anew costs a tenth
+/// of compressing it.
+struct Snappy {
+    encoder: snap::raw::Encoder,
+    room: Vec<u8>,
 }
 
 /// The form that is wished for, and what is done when the receiver does not understand it.
@@ -63,20 +74,49 @@ impl Form {
         .into_iter()
         .collect()
     }
+}
 
-    pub(super) fn compress(self, body: &[u8]) -> Result<Bytes, SinkError> {
-        match self {
-            // The block format, without framing, as the specification demands. The only error is a
-            // body beyond 4 GiB.
-            Self::V1 | Self::V2 => snap::raw::Encoder::new()
-                .compress_vec(body)
-                .map(Bytes::from)
-                .map_err(|error| SinkError::TooLarge { reason: error.to_string() }),
+impl Compressors {
+    pub(super) fn compress(&self, form: Form, body: &[u8]) -> Result<Bytes, SinkError> {
+        match form {
+            Form::V1 | Form::V2 => {
+                let mut snappy = self.lock().pop().unwrap_or_else(Snappy::new);
+                let compressed = snappy.compress(body);
+                self.lock().push(snappy);
+                compressed.map_err(|error| SinkError::TooLarge { reason: error.to_string() })
+            }
             // The only error is a lack of memory, which does not come as one.
-            Self::V1Zstd => zstd::bulk::compress(body, ZSTD_LEVEL)
+            Form::V1Zstd => zstd::bulk::compress(body, ZSTD_LEVEL)
                 .map(Bytes::from)
                 .map_err(|error| SinkError::TooLarge { reason: error.to_string() }),
         }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Snappy>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Snappy {
+    fn new() -> Self {
+        Self { encoder: snap::raw::Encoder::new(), room: Vec::new() }
+    }
+
+    /// The block format, without framing, as the specification demands. The only error is a body beyond
+    /// 4 GiB.
+    fn compress(&mut self, body: &[u8]) -> Result<Bytes, snap::Error> {
+        let most = snap::raw::max_compress_len(body.len());
+        if self.room.len() < most {
+            self.room.resize(most, 0);
+        }
+        let len = self.encoder.compress(body, &mut self.room)?;
+        Ok(Bytes::copy_from_slice(&self.room[..len]))
+    }
+}
+
+impl std::fmt::Debug for Compressors {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Compressors").field(&self.lock().len()).finish()
     }
 }
 
@@ -109,5 +149,22 @@ impl Forms {
     pub(super) fn keep_instead(&self) {
         let now = Some(Instant::now());
         *self.not_understood.lock().unwrap_or_else(PoisonError::into_inner) = now;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The room for the output is as large as the largest body needed.
+    #[test]
+    fn a_small_body_after_a_large_one_is_sent_alone() {
+        let compressors = Compressors::default();
+        for len in [0, 100_000, 300, 0, 200_000] {
+            let body: Vec<u8> = (0..len).map(|n: u32| n.to_le_bytes()[n as usize % 2]).collect();
+            let sent = compressors.compress(Form::V1, &body).unwrap();
+            assert_eq!(snap::raw::Decoder::new().decompress_vec(&sent).unwrap(), body);
+        }
+        assert_eq!(compressors.lock().len(), 1);
     }
 }
