@@ -9,5 +9,5 @@ trap 'rm -f "$stacks"' EXIT
 mkdir -p "$target/report"
 "$target/release/examples/bench" flame "$output" "$stacks"
 perf script --input "$stacks" 2>/dev/null | inferno-collapse-perf --quiet \
-  | inferno-flamegraph --title "JSON 280 B to ${output//_/ }" >"$target/report/flame-$output.svg"
+  | inferno-flamegraph --minwidth 0.2 --title "JSON 280 B to ${output//_/ }" >"$target/report/flame-$output.svg"
 echo "$target/report/flame-$output.svg"
