@@ -14,6 +14,7 @@ pub struct Bar {
 }
 
 /// One line of a plot.
+#[derive(Clone)]
 pub struct Line {
     pub label: String,
     pub points: Vec<(f64, f64)>,
@@ -61,18 +62,21 @@ pub fn bars(title: &str, all: &[Bar]) -> String {
     svg + "</svg>\n"
 }
 
-/// Lines over a logarithmic horizontal axis; the vertical one begins at zero.
+/// Lines over a logarithmic horizontal axis (of 1 + x, where it begins with zero); the vertical one begins at zero.
 pub fn lines(title: &str, across: &str, up: &str, all: &[Line]) -> String {
     const HEIGHT: f64 = 340.0;
     const LEFT: f64 = 70.0;
-    const RIGHT: f64 = 190.0;
+    const RIGHT: f64 = 220.0;
     const TOP: f64 = 40.0;
     const BOTTOM: f64 = 50.0;
     let points = || all.iter().flat_map(|line| &line.points);
     let least = points().map(|point| point.0).fold(f64::INFINITY, f64::min);
-    let most = points().map(|point| point.0).fold(least * 1.001, f64::max);
+    let most = points().map(|point| point.0).fold(least + 0.001, f64::max);
     let top = points().map(|point| point.1).fold(0.0, f64::max) * 1.1;
-    let x = |value: f64| LEFT + (value / least).ln() / (most / least).ln() * (WIDTH - LEFT - RIGHT);
+    let log = |value: f64| if least > 0.0 { value.ln() } else { value.ln_1p() };
+    let x = |value: f64| {
+        LEFT + (log(value) - log(least)) / (log(most) - log(least)) * (WIDTH - LEFT - RIGHT)
+    };
     let y = |value: f64| HEIGHT - BOTTOM - value / top * (HEIGHT - TOP - BOTTOM);
     let mut svg = open(HEIGHT, title);
     let mut marks: Vec<f64> = points().map(|point| point.0).collect();

@@ -193,7 +193,7 @@ fn connectors(kafka: &Kafka, messages: u64, rows: &mut Vec<Row>) {
         let sink = sink(Output::LineProtocol, &receiver.url());
         let mut running = start_tidegates(&topic, &name, &sink, connectors);
         let groups: Vec<_> = (0..connectors).map(|n| format!("tidegate-{name}-{n}")).collect();
-        let work = "line protocol, all connectors together";
+        let work = "line protocol, all together";
         let measurement = account_groups(&mut running, &topic, &groups, work, start);
         running.stop();
         rows.push(row("connectors", f64::from(connectors), &measurement));
@@ -304,18 +304,22 @@ fn produce_steadily(topic: &Topic) {
     producer.flush(Duration::from_mins(1)).expect("the broker takes all");
 }
 
+/// Of this many partitions, none of which has a record.
 fn idle(kafka: &Kafka, _: u64, rows: &mut Vec<Row>) {
-    let topic = standard_topic(kafka, "idle", 4, 0, DEVICES);
-    let receiver = Receiver::start();
-    let sink = sink(Output::LineProtocol, &receiver.url());
-    let running = start_tidegate(&topic, "idle", &sink, "");
-    sleep(Duration::from_secs(5));
-    let before = cpu_seconds(running.child.id());
-    sleep(IDLE);
-    let used = cpu_seconds(running.child.id()) - before;
-    running.stop();
-    let cpu_percent = Some(100.0 * used / IDLE.as_secs_f64());
-    rows.push(Row { cpu_percent, ..empty("idle", "line protocol", 4.0) });
+    for partitions in [4, 1000] {
+        let name = format!("idle-{partitions}");
+        let topic = standard_topic(kafka, &name, partitions, 0, DEVICES);
+        let receiver = Receiver::start();
+        let sink = sink(Output::LineProtocol, &receiver.url());
+        let running = start_tidegate(&topic, &name, &sink, "");
+        sleep(Duration::from_secs(10));
+        let before = cpu_seconds(running.child.id());
+        sleep(IDLE);
+        let used = cpu_seconds(running.child.id()) - before;
+        running.stop();
+        let cpu_percent = Some(100.0 * used / IDLE.as_secs_f64());
+        rows.push(Row { cpu_percent, ..empty("idle", "line protocol", f64::from(partitions)) });
+    }
 }
 
 fn report(rows: &[Row]) {
@@ -331,15 +335,45 @@ fn report(rows: &[Row]) {
         println!("| {} | {} | {} | {figures} |", row.scale, row.work, row.at);
     }
     file("scale.json", &serde_json::to_string_pretty(rows).expect("plain numbers"));
-    for scale in ["backlog", "partitions", "series", "connectors", "sizes", "answers"] {
-        let rate = plot(rows, scale, "k messages per CPU-second", |row| row.rate);
-        file(&format!("scale-{scale}-rate.svg"), &rate);
-        let peak = plot(rows, scale, "MiB resident at the peak", |row| row.peak_mib);
-        file(&format!("scale-{scale}-memory.svg"), &peak);
+    let scales = [
+        ("workers", "workers"),
+        ("backlog", "messages"),
+        ("partitions", "partitions"),
+        ("series", "devices, each of one point's series"),
+        ("connectors", "connectors in one process"),
+        ("sizes", "bytes a message"),
+        ("answers", "milliseconds until the database answers"),
+    ];
+    for (scale, across) in scales {
+        let write = |name: &str, up: &str, value| {
+            file(&format!("scale-{scale}-{name}.svg"), &plot(rows, scale, across, up, value));
+        };
+        write("rate", "k messages per CPU-second", |row| row.rate);
+        write("time", "seconds", |row| row.wall_seconds);
+        write("memory", "MiB resident at the peak", |row| row.peak_mib);
     }
+    let median = of(rows, "latency", |row| row.median_ms);
+    let p99 = of(rows, "latency", |row| row.p99_ms);
+    let named = |name: &str, lines: Vec<Line>| {
+        lines.into_iter().map(|line| Line { label: name.to_owned(), ..line }).collect::<Vec<_>>()
+    };
+    let all = [named("median", median), named("p99", p99)].concat();
+    let title = "latency: from produce to the database, at 1,000 messages a second";
+    file("scale-latency.svg", &lines(title, "linger, ms", "ms", &all));
 }
 
-fn plot(rows: &[Row], scale: &str, up: &str, value: fn(&Row) -> Option<f64>) -> String {
+fn plot(
+    rows: &[Row],
+    scale: &str,
+    across: &str,
+    up: &str,
+    value: fn(&Row) -> Option<f64>,
+) -> String {
+    lines(&format!("{scale}: {up}"), across, up, &of(rows, scale, value))
+}
+
+/// A line for each kind of work.
+fn of(rows: &[Row], scale: &str, value: fn(&Row) -> Option<f64>) -> Vec<Line> {
     let mut all: Vec<Line> = Vec::new();
     for row in rows.iter().filter(|row| row.scale == scale) {
         let Some(value) = value(row) else { continue };
@@ -348,5 +382,5 @@ fn plot(rows: &[Row], scale: &str, up: &str, value: fn(&Row) -> Option<f64>) -> 
             None => all.push(Line { label: row.work.clone(), points: vec![(row.at, value)] }),
         }
     }
-    lines(&format!("{scale}: {up}"), scale, up, &all)
+    all
 }

@@ -182,7 +182,7 @@ class Sizing(unittest.TestCase):
 
         def planned(row):
             cell = next(line for line in sizing.splitlines() if line.startswith(f"| CPU, {row} |")).split("|")[2]
-            return [int(number.replace(",", "")) for number in re.findall(r"\d+,000", cell)]
+            return [int(number.replace(",", "")) for number in re.findall(r"\d[\d,]*,000", cell)]
 
         for row, works in (
             ("JSON of 280 bytes to line protocol", ("JSON 280 B to line protocol", "JSON 280 B to line protocol, gzip")),
