@@ -143,6 +143,14 @@ impl KafkaConsumer {
         self.consumer.context()
     }
 
+    /// Forwards partitions that were just assigned. The end of an earlier assignment stops the
+    /// forwarding (`rd_kafka_toppar_fetch_stop`), and librdkafka's thread may come to it after the
+    /// assignment: it has once it answers a question.
+    fn forward_for_good(&self, partitions: &[TopicPartition]) {
+        let _ = self.consumer.assignment();
+        self.fetches.forward(partitions);
+    }
+
     /// Serves the client's queue, in which no records are.
     fn poll_client<R>(&self, timeout: Duration) -> Option<Event<R>> {
         match self.consumer.poll(timeout) {
@@ -167,6 +175,7 @@ impl KafkaConsumer {
         let mut event = self.context().take_event()?;
         if let Event::Ends(ends) = &mut event {
             self.fetches.correct(ends);
+            self.fetches.forward_again();
         }
         Some(event)
     }
@@ -254,7 +263,7 @@ impl Consumer for KafkaConsumer {
             RebalanceProtocol::Cooperative => self.consumer.incremental_assign(&list)?,
             _ => self.consumer.assign(&list)?,
         }
-        self.fetches.forward(partitions);
+        self.forward_for_good(partitions);
         self.fetches.begin(partitions);
         Ok(())
     }
@@ -333,9 +342,9 @@ impl Consumer for KafkaConsumer {
             self.fetches.throw_away(&names(others));
             add_places(&mut list, others)?;
             self.consumer.assign(&list)?;
-            self.fetches.forward(&names(others));
+            self.forward_for_good(&names(others));
         }
-        self.fetches.forward(&names(moved));
+        self.forward_for_good(&names(moved));
         Ok(())
     }
 

@@ -17,12 +17,17 @@ const SOON: Duration = Duration::from_secs(30);
 
 /// A consumer that owns the only partition of `t`.
 fn consumer(kafka: &MockKafka) -> KafkaConsumer {
+    consumer_by(kafka, "cooperative-sticky")
+}
+
+fn consumer_by(kafka: &MockKafka, strategy: &str) -> KafkaConsumer {
     let servers = Secret::new(kafka.bootstrap_servers());
     // The mock doesn't answer a fetch that waits when a record comes.
     let wait = Secret::new("10");
     let properties = Properties::from([
         ("bootstrap.servers".to_owned(), servers),
         ("fetch.wait.max.ms".to_owned(), wait),
+        ("partition.assignment.strategy".to_owned(), Secret::new(strategy)),
     ]);
     let topics = Topics::List(vec!["t".into()]);
     let consumer = KafkaConsumer::new(&properties, "group", &topics, 0).unwrap();
@@ -91,9 +96,13 @@ fn a_coordinator_that_does_not_answer_holds_up_neither_the_worker_nor_its_end() 
 
 /// Has so many records in the only partition of `t`, and a consumer that begins with the first.
 fn reading(records: i64) -> (MockKafka, KafkaConsumer) {
+    reading_by(records, "cooperative-sticky")
+}
+
+fn reading_by(records: i64, strategy: &str) -> (MockKafka, KafkaConsumer) {
     let kafka = MockKafka::start(&[("t", 1)]).unwrap();
     produce(&kafka, 0..records);
-    let consumer = consumer(&kafka);
+    let consumer = consumer_by(&kafka, strategy);
     consumer.go_to(&[(partition(), Some(Offset(0)))], &[]).unwrap();
     (kafka, consumer)
 }
@@ -187,7 +196,18 @@ fn no_record_comes_while_its_partition_is_paused_and_each_once_after_that() {
 
 #[test]
 fn nothing_that_was_taken_before_comes_from_a_partition_that_goes_on_elsewhere() {
-    let (_kafka, consumer) = reading(1000);
+    goes_on_elsewhere("cooperative-sticky");
+}
+
+/// One order then ends the old assignment and begins the new one, and the end came after the
+/// forwarding: no record came any more.
+#[test]
+fn a_partition_of_an_eager_assignment_goes_on_elsewhere_too() {
+    goes_on_elsewhere("range");
+}
+
+fn goes_on_elsewhere(strategy: &str) {
+    let (_kafka, consumer) = reading_by(1000, strategy);
     assert_eq!(offsets(&consumer, 10), (0..10).collect::<Vec<_>>());
     for _ in 0..20 {
         consumer.go_to(&[(partition(), Some(Offset(500)))], &[]).unwrap();

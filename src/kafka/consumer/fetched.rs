@@ -93,8 +93,7 @@ impl Fetches {
     }
 
     /// Has these partitions' records come here. To be called before they are assigned, so that none
-    /// goes to the client's queue, and after it: the end of an earlier assignment, which librdkafka
-    /// has come to by then, stops the forwarding (`rd_kafka_toppar_fetch_stop`).
+    /// goes to the client's queue, and after it, since the end of an earlier assignment stops it.
     pub(super) fn forward(&self, partitions: &[TopicPartition]) {
         for TopicPartition { topic, partition } in partitions {
             // Kafka's topics have no zero byte in their names.
@@ -110,6 +109,13 @@ impl Fetches {
                 }
             }
         }
+    }
+
+    /// The same once more. Were there another way in which librdkafka ends a forwarding, a partition
+    /// would stand still, and nobody would be told.
+    pub(super) fn forward_again(&self) {
+        let read: Vec<_> = self.state.borrow().read.iter().cloned().collect();
+        self.forward(&read);
     }
 
     /// Records of these partitions may come.
