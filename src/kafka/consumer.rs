@@ -1,7 +1,6 @@
 //! The consumer, on librdkafka.
 
 mod context;
-mod fetched;
 mod lists;
 
 use std::sync::Arc;
@@ -11,19 +10,17 @@ use std::time::{Duration, Instant};
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _, RebalanceProtocol};
 use rdkafka::error::KafkaError as LibraryError;
+use rdkafka::message::{BorrowedMessage, Headers as _, Message as _};
 use rdkafka::topic_partition_list::TopicPartitionListElem;
-use rdkafka::types::RDKafkaErrorCode;
 
 use context::{Context, Pending};
-pub use fetched::FetchedRecord;
-use fetched::{Fetched, Fetches};
 pub(super) use lists::committed_covers;
 use lists::{add_places, committed_of, offset_list, partition_list, place_list};
 
 use super::commits::Commits;
 use super::{COMMITTED_WITHIN, Consumer, Event, Extent, KafkaError, Place, Properties, trouble};
 use crate::config::Topics;
-use crate::record::{Offset, TopicPartition};
+use crate::record::{Offset, Record, TopicPartition};
 use crate::telemetry::ClientShare;
 use crate::watermark::Covers;
 
@@ -58,16 +55,12 @@ const INSTANCE_ID: &str = "group.instance.id";
 /// The longest that one question of a look-up may take, and when it begins with no further one.
 const LOOK_UP: Duration = Duration::from_secs(1);
 
-/// The client's queue is looked at this often while records are waited for.
-const SERVE_EVERY: Duration = Duration::from_millis(100);
-
 /// On top of that, for a consumer that reads to an end ([`KafkaConsumer::to_the_end`]).
 const TO_THE_END: &[(&str, &str)] =
     &[("enable.partition.eof", "true"), ("auto.offset.reset", "earliest")];
 
 /// One member of a consumer group.
 pub struct KafkaConsumer {
-    fetches: Fetches,
     // Before `commits`, whose end waits until the client is closed.
     consumer: Arc<BaseConsumer<Context>>,
     commits: Commits,
@@ -118,8 +111,6 @@ impl KafkaConsumer {
             }
             Topics::Pattern(pattern) => consumer.subscribe(&[pattern])?,
         }
-        let no_queue = || KafkaError { reason: "librdkafka makes no queue".into(), fatal: true };
-        let fetches = Fetches::new(Arc::clone(&consumer)).ok_or_else(no_queue)?;
         let (client, told) = (Arc::clone(&consumer), Arc::clone(&consumer));
         let commits = Commits::start(
             move |offsets| Ok(client.commit(&offset_list(offsets)?, CommitMode::Sync)?),
@@ -129,7 +120,7 @@ impl KafkaConsumer {
             reason: format!("can't start a thread: {error}"),
             fatal: true,
         })?;
-        Ok(Self { fetches, consumer, commits })
+        Ok(Self { consumer, commits })
     }
 
     /// Shows there what librdkafka says of this client.
@@ -141,56 +132,6 @@ impl KafkaConsumer {
 
     fn context(&self) -> &Context {
         self.consumer.context()
-    }
-
-    /// Forwards partitions that were just assigned. The end of an earlier assignment stops the
-    /// forwarding (`rd_kafka_toppar_fetch_stop`), and librdkafka's thread may come to it after the
-    /// assignment: it has once it answers a question.
-    fn forward_for_good(&self, partitions: &[TopicPartition]) {
-        let _ = self.consumer.assignment();
-        self.fetches.forward(partitions);
-    }
-
-    /// Serves the client's queue, in which no records are.
-    fn poll_client<R>(&self, timeout: Duration) -> Option<Event<R>> {
-        match self.consumer.poll(timeout) {
-            None => {}
-            Some(Err(error)) => {
-                if let Some(event) = self.context().failed(&error) {
-                    return Some(event);
-                }
-            }
-            // It would be skipped.
-            Some(Ok(_)) => {
-                let reason =
-                    "a record came by a way that is not waited at; please report it".into();
-                return Some(Event::Failed(KafkaError { reason, fatal: true }));
-            }
-        }
-        self.take_event()
-    }
-
-    /// What the client has told of.
-    fn take_event<R>(&self) -> Option<Event<R>> {
-        let mut event = self.context().take_event()?;
-        if let Event::Ends(ends) = &mut event {
-            self.fetches.correct(ends);
-            self.fetches.forward_again();
-        }
-        Some(event)
-    }
-
-    fn event_of<'c>(&self, fetched: Fetched<'c>) -> Option<Event<FetchedRecord<'c>>> {
-        match fetched {
-            Fetched::Record(record) => Some(Event::Record(record)),
-            Fetched::Failed { code: RDKafkaErrorCode::PartitionEOF, partition, .. } => {
-                Some(Event::AtEnd { partition })
-            }
-            Fetched::Failed { code, reason, .. } => {
-                self.context().set_reason(reason);
-                self.context().failed(&LibraryError::MessageConsumption(code))
-            }
-        }
     }
 }
 
@@ -234,43 +175,31 @@ impl Drop for KafkaConsumer {
 }
 
 impl Consumer for KafkaConsumer {
-    type Record<'c> = FetchedRecord<'c>;
+    type Record<'c> = BorrowedMessage<'c>;
 
-    /// What was taken of the records goes first: a rebalance finds nothing that is on its way.
-    fn poll(&self, timeout: Duration) -> Option<Event<FetchedRecord<'_>>> {
-        if let Some(event) = self.take_event() {
+    fn poll(&self, timeout: Duration) -> Option<Event<BorrowedMessage<'_>>> {
+        if let Some(event) = self.context().take_event() {
             return Some(event);
         }
-        if let Some(fetched) = self.fetches.next() {
-            return self.event_of(fetched);
+        match self.consumer.poll(timeout) {
+            Some(Ok(message)) => Some(Event::Record(message)),
+            Some(Err(LibraryError::PartitionEOF(partition))) => Some(Event::AtEnd { partition }),
+            Some(Err(error)) => self.context().failed(&error),
+            None => self.context().take_event(),
         }
-        let may_come = self.fetches.may_come();
-        // There are two queues, and only one of them can be waited for.
-        if let Some(event) = self.poll_client(if may_come { Duration::ZERO } else { timeout }) {
-            return Some(event);
-        }
-        if !may_come {
-            return None;
-        }
-        self.fetches.take(timeout.min(SERVE_EVERY));
-        self.event_of(self.fetches.next()?)
     }
 
     fn assign(&self, partitions: &[TopicPartition]) -> Result<(), KafkaError> {
         let list = partition_list(partitions);
-        self.fetches.forward(partitions);
         match self.consumer.rebalance_protocol() {
             RebalanceProtocol::Cooperative => self.consumer.incremental_assign(&list)?,
             _ => self.consumer.assign(&list)?,
         }
-        self.forward_for_good(partitions);
-        self.fetches.begin(partitions);
         Ok(())
     }
 
     fn unassign(&self, partitions: &[TopicPartition]) -> Result<(), KafkaError> {
         self.commits.forget(partitions);
-        self.fetches.end(partitions);
         match self.consumer.rebalance_protocol() {
             RebalanceProtocol::Cooperative => {
                 self.consumer.incremental_unassign(&partition_list(partitions))?;
@@ -281,12 +210,10 @@ impl Consumer for KafkaConsumer {
     }
 
     fn pause(&self, partitions: &[TopicPartition]) -> Result<(), KafkaError> {
-        self.fetches.pause(partitions);
         Ok(self.consumer.pause(&partition_list(partitions))?)
     }
 
     fn resume(&self, partitions: &[TopicPartition]) -> Result<(), KafkaError> {
-        self.fetches.resume(partitions);
         Ok(self.consumer.resume(&partition_list(partitions))?)
     }
 
@@ -329,23 +256,13 @@ impl Consumer for KafkaConsumer {
     /// A partition without a place is out of its fetcher, so that a seek is refused
     /// (`rd_kafka_toppar_seek`); taken away and given back it starts anew.
     fn go_to(&self, moved: &[Place], others: &[Place]) -> Result<(), KafkaError> {
-        let names = |places: &[Place]| -> Vec<_> {
-            places.iter().map(|(partition, _)| partition.clone()).collect()
-        };
         let mut list = place_list(moved)?;
-        self.fetches.throw_away(&names(moved));
         if let RebalanceProtocol::Cooperative = self.consumer.rebalance_protocol() {
             self.consumer.incremental_unassign(&list)?;
-            self.consumer.incremental_assign(&list)?;
-        } else {
-            // All are begun anew.
-            self.fetches.throw_away(&names(others));
-            add_places(&mut list, others)?;
-            self.consumer.assign(&list)?;
-            self.forward_for_good(&names(others));
+            return Ok(self.consumer.incremental_assign(&list)?);
         }
-        self.forward_for_good(&names(moved));
-        Ok(())
+        add_places(&mut list, others)?;
+        Ok(self.consumer.assign(&list)?)
     }
 
     fn forget(&self, partition: &TopicPartition) {
@@ -359,6 +276,43 @@ impl Consumer for KafkaConsumer {
 
     fn commit_and_wait(&self, offsets: &Covers) -> Result<(), KafkaError> {
         self.commits.wait(offsets, COMMITTED_WITHIN)
+    }
+}
+
+impl Record for BorrowedMessage<'_> {
+    fn topic(&self) -> &str {
+        rdkafka::Message::topic(self)
+    }
+
+    fn partition(&self) -> i32 {
+        rdkafka::Message::partition(self)
+    }
+
+    fn offset(&self) -> Offset {
+        Offset(rdkafka::Message::offset(self))
+    }
+
+    fn key(&self) -> Option<&[u8]> {
+        rdkafka::Message::key(self)
+    }
+
+    fn value(&self) -> Option<&[u8]> {
+        self.payload()
+    }
+
+    fn timestamp_millis(&self) -> Option<i64> {
+        rdkafka::Message::timestamp(self).to_millis()
+    }
+
+    fn header(&self, name: &str) -> Option<&[u8]> {
+        let headers = rdkafka::Message::headers(self)?;
+        headers.iter().filter(|header| header.key == name).last()?.value
+    }
+
+    fn headers(&self) -> Vec<(&str, Option<&[u8]>)> {
+        rdkafka::Message::headers(self)
+            .map(|headers| headers.iter().map(|header| (header.key, header.value)).collect())
+            .unwrap_or_default()
     }
 }
 

@@ -9,7 +9,6 @@ mod consumer;
 #[cfg(test)]
 mod consumer_tests;
 mod group;
-mod message;
 pub mod mock;
 mod producer;
 pub mod range;
@@ -23,7 +22,7 @@ use std::time::Duration;
 use rdkafka::config::RDKafkaLogLevel;
 use tracing::{debug, warn};
 
-pub use consumer::{FetchedRecord, KafkaConsumer};
+pub use consumer::KafkaConsumer;
 pub use group::{cluster, committed, forget, place, set_place};
 pub use producer::DeadLetterProducer;
 #[cfg(any(test, fuzzing))]

@@ -70,11 +70,6 @@ impl Context {
         self.connection_failure.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What [`Context::failed`] is to say of its next error.
-    pub(super) fn set_reason(&self, reason: String) {
-        *self.reason.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason);
-    }
-
     /// `None` where another event or error says the same.
     pub(super) fn failed<R>(&self, error: &rdkafka::error::KafkaError) -> Option<Event<R>> {
         let reason = self.reason.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -108,7 +103,8 @@ impl ClientContext for Context {
 
     /// The same poll returns the error itself, without its reason.
     fn error(&self, _: rdkafka::error::KafkaError, reason: &str) {
-        self.set_reason(reason.to_owned());
+        let mut last = self.reason.lock().unwrap_or_else(PoisonError::into_inner);
+        *last = Some(reason.to_owned());
     }
 
     fn stats_raw(&self, statistics: &[u8]) {
