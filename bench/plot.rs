@@ -14,7 +14,6 @@ pub struct Bar {
 }
 
 /// One line of a plot.
-#[derive(Clone)]
 pub struct Line {
     pub label: String,
     pub points: Vec<(f64, f64)>,

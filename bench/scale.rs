@@ -352,16 +352,16 @@ fn report(rows: &[Row]) {
         write("time", "seconds", |row| row.wall_seconds);
         write("memory", "MiB resident at the peak", |row| row.peak_mib);
     }
-    let median = of(rows, "latency", |row| row.median_ms);
-    let p99 = of(rows, "latency", |row| row.p99_ms);
-    let named = |name: &str, lines: Vec<Line>| {
-        lines.into_iter().map(|line| Line { label: name.to_owned(), ..line }).collect::<Vec<_>>()
+    let line = |label: &str, value: fn(&Row) -> Option<f64>| Line {
+        label: label.to_owned(),
+        points: rows.iter().filter_map(|row| Some((row.at, value(row)?))).collect(),
     };
-    let all = [named("median", median), named("p99", p99)].concat();
+    let all = [line("median", |row| row.median_ms), line("p99", |row| row.p99_ms)];
     let title = "latency: from produce to the database, at 1,000 messages a second";
     file("scale-latency.svg", &lines(title, "linger, ms", "ms", &all));
 }
 
+/// A line for each kind of work.
 fn plot(
     rows: &[Row],
     scale: &str,
@@ -369,11 +369,6 @@ fn plot(
     up: &str,
     value: fn(&Row) -> Option<f64>,
 ) -> String {
-    lines(&format!("{scale}: {up}"), across, up, &of(rows, scale, value))
-}
-
-/// A line for each kind of work.
-fn of(rows: &[Row], scale: &str, value: fn(&Row) -> Option<f64>) -> Vec<Line> {
     let mut all: Vec<Line> = Vec::new();
     for row in rows.iter().filter(|row| row.scale == scale) {
         let Some(value) = value(row) else { continue };
@@ -382,5 +377,5 @@ fn of(rows: &[Row], scale: &str, value: fn(&Row) -> Option<f64>) -> Vec<Line> {
             None => all.push(Line { label: row.work.clone(), points: vec![(row.at, value)] }),
         }
     }
-    all
+    lines(&format!("{scale}: {up}"), across, up, &all)
 }

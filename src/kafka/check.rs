@@ -12,7 +12,7 @@ use rdkafka::metadata::{Metadata, MetadataTopic};
 use rdkafka::topic_partition_list::{Offset as LibraryOffset, TopicPartitionList};
 use regex::Regex;
 
-use super::range::MEMBERS_ONLY;
+use super::group::set_properties;
 use super::{KafkaError, Properties, trouble};
 use crate::check::Finding;
 use crate::config::{Connector, Secret, Topics, is_secret};
@@ -52,11 +52,7 @@ pub async fn check(config: &Connector, within: Duration) -> Vec<Finding> {
 fn client(config: &Connector) -> Result<BaseConsumer<Context>, LibraryError> {
     let mut settings = ClientConfig::new();
     settings.set("client.id", "tidegate");
-    for (key, value) in &config.kafka {
-        if !MEMBERS_ONLY.iter().any(|name| key.starts_with(name)) {
-            settings.set(key, value.expose());
-        }
-    }
+    set_properties(&mut settings, &config.kafka);
     settings
         .set("group.id", &config.group)
         .set("enable.auto.commit", "false")

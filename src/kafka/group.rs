@@ -97,12 +97,17 @@ pub fn cluster(properties: &Properties, within: Duration) -> Option<String> {
 fn client(properties: &Properties) -> ClientConfig {
     let mut config = ClientConfig::new();
     config.set("client.id", "tidegate");
+    set_properties(&mut config, properties);
+    config
+}
+
+/// Sets what of `kafka:` is of use to a client that joins no group.
+pub(super) fn set_properties(config: &mut ClientConfig, properties: &Properties) {
     for (key, value) in properties {
         if !MEMBERS_ONLY.iter().any(|name| key.starts_with(name)) {
             config.set(key, value.expose());
         }
     }
-    config
 }
 
 /// A client that names a group and joins nothing.

@@ -14,13 +14,11 @@ use rdkafka::{ClientContext, Message as _};
 use regex::Regex;
 use tracing::debug;
 
+use super::group::set_properties;
 use super::{KafkaError, Properties};
 use crate::config::Topics;
 use crate::record::{Offset, TopicPartition};
 
-/// Properties of `kafka:` that only a member of a group has a use for.
-pub(super) const MEMBERS_ONLY: &[&str] =
-    &["group.", "session.timeout.ms", "partition.assignment.strategy", "statistics.interval.ms"];
 /// How long one poll waits.
 const TURN: Duration = Duration::from_millis(100);
 
@@ -179,11 +177,7 @@ pub(super) fn consumer(properties: &Properties) -> Result<BaseConsumer<Context>,
         .set("isolation.level", "read_committed")
         .set("queued.max.messages.kbytes", "16384")
         .set("fetch.queue.backoff.ms", "50");
-    for (key, value) in properties {
-        if !MEMBERS_ONLY.iter().any(|name| key.starts_with(name)) {
-            config.set(key, value.expose());
-        }
-    }
+    set_properties(&mut config, properties);
     config
         // librdkafka polls only with a group's name; one that assigns by itself joins nothing.
         .set("group.id", "tidegate-reader")
