@@ -11,7 +11,7 @@
 //!
 //! The modules stand in the order of the flow. One [`worker`] (a thread) owns everything from poll to
 //! batch, and the watermark; [`deliver`] writes batches on the runtime and answers to its worker.
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 pub mod config;
 pub mod connector;

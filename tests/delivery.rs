@@ -442,6 +442,23 @@ fn a_member_that_leaves_hands_its_partitions_over_and_nothing_is_written_twice()
     assert_eq!(rows_received(&database), all, "rows that VictoriaMetrics was sent: {log}");
 }
 
+/// librdkafka's own close sends no leave for it, so that the others waited for its session to end.
+#[test]
+fn a_member_without_a_partition_leaves_the_group_at_once() {
+    let (kafka, database) = (shared_kafka(), shared_victoria_metrics());
+    let pipeline = Pipeline::new(&kafka, 1, &database.sink(), "", "");
+    let mut members = vec![pipeline.run(), pipeline.run(), pipeline.run()];
+    members[0].until("three members", || pipeline.group.members().len() == 3);
+    while let Some(mut leaver) = members.pop() {
+        leaver.signal("TERM");
+        assert_eq!(leaver.exit_code(), 0, "{}", leaver.log());
+        let (left, since) = (members.len(), Instant::now());
+        let others = members.first_mut().unwrap_or(&mut leaver);
+        others.until("the others alone", || pipeline.group.members().len() == left);
+        assert!(since.elapsed() < Duration::from_secs(15), "{}", leaver.log());
+    }
+}
+
 #[test]
 fn two_workers_of_a_connector_share_its_partitions() {
     let (kafka, database) = (shared_kafka(), shared_victoria_metrics());

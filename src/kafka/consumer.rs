@@ -1,26 +1,28 @@
 //! The consumer, on librdkafka.
 
 mod context;
+mod fetched;
 mod lists;
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _, RebalanceProtocol};
 use rdkafka::error::KafkaError as LibraryError;
-use rdkafka::message::{BorrowedMessage, Headers as _, Message as _};
 use rdkafka::topic_partition_list::TopicPartitionListElem;
+use rdkafka::types::RDKafkaErrorCode;
 
 use context::{Context, Pending};
+pub use fetched::FetchedRecord;
+use fetched::{Fetched, Fetches};
 pub(super) use lists::committed_covers;
 use lists::{add_places, committed_of, offset_list, partition_list, place_list};
 
 use super::commits::Commits;
 use super::{COMMITTED_WITHIN, Consumer, Event, Extent, KafkaError, Place, Properties, trouble};
 use crate::config::Topics;
-use crate::record::{Offset, Record, TopicPartition};
+use crate::record::{Offset, TopicPartition};
 use crate::telemetry::ClientShare;
 use crate::watermark::Covers;
 
@@ -55,15 +57,22 @@ const INSTANCE_ID: &str = "group.instance.id";
 /// The longest that one question of a look-up may take, and when it begins with no further one.
 const LOOK_UP: Duration = Duration::from_secs(1);
 
+/// How long a member without partitions waits for an assignment under way, before it leaves.
+const LEFT_WITHIN: Duration = Duration::from_secs(3);
+const TURN: Duration = Duration::from_millis(50);
+
 /// On top of that, for a consumer that reads to an end ([`KafkaConsumer::to_the_end`]).
 const TO_THE_END: &[(&str, &str)] =
     &[("enable.partition.eof", "true"), ("auto.offset.reset", "earliest")];
 
 /// One member of a consumer group.
 pub struct KafkaConsumer {
+    fetches: Fetches,
     // Before `commits`, whose end waits until the client is closed.
     consumer: Arc<BaseConsumer<Context>>,
     commits: Commits,
+    /// By its `group.instance.id`.
+    is_static: bool,
 }
 
 impl KafkaConsumer {
@@ -111,6 +120,8 @@ impl KafkaConsumer {
             }
             Topics::Pattern(pattern) => consumer.subscribe(&[pattern])?,
         }
+        let no_queue = || KafkaError { reason: "librdkafka makes no queue".into(), fatal: true };
+        let fetches = Fetches::new(Arc::clone(&consumer)).ok_or_else(no_queue)?;
         let (client, told) = (Arc::clone(&consumer), Arc::clone(&consumer));
         let commits = Commits::start(
             move |offsets| Ok(client.commit(&offset_list(offsets)?, CommitMode::Sync)?),
@@ -120,7 +131,8 @@ impl KafkaConsumer {
             reason: format!("can't start a thread: {error}"),
             fatal: true,
         })?;
-        Ok(Self { consumer, commits })
+        let is_static = config.get(INSTANCE_ID).is_some();
+        Ok(Self { fetches, consumer, commits, is_static })
     }
 
     /// Shows there what librdkafka says of this client.
@@ -132,6 +144,76 @@ impl KafkaConsumer {
 
     fn context(&self) -> &Context {
         self.consumer.context()
+    }
+
+    /// librdkafka's close sends no leave for a member that owns nothing (2.12.1, "consumer is
+    /// terminating, skipping rejoin"), and the others would wait for it until its session is over. So
+    /// it gives its subscription up first, which sends one. While the group agrees on an assignment
+    /// that is put off until this member has answered. A static member stays: it comes back.
+    fn leave_without_partitions(&self) {
+        let owns_none = self.consumer.assignment().is_ok_and(|owned| owned.count() == 0);
+        if self.is_static || !owns_none {
+            return;
+        }
+        self.consumer.unsubscribe();
+        let deadline = Instant::now() + LEFT_WITHIN;
+        let is_left = || self.consumer.subscription().is_ok_and(|topics| topics.count() == 0);
+        while !is_left() && Instant::now() < deadline {
+            self.consumer.poll(TURN);
+        }
+    }
+
+    /// Forwards partitions that were just assigned. The end of an earlier assignment stops the
+    /// forwarding (`rd_kafka_toppar_fetch_stop`), and librdkafka's thread may come to it after the
+    /// assignment: it has once it answers a question.
+    fn forward_for_good(&self, partitions: &[TopicPartition]) {
+        let _ = self.consumer.assignment();
+        self.fetches.forward(partitions);
+    }
+
+    /// Serves the client's queue, in which no records are, until it is empty or has something to
+    /// tell.
+    fn poll_client<R>(&self, mut timeout: Duration) -> Option<Event<R>> {
+        loop {
+            let event = match self.consumer.poll(timeout) {
+                None => None,
+                Some(Err(error)) => self.context().failed(&error),
+                // It would be skipped.
+                Some(Ok(_)) => {
+                    let reason =
+                        "a record came by a way that is not waited at; please report it".into();
+                    Some(Event::Failed(KafkaError { reason, fatal: true }))
+                }
+            };
+            let event = event.or_else(|| self.take_event());
+            if event.is_some() || !self.fetches.is_event() {
+                return event;
+            }
+            timeout = Duration::ZERO;
+        }
+    }
+
+    /// What the client has told of.
+    fn take_event<R>(&self) -> Option<Event<R>> {
+        let mut event = self.context().take_event()?;
+        if let Event::Ends(ends) = &mut event {
+            self.fetches.correct(ends);
+            self.fetches.forward_again();
+        }
+        Some(event)
+    }
+
+    fn event_of<'c>(&self, fetched: Fetched<'c>) -> Option<Event<FetchedRecord<'c>>> {
+        match fetched {
+            Fetched::Record(record) => Some(Event::Record(record)),
+            Fetched::Failed { code: RDKafkaErrorCode::PartitionEOF, partition, .. } => {
+                Some(Event::AtEnd { partition })
+            }
+            Fetched::Failed { code, reason, .. } => {
+                self.context().set_reason(reason);
+                self.context().failed(&LibraryError::MessageConsumption(code))
+            }
+        }
     }
 }
 
@@ -162,7 +244,10 @@ fn configuration(
     if let Some(id) = config.get(INSTANCE_ID).map(|id| format!("{id}-{number}")) {
         config.set(INSTANCE_ID, id);
     }
-    config.set("group.id", group).set_log_level(RDKafkaLogLevel::Info);
+    // Who asks librdkafka for its own lines means to see them.
+    let level =
+        if config.get("debug").is_some() { RDKafkaLogLevel::Debug } else { RDKafkaLogLevel::Info };
+    config.set("group.id", group).set_log_level(level);
     config
 }
 
@@ -170,36 +255,49 @@ impl Drop for KafkaConsumer {
     /// Leaving the group revokes the partitions once more, and librdkafka waits for the answer:
     /// nobody polls any longer, so the context gives it.
     fn drop(&mut self) {
-        self.context().closing.store(true, Ordering::Release);
+        self.context().close(&self.consumer);
+        self.leave_without_partitions();
     }
 }
 
 impl Consumer for KafkaConsumer {
-    type Record<'c> = BorrowedMessage<'c>;
+    type Record<'c> = FetchedRecord<'c>;
 
-    fn poll(&self, timeout: Duration) -> Option<Event<BorrowedMessage<'_>>> {
-        if let Some(event) = self.context().take_event() {
+    /// What was taken of the records goes first: a rebalance finds nothing that is on its way.
+    fn poll(&self, timeout: Duration) -> Option<Event<FetchedRecord<'_>>> {
+        if let Some(event) = self.take_event() {
             return Some(event);
         }
-        match self.consumer.poll(timeout) {
-            Some(Ok(message)) => Some(Event::Record(message)),
-            Some(Err(LibraryError::PartitionEOF(partition))) => Some(Event::AtEnd { partition }),
-            Some(Err(error)) => self.context().failed(&error),
-            None => self.context().take_event(),
+        if let Some(fetched) = self.fetches.next() {
+            return self.event_of(fetched);
         }
+        let may_come = self.fetches.may_come();
+        // There are two queues, and one of them is waited for.
+        if let Some(event) = self.poll_client(if may_come { Duration::ZERO } else { timeout }) {
+            return Some(event);
+        }
+        if !may_come {
+            return None;
+        }
+        self.fetches.take(timeout);
+        self.event_of(self.fetches.next()?)
     }
 
     fn assign(&self, partitions: &[TopicPartition]) -> Result<(), KafkaError> {
         let list = partition_list(partitions);
+        self.fetches.forward(partitions);
         match self.consumer.rebalance_protocol() {
             RebalanceProtocol::Cooperative => self.consumer.incremental_assign(&list)?,
             _ => self.consumer.assign(&list)?,
         }
+        self.forward_for_good(partitions);
+        self.fetches.begin(partitions);
         Ok(())
     }
 
     fn unassign(&self, partitions: &[TopicPartition]) -> Result<(), KafkaError> {
         self.commits.forget(partitions);
+        self.fetches.end(partitions);
         match self.consumer.rebalance_protocol() {
             RebalanceProtocol::Cooperative => {
                 self.consumer.incremental_unassign(&partition_list(partitions))?;
@@ -210,10 +308,12 @@ impl Consumer for KafkaConsumer {
     }
 
     fn pause(&self, partitions: &[TopicPartition]) -> Result<(), KafkaError> {
+        self.fetches.pause(partitions);
         Ok(self.consumer.pause(&partition_list(partitions))?)
     }
 
     fn resume(&self, partitions: &[TopicPartition]) -> Result<(), KafkaError> {
+        self.fetches.resume(partitions);
         Ok(self.consumer.resume(&partition_list(partitions))?)
     }
 
@@ -256,13 +356,23 @@ impl Consumer for KafkaConsumer {
     /// A partition without a place is out of its fetcher, so that a seek is refused
     /// (`rd_kafka_toppar_seek`); taken away and given back it starts anew.
     fn go_to(&self, moved: &[Place], others: &[Place]) -> Result<(), KafkaError> {
+        let names = |places: &[Place]| -> Vec<_> {
+            places.iter().map(|(partition, _)| partition.clone()).collect()
+        };
         let mut list = place_list(moved)?;
+        self.fetches.throw_away(&names(moved));
         if let RebalanceProtocol::Cooperative = self.consumer.rebalance_protocol() {
             self.consumer.incremental_unassign(&list)?;
-            return Ok(self.consumer.incremental_assign(&list)?);
+            self.consumer.incremental_assign(&list)?;
+        } else {
+            // All are begun anew.
+            self.fetches.throw_away(&names(others));
+            add_places(&mut list, others)?;
+            self.consumer.assign(&list)?;
+            self.forward_for_good(&names(others));
         }
-        add_places(&mut list, others)?;
-        Ok(self.consumer.assign(&list)?)
+        self.forward_for_good(&names(moved));
+        Ok(())
     }
 
     fn forget(&self, partition: &TopicPartition) {
@@ -276,43 +386,6 @@ impl Consumer for KafkaConsumer {
 
     fn commit_and_wait(&self, offsets: &Covers) -> Result<(), KafkaError> {
         self.commits.wait(offsets, COMMITTED_WITHIN)
-    }
-}
-
-impl Record for BorrowedMessage<'_> {
-    fn topic(&self) -> &str {
-        rdkafka::Message::topic(self)
-    }
-
-    fn partition(&self) -> i32 {
-        rdkafka::Message::partition(self)
-    }
-
-    fn offset(&self) -> Offset {
-        Offset(rdkafka::Message::offset(self))
-    }
-
-    fn key(&self) -> Option<&[u8]> {
-        rdkafka::Message::key(self)
-    }
-
-    fn value(&self) -> Option<&[u8]> {
-        self.payload()
-    }
-
-    fn timestamp_millis(&self) -> Option<i64> {
-        rdkafka::Message::timestamp(self).to_millis()
-    }
-
-    fn header(&self, name: &str) -> Option<&[u8]> {
-        let headers = rdkafka::Message::headers(self)?;
-        headers.iter().filter(|header| header.key == name).last()?.value
-    }
-
-    fn headers(&self) -> Vec<(&str, Option<&[u8]>)> {
-        rdkafka::Message::headers(self)
-            .map(|headers| headers.iter().map(|header| (header.key, header.value)).collect())
-            .unwrap_or_default()
     }
 }
 

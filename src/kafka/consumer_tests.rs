@@ -3,10 +3,10 @@
 use std::time::{Duration, Instant};
 
 use rdkafka::ClientConfig;
-use rdkafka::message::{BorrowedMessage, Header, OwnedHeaders};
+use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseRecord, Producer as _, ThreadedProducer};
 
-use super::consumer::KafkaConsumer;
+use super::consumer::{FetchedRecord, KafkaConsumer};
 use super::mock::MockKafka;
 use super::{Consumer as _, Event, KafkaError, Properties};
 use crate::config::{Secret, Topics};
@@ -42,7 +42,7 @@ fn consumer_by(kafka: &MockKafka, strategy: &str) -> KafkaConsumer {
 /// Polls until the event that is looked for.
 fn until<T>(
     consumer: &KafkaConsumer,
-    mut wanted: impl FnMut(Event<BorrowedMessage<'_>>) -> Option<T>,
+    mut wanted: impl FnMut(Event<FetchedRecord<'_>>) -> Option<T>,
 ) -> T {
     let deadline = Instant::now() + SOON;
     loop {
@@ -130,7 +130,7 @@ fn produce(kafka: &MockKafka, numbers: std::ops::Range<i64>) {
 
 /// Polls until so many records have come, and gives their offsets.
 fn offsets(consumer: &KafkaConsumer, count: usize) -> Vec<i64> {
-    let next = |event: Event<BorrowedMessage<'_>>| match event {
+    let next = |event: Event<FetchedRecord<'_>>| match event {
         Event::Record(record) => Some(record.offset().0),
         _ => None,
     };
@@ -151,7 +151,7 @@ fn offsets_within_a_second(consumer: &KafkaConsumer) -> Vec<i64> {
 #[test]
 fn a_record_is_as_it_was_produced() {
     let (_kafka, consumer) = reading(2);
-    let next = |event: Event<BorrowedMessage<'_>>| match event {
+    let next = |event: Event<FetchedRecord<'_>>| match event {
         Event::Record(record) => Some(OwnedRecord::of(&record)),
         _ => None,
     };
@@ -182,6 +182,7 @@ fn the_last_header_of_a_name_counts_and_one_without_a_value_has_none() {
     assert_eq!(header("even"), None);
 }
 
+/// librdkafka goes on behind what was taken from it, so that what a pause finds taken would be lost.
 #[test]
 fn no_record_comes_while_its_partition_is_paused_and_each_once_after_that() {
     let (_kafka, consumer) = reading(1000);
@@ -194,10 +195,12 @@ fn no_record_comes_while_its_partition_is_paused_and_each_once_after_that() {
 }
 
 #[test]
-fn nothing_that_was_fetched_before_comes_from_a_partition_that_goes_on_elsewhere() {
+fn nothing_that_was_taken_before_comes_from_a_partition_that_goes_on_elsewhere() {
     goes_on_elsewhere("cooperative-sticky");
 }
 
+/// One order then ends the old assignment and begins the new one, and the end came after the
+/// forwarding: no record came any more.
 #[test]
 fn a_partition_of_an_eager_assignment_goes_on_elsewhere_too() {
     goes_on_elsewhere("range");
@@ -227,6 +230,7 @@ fn a_partition_that_was_let_go_brings_nothing_and_begins_again_when_it_comes_bac
     }
 }
 
+/// librdkafka's batch call waits until it has as many as it was asked for.
 #[test]
 fn a_record_that_comes_alone_does_not_wait_for_others() {
     const ALONE: u32 = 50;
@@ -242,9 +246,9 @@ fn a_record_that_comes_alone_does_not_wait_for_others() {
     assert!(waited < Duration::from_millis(80) * ALONE, "{waited:?}");
 }
 
-/// Else there would be no lag while records wait for the end of a pause.
+/// As a lag of nothing would be, where records wait for the end of a pause.
 #[test]
-fn what_a_pause_has_left_unread_does_not_count_as_polled() {
+fn what_a_pause_has_set_aside_does_not_count_as_polled() {
     let (_kafka, consumer) = reading(1000);
     offsets(&consumer, 10);
     consumer.pause(&[partition()]).unwrap();

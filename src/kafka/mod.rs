@@ -9,6 +9,7 @@ mod consumer;
 #[cfg(test)]
 mod consumer_tests;
 mod group;
+mod message;
 pub mod mock;
 mod producer;
 pub mod range;
@@ -22,7 +23,7 @@ use std::time::Duration;
 use rdkafka::config::RDKafkaLogLevel;
 use tracing::{debug, warn};
 
-pub use consumer::KafkaConsumer;
+pub use consumer::{FetchedRecord, KafkaConsumer};
 pub use group::{cluster, committed, forget, place, set_place};
 pub use producer::DeadLetterProducer;
 #[cfg(any(test, fuzzing))]

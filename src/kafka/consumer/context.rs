@@ -13,6 +13,7 @@ use rdkafka::topic_partition_list::TopicPartitionList;
 use rdkafka::types::{RDKafkaErrorCode, RDKafkaRespErr};
 use tracing::debug;
 
+use super::lists;
 use crate::kafka::statistics::Statistics;
 use crate::kafka::{Event, KafkaError, PartitionEnd, trouble};
 use crate::record::TopicPartition;
@@ -23,7 +24,7 @@ use crate::telemetry::ClientShare;
 #[derive(Default)]
 pub(super) struct Context {
     /// Set before the client is closed: then a partition is let go at once.
-    pub(super) closing: AtomicBool,
+    closing: AtomicBool,
     /// Holds at most what one poll brings: a rebalance, an error, statistics.
     events: Mutex<VecDeque<Pending>>,
     any: AtomicBool,
@@ -66,8 +67,29 @@ impl Context {
         })
     }
 
+    /// From here on a rebalance is answered at once, as are those that nobody has taken.
+    pub(super) fn close(&self, consumer: &BaseConsumer<Self>) {
+        self.closing.store(true, Ordering::Release);
+        for event in self.events.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
+            match event {
+                Pending::Assigned(partitions) => {
+                    answer(consumer, true, &lists::partition_list(&partitions));
+                }
+                Pending::Revoked { partitions, .. } => {
+                    answer(consumer, false, &lists::partition_list(&partitions));
+                }
+                Pending::Committed(_) | Pending::Ends(_) | Pending::Idle(_) => {}
+            }
+        }
+    }
+
     fn lock_failure(&self) -> MutexGuard<'_, Option<String>> {
         self.connection_failure.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What [`Context::failed`] is to say of its next error.
+    pub(super) fn set_reason(&self, reason: String) {
+        *self.reason.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason);
     }
 
     /// `None` where another event or error says the same.
@@ -103,8 +125,7 @@ impl ClientContext for Context {
 
     /// The same poll returns the error itself, without its reason.
     fn error(&self, _: rdkafka::error::KafkaError, reason: &str) {
-        let mut last = self.reason.lock().unwrap_or_else(PoisonError::into_inner);
-        *last = Some(reason.to_owned());
+        self.set_reason(reason.to_owned());
     }
 
     fn stats_raw(&self, statistics: &[u8]) {
@@ -130,17 +151,7 @@ impl ConsumerContext for Context {
     ) {
         let assigned = event == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS;
         if self.closing.load(Ordering::Acquire) {
-            let outcome = match consumer.rebalance_protocol() {
-                RebalanceProtocol::Cooperative if assigned => {
-                    consumer.incremental_assign(partitions)
-                }
-                RebalanceProtocol::Cooperative => consumer.incremental_unassign(partitions),
-                _ => consumer.unassign(),
-            };
-            if let Err(error) = outcome {
-                debug!(%error, "letting partitions go while closing");
-            }
-            return;
+            return answer(consumer, assigned, partitions);
         }
         let named = partitions
             .elements()
@@ -157,6 +168,18 @@ impl ConsumerContext for Context {
     /// The events that wait are served at least this often, also in a longer poll.
     fn main_queue_min_poll_interval(&self) -> rdkafka::util::Timeout {
         rdkafka::util::Timeout::After(Duration::from_millis(100))
+    }
+}
+
+/// The least that librdkafka waits for.
+fn answer(consumer: &BaseConsumer<Context>, assigned: bool, partitions: &TopicPartitionList) {
+    let outcome = match consumer.rebalance_protocol() {
+        RebalanceProtocol::Cooperative if assigned => consumer.incremental_assign(partitions),
+        RebalanceProtocol::Cooperative => consumer.incremental_unassign(partitions),
+        _ => consumer.unassign(),
+    };
+    if let Err(error) = outcome {
+        debug!(%error, "letting partitions go while closing");
     }
 }
 
