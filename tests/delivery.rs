@@ -449,6 +449,9 @@ fn a_member_without_a_partition_leaves_the_group_at_once() {
     let pipeline = Pipeline::new(&kafka, 1, &database.sink(), "", "");
     let mut members = vec![pipeline.run(), pipeline.run(), pipeline.run()];
     members[0].until("three members", || pipeline.group.members().len() == 3);
+    // One that is stopped while it joins is in nobody's way either.
+    members.push(pipeline.run());
+    thread::sleep(Duration::from_millis(500));
     while let Some(mut leaver) = members.pop() {
         leaver.signal("TERM");
         assert_eq!(leaver.exit_code(), 0, "{}", leaver.log());

@@ -3,6 +3,8 @@
 mod context;
 mod fetched;
 mod lists;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -57,8 +59,9 @@ const INSTANCE_ID: &str = "group.instance.id";
 /// The longest that one question of a look-up may take, and when it begins with no further one.
 const LOOK_UP: Duration = Duration::from_secs(1);
 
-/// How long a member without partitions waits for an assignment under way, before it leaves.
-const LEFT_WITHIN: Duration = Duration::from_secs(3);
+/// How long a member without partitions waits for an assignment under way, before it leaves: the
+/// others learn of it with their next heartbeat, each three seconds.
+const LEFT_WITHIN: Duration = Duration::from_secs(4);
 const TURN: Duration = Duration::from_millis(50);
 
 /// On top of that, for a consumer that reads to an end ([`KafkaConsumer::to_the_end`]).
@@ -157,8 +160,7 @@ impl KafkaConsumer {
         }
         self.consumer.unsubscribe();
         let deadline = Instant::now() + LEFT_WITHIN;
-        let is_left = || self.consumer.subscription().is_ok_and(|topics| topics.count() == 0);
-        while !is_left() && Instant::now() < deadline {
+        while self.fetches.is_member() && Instant::now() < deadline {
             self.consumer.poll(TURN);
         }
     }

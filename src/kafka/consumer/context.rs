@@ -51,8 +51,12 @@ impl Context {
         self.any.store(true, Ordering::Release);
     }
 
+    pub(super) fn has_event(&self) -> bool {
+        self.any.load(Ordering::Acquire)
+    }
+
     pub(super) fn take_event<R>(&self) -> Option<Event<R>> {
-        if !self.any.load(Ordering::Acquire) {
+        if !self.has_event() {
             return None;
         }
         let mut events = self.events.lock().unwrap_or_else(PoisonError::into_inner);

@@ -192,6 +192,18 @@ impl Fetches {
         unsafe { sys::rd_kafka_queue_length(self.events.0.as_ptr()) > 0 }
     }
 
+    /// Whether the group's coordinator knows the client, and no leave has been sent.
+    pub(super) fn is_member(&self) -> bool {
+        let client = self.client.client().native_ptr();
+        // SAFETY: the client is alive; the text ends with a zero, and is ours to free.
+        unsafe {
+            let id = sys::rd_kafka_memberid(client);
+            let is_member = !id.is_null() && *id != 0;
+            sys::rd_kafka_mem_free(client, id.cast());
+            is_member
+        }
+    }
+
     /// Takes what has been fetched; waits for a first record, or an event, if that is nothing.
     pub(super) fn take(&self, timeout: Duration) {
         let state = &mut *self.state.borrow_mut();

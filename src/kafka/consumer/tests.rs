@@ -2,10 +2,12 @@
 
 use rdkafka::mocking::MockCluster;
 use rdkafka::producer::DefaultProducerContext;
-use rdkafka::types::RDKafkaApiKey;
+use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 
 use super::*;
 use crate::config::Secret;
+use crate::kafka::mock::MockKafka;
+use crate::record::Record as _;
 
 const TOPIC: &str = "t";
 const WITHIN: Duration = Duration::from_secs(30);
@@ -47,7 +49,7 @@ impl Group {
     fn until<T>(
         &self,
         what: &str,
-        mut fits: impl FnMut(Event<BorrowedMessage<'_>>) -> Option<T>,
+        mut fits: impl FnMut(Event<FetchedRecord<'_>>) -> Option<T>,
     ) -> T {
         let deadline = Instant::now() + WITHIN;
         while Instant::now() < deadline {
@@ -66,7 +68,7 @@ impl Group {
 
     fn next_record(&self) -> i64 {
         self.until("a record", |event| match event {
-            Event::Record(record) => Some(rdkafka::Message::offset(&record)),
+            Event::Record(record) => Some(record.offset().0),
             _ => None,
         })
     }
@@ -164,4 +166,32 @@ fn a_limit_of_messages_or_of_fetches_alone_is_no_error() {
         let consumer = KafkaConsumer::new(&properties, "g", &topics, 0);
         assert!(consumer.is_ok(), "{name}: {bytes}: {:?}", consumer.err());
     }
+}
+
+/// librdkafka waits for its answer, and the group for the leave that comes after.
+#[test]
+fn an_assignment_that_nobody_has_taken_does_not_hold_up_the_end() {
+    let kafka = MockKafka::start(&[(TOPIC, 1)]).unwrap();
+    let servers = kafka.bootstrap_servers();
+    let member = || {
+        let properties = [("bootstrap.servers", &*servers), ("statistics.interval.ms", "0")];
+        let properties = properties.map(|(key, value)| (key.to_owned(), Secret::new(value)));
+        let topics = Topics::List(vec![TOPIC.into()]);
+        KafkaConsumer::new(&properties.into(), "g", &topics, 0).unwrap()
+    };
+    let (owner, idle) = (member(), member());
+    let since = Instant::now();
+    while !idle.context().has_event() {
+        // Where both join at once the mock may keep one waiting for the session of the other.
+        assert!(since.elapsed() < 3 * WITHIN, "no assignment");
+        match owner.poll(Duration::from_millis(20)) {
+            Some(Event::Assigned(partitions)) => owner.assign(&partitions).unwrap(),
+            Some(Event::Revoked { partitions, .. }) => owner.unassign(&partitions).unwrap(),
+            _ => {}
+        }
+        assert!(idle.consumer.poll(Duration::ZERO).is_none());
+    }
+    let since = Instant::now();
+    drop(idle);
+    assert!(since.elapsed() < Duration::from_secs(2), "{:?}", since.elapsed());
 }
