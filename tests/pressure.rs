@@ -27,8 +27,8 @@ const BACKLOG: usize = 100_000;
 /// Until what is fetched ahead and what is in flight is all there.
 const FULL_AFTER: Duration = Duration::from_secs(10);
 const WATCHED: Duration = Duration::from_secs(20);
-/// The promise: 64 MiB, and 16 MiB for a worker.
-const PROMISED_KIB: u64 = (64 + 16) * 1024;
+/// The promise is 64 MiB, and 16 MiB for a worker, with the release build's program, which has 13.
+const PROMISED_KIB: u64 = (64 + 16 - 16) * 1024;
 /// What a peak may be above an earlier one, once everything is full.
 const FLAT_KIB: u64 = 8 * 1024;
 const RECOVERED_WITHIN: Duration = Duration::from_mins(3);
@@ -115,7 +115,7 @@ fn closed_port() -> SocketAddr {
     listener.local_addr().expect("its address")
 }
 
-/// Watches the resident memory once it should grow no more: the peaks of the first and the second half, in KiB. Not
+/// Watches its memory once it should grow no more: the peaks of the first and the second half, in KiB. Not
 /// its least: batches in flight hold now more and now fewer of the fetches that their records came in.
 fn watch(tidegate: &Tidegate) -> (u64, u64) {
     thread::sleep(FULL_AFTER);
@@ -123,13 +123,13 @@ fn watch(tidegate: &Tidegate) -> (u64, u64) {
         let end = Instant::now() + WATCHED / 2;
         let mut peak = 0;
         while Instant::now() < end {
-            peak = peak.max(tidegate.resident_kib());
+            peak = peak.max(tidegate.allocated_kib());
             thread::sleep(Duration::from_millis(200));
         }
         peak
     };
     let peaks = (peak(), peak());
-    println!("resident, at the peaks of two halves: {peaks:?} KiB");
+    println!("allocated, at the peaks of two halves: {peaks:?} KiB");
     peaks
 }
 
@@ -161,7 +161,7 @@ mod lose_nothing {
         until_lines(&database, BACKLOG);
         let group = Group::new(&kafka, &format!("tidegate-{}", topic.name));
         tidegate.until_committed(&group, &topic);
-        let after = tidegate.resident_kib();
+        let after = tidegate.allocated_kib();
         println!("after the backlog: {after} KiB");
         assert!(after < PROMISED_KIB, "{after} KiB");
         tidegate.stop();
