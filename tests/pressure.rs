@@ -27,8 +27,9 @@ const BACKLOG: usize = 100_000;
 /// Until what is fetched ahead and what is in flight is all there.
 const FULL_AFTER: Duration = Duration::from_secs(10);
 const WATCHED: Duration = Duration::from_secs(20);
-/// The promise is 64 MiB, and 16 MiB for a worker, with the release build's program, which has 13.
-const PROMISED_KIB: u64 = (64 + 16 - 16) * 1024;
+/// The promise is 64 MiB, and 16 MiB for a worker, with the release build's program, which has 13. What is allocated
+/// stays well within it, and a growth is to be seen before it breaks the promise.
+const ALLOCATED_KIB: u64 = 48 * 1024;
 /// What a peak may be above an earlier one, once everything is full.
 const FLAT_KIB: u64 = 8 * 1024;
 const RECOVERED_WITHIN: Duration = Duration::from_mins(3);
@@ -154,7 +155,7 @@ mod lose_nothing {
         let text = connector(&topic.name, &topic.name, &kafka, address);
         let mut tidegate = Tidegate::run(&text, &[]);
         let (first, second) = watch(&tidegate);
-        assert!(first.max(second) < PROMISED_KIB, "{first}, then {second} KiB");
+        assert!(first.max(second) < ALLOCATED_KIB, "{first}, then {second} KiB");
         assert!(second < first + FLAT_KIB, "{first}, then {second} KiB");
 
         let database = Database::start(address, Duration::ZERO);
@@ -163,7 +164,7 @@ mod lose_nothing {
         tidegate.until_committed(&group, &topic);
         let after = tidegate.allocated_kib();
         println!("after the backlog: {after} KiB");
-        assert!(after < PROMISED_KIB, "{after} KiB");
+        assert!(after < ALLOCATED_KIB, "{after} KiB");
         tidegate.stop();
     }
 
@@ -178,7 +179,7 @@ mod lose_nothing {
         let text = connector(&topic.name, &topic.name, &kafka, database.address);
         let mut tidegate = Tidegate::run(&text, &[]);
         let (first, second) = watch(&tidegate);
-        assert!(first.max(second) < PROMISED_KIB, "{first}, then {second} KiB");
+        assert!(first.max(second) < ALLOCATED_KIB, "{first}, then {second} KiB");
         assert!(second < first + FLAT_KIB, "{first}, then {second} KiB");
         assert!(database.lines() > 0);
         database.delay.store(0, Ordering::Release);
