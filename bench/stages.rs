@@ -97,17 +97,18 @@ fn pass(transform: &mut Transform, records: &[OwnedRecord], messages: u64, stage
             }
             continue;
         }
-        let mut slots = scratch.slots(&transform.plan);
-        let payload = record.value().expect("a value");
-        json.decode(payload, transform.plan.paths(), &mut slots).expect("JSON");
-        if stage == Stage::Map {
-            let seen = &mut |point: &Point<'_>| {
-                black_box(point);
-                Ok(())
-            };
-            let mapped = transform.plan.points(record, black_box(&slots), &mut scratch, seen);
-            mapped.expect("a point");
-        }
-        scratch.reclaim_slots(black_box(slots));
+        let plan = &transform.plan;
+        scratch.with_slots(plan, |slots, scratch| {
+            let payload = record.value().expect("a value");
+            json.decode(payload, plan.paths(), slots).expect("JSON");
+            if stage == Stage::Map {
+                let seen = &mut |point: &Point<'_>| {
+                    black_box(point);
+                    Ok(())
+                };
+                plan.points(record, black_box(slots), scratch, seen).expect("a point");
+            }
+            black_box(slots);
+        });
     }
 }

@@ -12,7 +12,7 @@ use tokio::runtime::Runtime;
 use crate::backfill::{Part, Progress};
 use crate::cardinality::Guard;
 use crate::config;
-use crate::decode::Decoder;
+use crate::decode::{Decoder, Decompressed};
 use crate::deliver::Deliveries;
 use crate::kafka::{DeadLetterProducer, KafkaConsumer, KafkaError};
 use crate::map::Plan;
@@ -315,7 +315,7 @@ pub fn transform(config: &config::Connector, sink: &Sink) -> Transform {
         .routed(config.routing.as_ref())
         .ending_series_by_null(config.sink.null_is_stale());
     Transform {
-        decompress: config.decompress,
+        decompressed: config.decompress.then(Decompressed::default),
         process: Chain::new(&config.process).ahead_at_most(config.max_ahead),
         routing: config.routing.clone(),
         ..Transform::new(decoder, plan, sink.encoder())

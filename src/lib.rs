@@ -29,6 +29,7 @@ pub mod registry;
 pub mod map;
 pub mod point;
 pub mod process;
+pub mod series;
 
 pub mod cardinality;
 pub mod drift;

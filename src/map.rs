@@ -16,12 +16,14 @@ mod tests;
 mod time;
 
 use std::borrow::Cow;
+use std::mem::ManuallyDrop;
 
 use crate::config::raw::{FieldKind, TimeUnit};
 use crate::dead_letter::{ReasonKind, Reject, Stage};
-use crate::decode::{Decompressed, Refusal, Slot};
+use crate::decode::{Refusal, Slot};
 use crate::path::Path;
-use crate::point::{Point, Value};
+use crate::point::{Point, Timestamp, Value};
+use crate::series::SeriesKey;
 
 pub use condition::{Comparison, Condition, Literal, Operand};
 pub(crate) use convert::{Input, cast};
@@ -219,28 +221,86 @@ impl From<MapError> for Refusal {
     }
 }
 
+/// Takes the points that a mapping makes. A function that takes points is the simplest one.
+pub trait TakePoints {
+    /// Takes a point.
+    ///
+    /// # Errors
+    /// A refused record, all of whose points are then taken back.
+    fn take(&mut self, point: &Point<'_>) -> Result<(), Refusal>;
+
+    /// Whether it keeps series, so that [`TakePoints::take_known`] is worth a try.
+    fn keeps_series(&self) -> bool {
+        false
+    }
+
+    /// Takes a point that has not been made, if it has taken one with this key before; otherwise says `false`,
+    /// and nothing has happened.
+    fn take_known(
+        &mut self,
+        _key: &SeriesKey,
+        _values: &[Value<'_>],
+        _timestamp: Timestamp,
+    ) -> bool {
+        false
+    }
+
+    /// Takes a point whose key it has not known.
+    ///
+    /// # Errors
+    /// As [`TakePoints::take`].
+    fn take_new(&mut self, _key: &SeriesKey, point: &Point<'_>) -> Result<(), Refusal> {
+        self.take(point)
+    }
+}
+
+impl<F: FnMut(&Point<'_>) -> Result<(), Refusal>> TakePoints for F {
+    fn take(&mut self, point: &Point<'_>) -> Result<(), Refusal> {
+        self(point)
+    }
+}
+
+/// As many as nearly every mapping has.
+const FEW_SLOTS: usize = 16;
+
 /// Memory that is used again from record to record.
 #[derive(Debug, Default)]
 pub struct Scratch {
     slots: Vec<Slot<'static>>,
     tags: Vec<(Cow<'static, str>, Cow<'static, str>)>,
     fields: Vec<(Cow<'static, str>, Value<'static>)>,
+    /// Of a point that is not made yet.
+    values: Vec<Value<'static>>,
+    series: SeriesKey,
     /// The key of a destination.
     pub(crate) destination: String,
-    pub(crate) decompressed: Decompressed,
 }
 
 impl Scratch {
-    /// Slots for one message, all missing. They have been emptied when they were taken back.
-    pub fn slots<'a>(&mut self, plan: &Plan) -> Vec<Slot<'a>> {
-        let mut slots = std::mem::take(&mut self.slots);
-        slots.resize_with(plan.paths().slots(), Slot::default);
-        slots
-    }
-
-    /// Takes the memory of slots back.
-    pub fn reclaim_slots(&mut self, slots: Vec<Slot<'_>>) {
-        self.slots = slots.into_iter().map(Slot::emptied).collect();
+    /// Lends slots for one message, all missing.
+    #[inline]
+    pub fn with_slots<'a, T>(
+        &mut self,
+        plan: &Plan,
+        then: impl FnOnce(&mut [Slot<'a>], &mut Self) -> T,
+    ) -> T {
+        let wanted = plan.paths().slots();
+        if wanted > FEW_SLOTS {
+            let mut slots = std::mem::take(&mut self.slots);
+            slots.resize_with(wanted, Slot::default);
+            let done = then(&mut slots, self);
+            self.slots = emptied(slots);
+            return done;
+        }
+        // On the stack, and dropped one by one: the memory of a vector is taken back through a loop that costs
+        // several times as much.
+        let mut slots = ManuallyDrop::new([const { Slot::Missing }; FEW_SLOTS]);
+        let slots = &mut slots[..wanted];
+        let done = then(slots, self);
+        for slot in slots {
+            slot.set(Slot::Missing);
+        }
+        done
     }
 
     /// Takes the memory of a point back.

@@ -119,12 +119,12 @@ pub struct Guard {
 }
 
 /// A series with its first field, by hash: points of other fields of one time are together, not instead.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Key(u64);
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Key(u64);
 
 impl Key {
     /// Of a point.
-    fn of(point: &Point<'_>) -> Self {
+    pub(crate) fn of(point: &Point<'_>) -> Self {
         let series = series_hash(point);
         Self(point.fields.first().map_or(series, |(name, _)| hash::add(series, name.as_bytes())))
     }
@@ -140,7 +140,7 @@ impl Key {
         first..first + WAYS
     }
 
-    /// Which of them it takes, when it is in none.
+    /// Which of them it takes, when it is in none and none is free.
     fn way(self) -> usize {
         self.0.to_le_bytes()[0] as usize % WAYS
     }
@@ -211,6 +211,23 @@ impl Guard {
         self.admit(key, &line.point(text, timestamp)?, origin)
     }
 
+    /// Whether a point may pass of which no more is known than the key of its series: one that came lately, of
+    /// another time.
+    #[inline]
+    pub fn lets_pass(&mut self, key: Key, timestamp: Timestamp, origin: Origin) -> bool {
+        let Some(place) = self.find(key) else { return false };
+        if place.timestamp == Some(timestamp) && place.origin != origin {
+            return false;
+        }
+        (place.timestamp, place.origin) = (Some(timestamp), origin);
+        true
+    }
+
+    #[inline]
+    fn find(&mut self, key: Key) -> Option<&mut Recent> {
+        self.recent[key.ways()].iter_mut().find(|place| place.key == key)
+    }
+
     /// Whether a series came lately; a point that collides with its last one is counted.
     #[inline]
     fn knows(
@@ -220,10 +237,7 @@ impl Guard {
         origin: Origin,
         shown: &dyn Fn() -> String,
     ) -> bool {
-        let mut ways = self.recent[key.ways()].iter_mut();
-        let Some(place) = ways.find(|place| place.key == key) else {
-            return false;
-        };
+        let Some(place) = self.find(key) else { return false };
         let collides = place.timestamp == Some(timestamp) && place.origin != origin;
         (place.timestamp, place.origin) = (Some(timestamp), origin);
         if collides {
@@ -268,7 +282,10 @@ impl Guard {
         let key = changed.as_ref().map_or(key, Key::of);
         if changed.is_none() || !self.knows(key, written.timestamp, origin, &|| shown(written)) {
             let timestamp = Some(written.timestamp);
-            self.recent[key.ways()][key.way()] = Recent { key, timestamp, origin };
+            let ways = &mut self.recent[key.ways()];
+            // One that is free, if there is one: series that take each other's place cost as if they were new.
+            let free = ways.iter().position(|place| place.timestamp.is_none());
+            ways[free.unwrap_or(key.way())] = Recent { key, timestamp, origin };
         }
         self.look();
         Ok(changed)

@@ -108,7 +108,6 @@ mod tests {
     use crate::config::{Environment, Process, load_text};
     use crate::connector;
     use crate::drift::Drift;
-    use crate::map::Scratch;
     use crate::record::OwnedRecord;
     use crate::sink::Sink;
 
@@ -124,7 +123,7 @@ mod tests {
         transform.drift = Some(drift.clone());
         let mut look = |value: &str| {
             let record = OwnedRecord::new("t", value.into(), Some(0));
-            transform.look(&record, &mut Scratch::default())
+            transform.look(&record)
         };
         // `note` is empty in the first row, and `idle` in all.
         look("device,v,note,idle\na,1,,\nb,2,late,");

@@ -30,6 +30,11 @@ fn a_message_like_one_before_is_not_walked() {
         )
     };
     assert!(!is_known(&mut json, &trie, &message("1")));
+    assert!(is_known(&mut json, &trie, &message("1")));
+    assert!(
+        !is_known(&mut json, &trie, &message("0")),
+        "what nobody wants has been the same so far"
+    );
     for scalar in [
         "1",
         "0",
@@ -53,6 +58,42 @@ fn a_message_like_one_before_is_not_walked() {
     for no_scalar in ["01", "-", "1.", "1.e5", "tru", "nul", "\"a\n\"", "\"\\x\"", "{}", "[]", ""] {
         let mut slots = vec![Slot::Missing; trie.slots()];
         assert!(!json.shapes.fill(&message(no_scalar), &mut slots), "{no_scalar}");
+    }
+}
+
+#[test]
+fn what_nobody_wants_and_is_always_the_same_is_no_step_of_its_own() {
+    let (mut json, trie) = (Json::default(), trie(&["a"]));
+    let message =
+        |a: u32, b: &str, c: u32| format!("{{\"a\":{a},\"b\":{b},\"c\":[{c},1],\"d\":\"d\"}}");
+    // The start, a scalar and the end.
+    for (message, known, steps) in [
+        (message(1, "null", 1), false, 3),
+        (message(2, "null", 1), true, 3),
+        (message(3, "\"\"", 1), false, 4),
+        (message(4, "true", 1), true, 4),
+        (message(5, "true", 2), false, 5),
+        (message(6, "[]", 3), false, 6),
+        (message(7, "false", 3), true, 6),
+    ] {
+        assert_eq!(
+            (is_known(&mut json, &trie, &message), json.shapes.steps.len()),
+            (known, steps),
+            "{message}"
+        );
+    }
+}
+
+#[test]
+fn a_scalar_in_a_gap_does_not_hide_a_shape_for_good() {
+    let (mut json, trie) = (Json::default(), trie(&["a"]));
+    // The second shape is taken for the first where its `b` is 1.
+    let messages = [r#"{"b":1,"a":1,"c":2}"#, r#"{"b":1,"a":1,"d":2}"#, r#"{"b":2,"a":1,"d":2}"#];
+    for message in messages.iter().chain(&messages).chain(&messages) {
+        is_known(&mut json, &trie, message);
+    }
+    for message in messages {
+        assert!(is_known(&mut json, &trie, message), "{message}");
     }
 }
 
@@ -123,7 +164,7 @@ fn a_topic_of_which_some_messages_are_odd_keeps_the_shape_of_the_others() {
 #[test]
 fn what_is_kept_is_limited() {
     let fits = |shapes: &Shapes| {
-        assert!(shapes.others.len() <= MAX_SHAPES);
+        assert!(shapes.documents.len() <= MAX_SHAPES);
         assert!(shapes.steps.len() <= MAX_STEPS && shapes.gaps.len() <= MAX_GAPS);
     };
     let (mut json, trie) = (Json::default(), trie(&["a"]));
@@ -144,7 +185,7 @@ fn what_is_kept_is_limited() {
                 is_known(&mut json, &trie, "[]");
             }
         }
-        assert!(json.shapes.others.len() > 10);
+        assert!(json.shapes.documents.len() > 10);
     }
 }
 

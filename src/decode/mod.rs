@@ -95,17 +95,6 @@ impl Slot<'_> {
                 | Self::Entries(_)
         )
     }
-
-    /// The slot for another message, nothing in it: the standard library collects such in place.
-    #[inline]
-    pub fn emptied<'b>(self) -> Slot<'b> {
-        if self.owns() {
-            drop(self);
-        } else {
-            std::mem::forget(self);
-        }
-        Slot::Missing
-    }
 }
 
 /// The slots of the elements of an array, one row of them for each.

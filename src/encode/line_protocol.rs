@@ -4,14 +4,19 @@
 //! an [`EncodeError`]: the record goes to the dead-letter topic with a reason instead of becoming
 //! other data. docs/sinks.md lists the differences.
 
-mod keys;
+mod names;
 
-use self::keys::Keys;
+use std::ops::Range;
+
+use self::names::Names;
 use super::EncodeError;
+use super::known::Known;
 use crate::batch::{OpenBatch, RecordIndex};
+use crate::cardinality;
 use crate::config::raw::Precision;
 use crate::point::{Float, Point, Timestamp, Value};
-use crate::words::{self, is_same};
+use crate::series::SeriesKey;
+use crate::words;
 
 /// The longest series key with one field's name (`models.MaxKeyLength` and `seriesKeySize`, which
 /// adds the 4 bytes of its separator, in influxdb's `models/points.go`).
@@ -50,12 +55,29 @@ pub struct LineProtocol {
     unit: i64,
     /// Whether a text with a line break in it is refused.
     single_lines: bool,
-    /// Where series keys are kept.
-    keys: Option<Keys>,
+    /// `None` for one destination of many, whose encoder is gone with its batch.
+    known: Option<Known<Line>>,
+    /// Of the last point that came without one.
+    key: SeriesKey,
     measurements: Names,
     tags: Names,
     fields: Names,
+    /// Where the values stand of the line that was written last.
+    values: Vec<Range<usize>>,
 }
+
+/// A series' line, without its values and its time.
+#[derive(Debug, Clone, Default)]
+struct Line {
+    text: Vec<u8>,
+    /// Where each value belongs.
+    values: Vec<u16>,
+}
+
+/// So many series are kept; 7 MiB at most, by the length of their keys and lines.
+const KNOWN: usize = 4096;
+/// Lines with more around their values are not kept, in bytes.
+const LONGEST_LINE: usize = 512;
 
 impl LineProtocol {
     /// `precision` must be what the request says, too.
@@ -69,10 +91,12 @@ impl LineProtocol {
         Self {
             unit,
             single_lines: false,
-            keys: Some(Keys::default()),
+            known: Some(Known::new(KNOWN)),
+            key: SeriesKey::default(),
             measurements: Names::default(),
             tags: Names::default(),
             fields: Names::default(),
+            values: Vec::new(),
         }
     }
 
@@ -81,11 +105,27 @@ impl LineProtocol {
         Self { single_lines: true, ..Self::new(Precision::Ns) }
     }
 
-    /// The same for another open batch. Its series keys are not kept: there may be as many of these as there
-    /// are destinations, and each lasts for a batch only.
+    /// The same for another open batch. Its series are not kept: there may be as many of these as there are
+    /// destinations, and each lasts for a batch only.
     pub(super) fn apart(&self) -> Self {
-        let (measurements, tags) = (self.measurements.clone(), self.tags.clone());
-        Self { keys: None, measurements, tags, fields: self.fields.clone(), ..*self }
+        let [measurements, tags, fields] =
+            [&self.measurements, &self.tags, &self.fields].map(Clone::clone);
+        let Self { unit, single_lines, .. } = *self;
+        Self {
+            unit,
+            single_lines,
+            known: None,
+            key: SeriesKey::default(),
+            measurements,
+            tags,
+            fields,
+            values: Vec::new(),
+        }
+    }
+
+    /// Whether it keeps series, so that [`LineProtocol::encode_known`] is worth a try.
+    pub(super) fn keeps_series(&self) -> bool {
+        self.known.is_some()
     }
 
     /// Appends the point's line. After an error the caller takes back what was appended.
@@ -95,9 +135,110 @@ impl LineProtocol {
         record: RecordIndex,
         batch: &mut OpenBatch,
     ) -> Result<(), EncodeError> {
-        let out = &mut batch.bytes;
+        let mut key = std::mem::take(&mut self.key);
+        key.take_point(point);
+        let values = point.fields.iter().map(|(_, value)| value);
+        let encoded = if self.encode_known(&key, values, point.timestamp, record, batch, |_| true) {
+            Ok(())
+        } else {
+            self.encode_new(&key, point, record, batch)
+        };
+        self.key = key;
+        encoded
+    }
+
+    /// Appends the line of a point of which the values and the time are all that is new, if `passes` lets
+    /// its series through. After `false` all is as it was before.
+    #[inline]
+    pub fn encode_known<'v>(
+        &mut self,
+        key: &SeriesKey,
+        values: impl Iterator<Item = &'v Value<'v>>,
+        timestamp: Timestamp,
+        record: RecordIndex,
+        batch: &mut OpenBatch,
+        passes: impl FnOnce(cardinality::Key) -> bool,
+    ) -> bool {
+        let known = self.known.as_ref().zip(key.get()).and_then(|(known, key)| known.find(key));
+        let Some(place) = known.filter(|place| passes(place.guarded)) else {
+            return false;
+        };
+        let start = batch.bytes.len();
+        if self.push_line(&mut batch.bytes, &place.written, values).is_none() {
+            // What is wrong with a value is said where its name is known.
+            batch.bytes.truncate(start);
+            return false;
+        }
+        self.push_timestamp(&mut batch.bytes, timestamp);
+        batch.end_item(record);
+        true
+    }
+
+    /// `None` where a value can't be written.
+    #[inline]
+    fn push_line<'v>(
+        &self,
+        out: &mut Vec<u8>,
+        line: &Line,
+        values: impl Iterator<Item = &'v Value<'v>>,
+    ) -> Option<()> {
+        let (start, mut written) = (out.len(), 0);
+        for (place, value) in line.values.iter().zip(values) {
+            let place = usize::from(*place);
+            words::push(out, line.text.get(written..place)?);
+            written = place;
+            match value {
+                // What nearly every value is.
+                Value::Float(Float::Text(text)) => words::push(out, text.as_bytes()),
+                other => push_value(out, other).ok()?,
+            }
+        }
+        (!self.single_lines || !out[start..].contains(&b'\n')).then_some(())
+    }
+
+    /// Appends the point's line, and keeps it for the next one with this key. After an error the caller takes
+    /// back what was appended.
+    pub(super) fn encode_new(
+        &mut self,
+        key: &SeriesKey,
+        point: &Point<'_>,
+        record: RecordIndex,
+        batch: &mut OpenBatch,
+    ) -> Result<(), EncodeError> {
+        let start = batch.bytes.len();
+        self.write(&mut batch.bytes, point)?;
+        self.learn(key, point, &batch.bytes[start..]);
+        self.push_timestamp(&mut batch.bytes, point.timestamp);
+        batch.end_item(record);
+        Ok(())
+    }
+
+    /// Keeps a line that has just been written.
+    fn learn(&mut self, key: &SeriesKey, point: &Point<'_>, written: &[u8]) {
+        let (Some(known), Some(key)) = (&mut self.known, key.get()) else { return };
+        let values: usize = self.values.iter().map(Range::len).sum();
+        if written.len() - values > LONGEST_LINE {
+            return;
+        }
+        let Some(line) = known.learn(key, point) else { return };
+        line.text.clear();
+        line.text.reserve_exact((written.len() - values).next_power_of_two().max(128));
+        line.values.clear();
+        line.values.reserve_exact(self.values.len().next_power_of_two().max(8));
+        let mut behind = 0;
+        for value in &self.values {
+            line.text.extend_from_slice(&written[behind..value.start]);
+            behind = value.end;
+            // Within [`LONGEST_LINE`].
+            line.values.push(u16::try_from(line.text.len()).unwrap_or(u16::MAX));
+        }
+    }
+
+    /// Writes all of a line but its time.
+    fn write(&mut self, out: &mut Vec<u8>, point: &Point<'_>) -> Result<(), EncodeError> {
         let start = out.len();
-        self.push_key(out, point)?;
+        self.values.clear();
+        self.write_key(out, point)?;
         let key = out.len() - start;
         let mut separator = b' ';
         self.fields.begin();
@@ -113,7 +254,9 @@ impl LineProtocol {
                     "the measurement, tags and name of field {name:?} are longer than {MAX_KEY} bytes"
                 )));
             }
-            push_value(out, name, value)?;
+            let value_start = out.len() - start;
+            push_value(out, value).map_err(|why| EncodeError(format!("field {name:?} {why}")))?;
+            self.values.push(value_start..out.len() - start);
         }
         if separator == b' ' {
             return Err(EncodeError("the point has no field".into()));
@@ -123,30 +266,10 @@ impl LineProtocol {
                            take the format `json_lines`";
             return Err(EncodeError(message.into()));
         }
-        self.push_timestamp(out, point.timestamp);
-        batch.end_item(record);
         Ok(())
     }
 
     /// Appends the measurement and the tags.
-    #[inline]
-    fn push_key(&mut self, out: &mut Vec<u8>, point: &Point<'_>) -> Result<(), EncodeError> {
-        let Some(keys) = &self.keys else { return self.write_key(out, point) };
-        let hash = Keys::hash(point);
-        if let Some(written) = keys.find(point, hash) {
-            words::push(out, written);
-            return Ok(());
-        }
-        let start = out.len();
-        self.write_key(out, point)?;
-        if let Some(keys) = &mut self.keys {
-            keys.learn(point, hash, &out[start..]);
-        }
-        Ok(())
-    }
-
-    /// As they are written anew.
-    #[inline(never)]
     fn write_key(&mut self, out: &mut Vec<u8>, point: &Point<'_>) -> Result<(), EncodeError> {
         self.measurements.begin();
         self.measurements.push(out, &point.measurement, write_measurement)?;
@@ -183,80 +306,6 @@ impl LineProtocol {
         let units = timestamp.nanos().div_euclid(self.unit);
         words::push(out, itoa::Buffer::new().format(units).as_bytes());
         out.push(b'\n');
-    }
-}
-
-/// A name as it stands in a line: checked, and with its escapes.
-#[derive(Debug, Clone, Default)]
-struct Written {
-    name: String,
-    bytes: Vec<u8>,
-}
-
-/// What writes a kind of name.
-type Write = fn(&mut Vec<u8>, &str) -> Result<(), EncodeError>;
-
-/// Names that came before. A mapping gives nearly every point the same ones in the same order, and to
-/// check and escape them each time costs as much as all their values.
-#[derive(Debug, Clone, Default)]
-struct Names {
-    known: Vec<Written>,
-    /// Where the next name of a point is looked for first.
-    next: usize,
-}
-
-impl Names {
-    /// More than a point usually has; names without end take each other's place.
-    const MOST: usize = 64;
-    /// A longer one is not kept, in bytes.
-    const LONGEST: usize = 256;
-
-    /// The names of another point follow.
-    fn begin(&mut self) {
-        self.next = 0;
-    }
-
-    /// Appends the name as it is written.
-    #[inline]
-    fn push(&mut self, out: &mut Vec<u8>, name: &str, write: Write) -> Result<(), EncodeError> {
-        match self.known.get(self.next) {
-            Some(known) if is_same(known.name.as_bytes(), name.as_bytes()) => {
-                self.next += 1;
-                words::push(out, &known.bytes);
-                Ok(())
-            }
-            _ => self.push_unexpected(out, name, write),
-        }
-    }
-
-    #[inline(never)]
-    fn push_unexpected(
-        &mut self,
-        out: &mut Vec<u8>,
-        name: &str,
-        write: Write,
-    ) -> Result<(), EncodeError> {
-        if let Some(place) = self.known.iter().position(|known| known.name == name) {
-            self.next = place + 1;
-            out.extend_from_slice(&self.known[place].bytes);
-            return Ok(());
-        }
-        let start = out.len();
-        write(out, name)?;
-        if name.len() <= Self::LONGEST {
-            self.learn(name, &out[start..]);
-        }
-        Ok(())
-    }
-
-    #[cold]
-    fn learn(&mut self, name: &str, bytes: &[u8]) {
-        let is_full = self.known.len() >= Self::MOST;
-        let mut new = if is_full { self.known.swap_remove(0) } else { Written::default() };
-        name.clone_into(&mut new.name);
-        bytes.clone_into(&mut new.bytes);
-        self.known.push(new);
-        self.next = self.known.len();
     }
 }
 
@@ -306,8 +355,8 @@ fn write_field_name(out: &mut Vec<u8>, name: &str) -> Result<(), EncodeError> {
     Ok(())
 }
 
-#[inline]
-fn push_value(out: &mut Vec<u8>, name: &str, value: &Value<'_>) -> Result<(), EncodeError> {
+/// The error goes on after the name of the field.
+fn push_value(out: &mut Vec<u8>, value: &Value<'_>) -> Result<(), String> {
     match value {
         // JSON's grammar for numbers is within every parser's, InfluxDB 3's too, which is the
         // strictest (no `.5`, `5.` or `+1`).
@@ -325,16 +374,12 @@ fn push_value(out: &mut Vec<u8>, name: &str, value: &Value<'_>) -> Result<(), En
         }
         Value::Boolean(true) => out.extend_from_slice(b"true"),
         Value::Boolean(false) => out.extend_from_slice(b"false"),
-        Value::String(text) => push_string(out, name, text)?,
+        Value::String(text) => push_string(out, text)?,
         Value::NotFinite(number) => {
-            let number = number.to_f64();
-            let why = format!("field {name:?} is {number}, for which line protocol has nothing");
-            return Err(EncodeError(why));
+            return Err(format!("is {}, for which line protocol has nothing", number.to_f64()));
         }
         Value::Stale => {
-            let why =
-                format!("field {name:?} ends its series, for which line protocol has nothing");
-            return Err(EncodeError(why));
+            return Err("ends its series, for which line protocol has nothing".into());
         }
     }
     Ok(())
@@ -342,12 +387,9 @@ fn push_value(out: &mut Vec<u8>, name: &str, value: &Value<'_>) -> Result<(), En
 
 /// A quoted string. Newlines stay as they are: InfluxDB takes them, and VictoriaMetrics, which
 /// makes 0 of every string anyway, refuses the batch, stores nothing of it and says so.
-fn push_string(out: &mut Vec<u8>, name: &str, text: &str) -> Result<(), EncodeError> {
+fn push_string(out: &mut Vec<u8>, text: &str) -> Result<(), String> {
     if text.len() > MAX_STRING {
-        return Err(EncodeError(format!(
-            "field {name:?} is a string of {} bytes; InfluxDB takes {MAX_STRING}",
-            text.len()
-        )));
+        return Err(format!("is a string of {} bytes; InfluxDB takes {MAX_STRING}", text.len()));
     }
     out.push(b'"');
     push_escaped(out, text, classes(text), QUOTE | BACKSLASH);

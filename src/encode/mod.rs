@@ -1,6 +1,7 @@
 //! Encoders: a point becomes one or more items of an open batch.
 
 mod json_lines;
+mod known;
 mod line_protocol;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod oracle;
@@ -15,11 +16,12 @@ pub use remote_write::{
 };
 
 use crate::batch::{Batch, OpenBatch, RecordIndex};
+use crate::cardinality;
 use crate::config::raw::LineFormat;
-use crate::point::Point;
+use crate::point::{Point, Timestamp, Value};
+use crate::series::SeriesKey;
 
 /// An encoder with what it keeps between points (scratch space, the order of series).
-#[expect(clippy::large_enum_variant, reason = "one a worker and destination, and never moved")]
 #[derive(Debug)]
 pub enum Encoder {
     LineProtocol(LineProtocol),
@@ -66,6 +68,54 @@ impl Encoder {
         }
     }
 
+    /// Whether it keeps series, so that [`Encoder::encode_known`] is worth a try.
+    pub fn keeps_series(&self) -> bool {
+        match self {
+            Self::LineProtocol(encoder) => encoder.keeps_series(),
+            Self::RemoteWrite(encoder) => encoder.keeps_series(),
+            Self::JsonLines(JsonLines) => false,
+        }
+    }
+
+    /// Appends a point that has not been made: of its values, its time and its key, if it has written one with
+    /// this key before, and `passes` lets its series through. After `false` the batch is as it was before.
+    pub fn encode_known(
+        &mut self,
+        key: &SeriesKey,
+        values: &[Value<'_>],
+        timestamp: Timestamp,
+        record: RecordIndex,
+        batch: &mut OpenBatch,
+        passes: impl FnOnce(cardinality::Key) -> bool,
+    ) -> bool {
+        let values = values.iter();
+        match self {
+            Self::LineProtocol(encoder) => {
+                encoder.encode_known(key, values, timestamp, record, batch, passes)
+            }
+            Self::RemoteWrite(encoder) => {
+                encoder.encode_known(key, values, timestamp, record, batch, passes)
+            }
+            Self::JsonLines(JsonLines) => false,
+        }
+    }
+
+    /// Appends the point to the batch, and keeps what it takes for the next one with this key. On an error the
+    /// batch is as it was before.
+    pub fn encode_new(
+        &mut self,
+        key: &SeriesKey,
+        point: &Point<'_>,
+        record: RecordIndex,
+        batch: &mut OpenBatch,
+    ) -> Result<(), EncodeError> {
+        self.or_nothing(batch, |encoder, batch| match encoder {
+            Self::LineProtocol(encoder) => encoder.encode_new(key, point, record, batch),
+            Self::RemoteWrite(encoder) => encoder.encode_new(key, point, record, batch),
+            Self::JsonLines(encoder) => encoder.encode(point, record, batch),
+        })
+    }
+
     /// Appends the point to the batch. On an error the batch is as it was before.
     pub fn encode(
         &mut self,
@@ -73,12 +123,20 @@ impl Encoder {
         record: RecordIndex,
         batch: &mut OpenBatch,
     ) -> Result<(), EncodeError> {
-        let items = batch.items.len();
-        let encoded = match self {
+        self.or_nothing(batch, |encoder, batch| match encoder {
             Self::LineProtocol(encoder) => encoder.encode(point, record, batch),
             Self::RemoteWrite(encoder) => encoder.encode(point, record, batch),
             Self::JsonLines(encoder) => encoder.encode(point, record, batch),
-        };
+        })
+    }
+
+    fn or_nothing(
+        &mut self,
+        batch: &mut OpenBatch,
+        encode: impl FnOnce(&mut Self, &mut OpenBatch) -> Result<(), EncodeError>,
+    ) -> Result<(), EncodeError> {
+        let items = batch.items.len();
+        let encoded = encode(self, batch);
         if encoded.is_err() {
             batch.truncate(items);
         }

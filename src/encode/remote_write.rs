@@ -12,7 +12,7 @@
 //!
 //! That is 1.0; [`v2`] makes 2.0 of it.
 
-mod known;
+mod items;
 mod labels;
 mod metadata;
 mod names;
@@ -32,16 +32,23 @@ pub use self::names::{LabelLimits, NamePiece, SeriesRules};
 pub use self::sources::SharedMetric;
 pub use self::spread::{Origins, SpreadSeries};
 
-use self::known::{Known, Place, Series, Time};
+use self::items::{Items, Series, Time};
 use self::labels::{Labels, check_metric};
 use self::order::SeriesOrder;
 use self::sources::{Made, Seen};
 use self::spread::Origin;
 use self::wire::push_series;
+use self::wire::varint_len;
 use super::EncodeError;
+use super::known::Known;
 use crate::batch::{Batch, OpenBatch, RecordIndex};
+use crate::cardinality;
 use crate::config::raw::Strings;
-use crate::point::{Point, Value};
+use crate::point::{Point, Timestamp, Value};
+use crate::series::SeriesKey;
+
+/// Points of so many series are kept; 12 MiB at most, by the length of their keys and items.
+const KNOWN: usize = 2048;
 
 const NAME: &str = "__name__";
 /// The NaN that ends a series (`StaleNaN` in Prometheus' `model/value/value.go`).
@@ -57,7 +64,9 @@ pub struct RemoteWrite {
     /// Of the last point that was not known.
     series: Vec<Series>,
     /// `None` for one destination of many, whose encoder is gone with its batch.
-    known: Option<Known>,
+    known: Option<Known<Items>>,
+    /// Of the last point that came without one.
+    key: SeriesKey,
     order: SeriesOrder,
     origins: Arc<Origins>,
     /// The partition that points come from, and its topic.
@@ -101,7 +110,8 @@ impl RemoteWrite {
             labels: Labels::default(),
             metric: Vec::new(),
             series: Vec::new(),
-            known: Some(Known::new(origins.seed)),
+            known: Some(Known::new(KNOWN)),
+            key: SeriesKey::default(),
             order: SeriesOrder::new(origins.seed),
             origins,
             origin: None,
@@ -134,6 +144,11 @@ impl RemoteWrite {
         std::mem::take(&mut *self.noticed)
     }
 
+    /// Whether it keeps series, so that [`RemoteWrite::encode_known`] is worth a try.
+    pub(super) fn keeps_series(&self) -> bool {
+        self.known.is_some()
+    }
+
     /// Appends the point's series. After an error the caller takes back what was appended.
     pub fn encode(
         &mut self,
@@ -141,67 +156,65 @@ impl RemoteWrite {
         record: RecordIndex,
         batch: &mut OpenBatch,
     ) -> Result<(), EncodeError> {
-        if batch.is_empty() {
-            self.begin_batch();
-        }
-        if point.measurement.is_empty() {
-            return Err(EncodeError("the measurement is empty".into()));
-        }
-        // Taken out while it is read, because all else here is written to.
-        let mut known = self.known.take();
-        let encoded = self.encode_by(known.as_mut(), point, record, batch);
-        self.known = known;
+        let mut key = std::mem::take(&mut self.key);
+        key.take_point(point);
+        let values = point.fields.iter().map(|(_, value)| value);
+        let encoded = if self.encode_known(&key, values, point.timestamp, record, batch, |_| true) {
+            Ok(())
+        } else {
+            self.encode_new(&key, point, record, batch)
+        };
+        self.key = key;
         encoded
     }
 
-    /// Forgets the order of the batch before, which may have been given up.
-    fn begin_batch(&mut self) {
-        if !self.order.clear()
-            && let Some(known) = &mut self.known
-        {
-            known.clear();
-        }
-    }
-
-    fn encode_by(
+    /// Appends the series of a point of which the values and the time are all that is new, if `passes` lets
+    /// its series through. After `false` all is as it was before.
+    pub fn encode_known<'v>(
         &mut self,
-        mut known: Option<&mut Known>,
-        point: &Point<'_>,
+        key: &SeriesKey,
+        values: impl Iterator<Item = &'v Value<'v>> + Clone,
+        timestamp: Timestamp,
         record: RecordIndex,
         batch: &mut OpenBatch,
-    ) -> Result<(), EncodeError> {
-        let timestamp = point.timestamp.millis();
-        let found = known.as_mut().map_or(Err(false), |known| known.find(point, timestamp));
-        let is_kept = match found {
-            Ok(place) => {
-                self.encode_known(place, point, record, batch);
-                return Ok(());
-            }
-            Err(is_kept) => is_kept,
-        };
-        let start = batch.items.len();
-        self.encode_new(point, record, batch)?;
-        if let (true, Some(known)) = (is_kept, known) {
-            known.learn(batch, start, &self.series);
+        passes: impl FnOnce(cardinality::Key) -> bool,
+    ) -> bool {
+        // Of a batch before, which may have been given up.
+        if batch.is_empty() {
+            self.order.clear();
         }
-        Ok(())
+        let Some(key) = key.get() else { return false };
+        // Taken out while it is read, because all else here is written to.
+        let Some(known) = self.known.take() else { return false };
+        let timestamp = timestamp.millis();
+        let time = varint_len(timestamp.cast_unsigned());
+        let place = known.find(key).filter(|place| {
+            place.written.hold(self.order.numbering(), time)
+                // Texts may become labels.
+                && !values.clone().any(|value| matches!(value, Value::String(_)))
+                && passes(place.guarded)
+        });
+        if let Some(place) = place {
+            self.put(&place.written, values, timestamp, record, batch);
+        }
+        let is_known = place.is_some();
+        self.known = Some(known);
+        is_known
     }
 
-    /// Appends the series of a point like one that came before.
-    fn encode_known(
+    fn put<'v>(
         &mut self,
-        known: &Place,
-        point: &Point<'_>,
+        known: &Items,
+        values: impl Iterator<Item = &'v Value<'v>>,
+        timestamp: i64,
         record: RecordIndex,
         batch: &mut OpenBatch,
     ) {
-        let timestamp = point.timestamp.millis();
         let time = Time::new(timestamp);
         let start = batch.bytes.len();
         batch.bytes.extend_from_slice(&known.bytes);
-        let values = point.fields.iter().filter_map(|(_, value)| number(value));
         let mut start_of_item = start;
-        for (item, value) in known.items.iter().zip(values) {
+        for (item, value) in known.each.iter().zip(values.filter_map(number)) {
             let end = start + item.end as usize;
             time.put(&mut batch.bytes[start_of_item..end], value);
             batch.end_item_at(end, record);
@@ -211,7 +224,36 @@ impl RemoteWrite {
         }
     }
 
-    fn encode_new(
+    /// Appends the point's series, and keeps them for the next point with this key. After an error the
+    /// caller takes back what was appended.
+    pub(super) fn encode_new(
+        &mut self,
+        key: &SeriesKey,
+        point: &Point<'_>,
+        record: RecordIndex,
+        batch: &mut OpenBatch,
+    ) -> Result<(), EncodeError> {
+        if batch.is_empty() {
+            self.order.clear();
+        }
+        if point.measurement.is_empty() {
+            return Err(EncodeError("the measurement is empty".into()));
+        }
+        let start = batch.items.len();
+        self.append(point, record, batch)?;
+        // Texts may become labels.
+        let has_text = point.fields.iter().any(|(_, value)| matches!(value, Value::String(_)));
+        if let (false, Some(known), Some(key)) = (has_text, &mut self.known, key.get())
+            && let Some(bytes) = Items::kept(batch, start)
+            && let Some(items) = known.learn(key, point)
+        {
+            let time = varint_len(point.timestamp.millis().cast_unsigned());
+            items.refill(bytes, &batch.items[start..], &self.series, self.order.numbering(), time);
+        }
+        Ok(())
+    }
+
+    fn append(
         &mut self,
         point: &Point<'_>,
         record: RecordIndex,
@@ -295,7 +337,7 @@ impl RemoteWrite {
         if self.order.is_broken() {
             order::restore(batch);
         }
-        self.begin_batch();
+        self.order.clear();
         batch.close()
     }
 }

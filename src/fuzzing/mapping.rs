@@ -5,7 +5,7 @@ use serde_json::Value as Json;
 use crate::config::raw::{FieldKind, TimeUnit};
 use crate::decode::{Refusal, Slot, json};
 use crate::map::{Field, Piece, Plan, PointRule, Scratch, Source, Template, TimeSource};
-use crate::point::{Timestamp, Value};
+use crate::point::{Point, Timestamp, Value};
 use crate::record::{Offset, Record};
 
 /// A record with a value and nothing else.
@@ -99,7 +99,7 @@ fn with_point<T>(
     let mut slots = vec![Slot::Missing; plan.paths().slots()];
     json::decode(data, plan.paths(), &mut slots)?;
     let (mut look, mut seen) = (Some(look), None);
-    plan.points(&Bare(data), &slots, &mut Scratch::default(), &mut |point| {
+    plan.points(&Bare(data), &slots, &mut Scratch::default(), &mut |point: &Point<'_>| {
         seen = look.take().map(|look| look(&point.fields[0].1, point.timestamp));
         Ok(())
     })?;

@@ -3,13 +3,14 @@
 use std::borrow::Cow;
 
 use super::convert::{self, Input};
-use super::plan::{CompiledPiece, CompiledTemplate, CompiledTime, From, Plan, PointPlan};
-use super::{Field, MapError, Scratch, Spread, Step, Tag, Wildcard, time};
+use super::plan::{CompiledPiece, CompiledTemplate, CompiledTime, From, Plan, Planned, PointPlan};
+use super::{Field, MapError, Scratch, Spread, Step, Tag, TakePoints, Wildcard, time};
 use crate::config::raw::FieldKind;
 use crate::dead_letter::ReasonKind;
 use crate::decode::{MAX_GATHERED, Refusal, Slot};
 use crate::point::{Point, Timestamp, Value};
 use crate::record::Record;
+use crate::series::SeriesKey;
 
 /// A document, or an element of an array in one.
 pub(super) struct Message<'a, R: ?Sized> {
@@ -25,15 +26,15 @@ pub(super) struct Message<'a, R: ?Sized> {
 }
 
 impl<'a, R: Record + ?Sized> Message<'a, R> {
-    /// Hands the points that a rule makes to `each`.
+    /// Hands out the points that a rule makes.
     pub(super) fn points(
         &self,
         rule: &'a PointPlan,
         scratch: &mut Scratch,
-        each: &mut dyn FnMut(&Point<'_>) -> Result<(), Refusal>,
+        points: &mut dyn TakePoints,
     ) -> Result<(), Refusal> {
         let Some(explode) = &rule.explode else {
-            return self.point_if_wanted(rule, scratch, each);
+            return self.point_if_wanted(rule, scratch, points);
         };
         match (&self.slots[explode.elements], &self.slots[explode.value]) {
             (Slot::Elements(rows), _) if rows.len > MAX_GATHERED => Err(MapError::new(
@@ -47,7 +48,7 @@ impl<'a, R: Record + ?Sized> Message<'a, R> {
             (Slot::Elements(rows), _) => {
                 for (index, element) in rows.rows().enumerate() {
                     let message = Message { element, index, ..*self };
-                    let taken = message.point_if_wanted(rule, scratch, each);
+                    let taken = message.point_if_wanted(rule, scratch, points);
                     taken.map_err(|error| within(error, &explode.path, index))?;
                 }
                 Ok(())
@@ -65,45 +66,93 @@ impl<'a, R: Record + ?Sized> Message<'a, R> {
         &self,
         rule: &'a PointPlan,
         scratch: &mut Scratch,
-        each: &mut dyn FnMut(&Point<'_>) -> Result<(), Refusal>,
+        points: &mut dyn TakePoints,
     ) -> Result<(), Refusal> {
         if let Some(when) = &rule.when
             && !when.holds(&|from| self.input(from))
         {
             return Ok(());
         }
-        let point = self.point(rule, scratch)?;
-        let taken = each(&point);
-        scratch.reclaim(point);
+        let mut key = std::mem::take(&mut scratch.series);
+        key.clear();
+        let taken = if points.keeps_series() && self.take_known(rule, &mut key, scratch, points) {
+            Ok(())
+        } else {
+            self.point(rule, scratch).map_err(Refusal::from).and_then(|point| {
+                let taken = points.take_new(&key, &point);
+                scratch.reclaim(point);
+                taken
+            })
+        };
+        scratch.series = key;
         taken
+    }
+
+    /// Hands over a point without making it, if its series is known. Whatever is wrong with it is left to
+    /// [`Message::point`] to say. Else there is the key that its series can be known by, if there can be one.
+    fn take_known(
+        &self,
+        rule: &'a PointPlan,
+        key: &mut SeriesKey,
+        scratch: &mut Scratch,
+        points: &mut dyn TakePoints,
+    ) -> bool {
+        let mut values = std::mem::take(&mut scratch.values);
+        let taken = if let Some(timestamp) = self.parts(rule, key, &mut values) {
+            points.take_known(key, &values, timestamp)
+        } else {
+            key.clear();
+            false
+        };
+        scratch.values = values.into_iter().filter_map(Value::discarded).collect();
+        taken
+    }
+
+    /// The parts of a point: its key, its values, and its time.
+    #[inline]
+    fn parts(
+        &self,
+        rule: &'a PointPlan,
+        key: &mut SeriesKey,
+        values: &mut Vec<Value<'a>>,
+    ) -> Option<Timestamp> {
+        // Of wildcards nobody knows the names; and there is a bit a field.
+        if !rule.all_tags.is_empty() || !rule.all_fields.is_empty() || rule.fields.len() > 64 {
+            return None;
+        }
+        key.begin_rule(rule.number);
+        if !matches!(rule.measurement.0.as_slice(), [CompiledPiece::Text(_)]) {
+            key.push(&self.measurement(rule).ok()?);
+        }
+        for tag in &rule.tags {
+            // None is empty.
+            key.push(self.tag(tag).ok()?.as_deref().unwrap_or_default());
+        }
+        values.reserve(rule.fields.len());
+        let mut present = 0;
+        for (bit, field) in rule.fields.iter().enumerate() {
+            if let Some(value) = self.field(field).ok()? {
+                present |= 1 << bit;
+                values.push(value);
+            }
+        }
+        key.push_fields(present);
+        self.timestamp(rule).ok()
     }
 
     fn point(&self, rule: &'a PointPlan, scratch: &mut Scratch) -> Result<Point<'a>, MapError> {
         let measurement = self.measurement(rule)?;
         let timestamp = self.timestamp(rule)?;
         let mut tags = std::mem::take(&mut scratch.tags);
-        for (tag, from) in &rule.tags {
-            // What nearly every tag is.
-            if let Some(Slot::Text(text)) = self.slot(from)
-                && !text.is_empty()
-                && tag.steps.is_empty()
-            {
-                tags.push((Cow::Borrowed(tag.name.as_str()), Cow::Borrowed(&**text)));
-            } else if let Some(text) = self.tag(tag, from)? {
-                tags.push((Cow::Borrowed(tag.name.as_str()), text));
+        for tag in &rule.tags {
+            if let Some(text) = self.tag(tag)? {
+                tags.push((Cow::Borrowed(tag.rule.name.as_str()), text));
             }
         }
         let mut fields = std::mem::take(&mut scratch.fields);
-        for (field, from) in &rule.fields {
-            let name = Cow::Borrowed(field.name.as_str());
-            // What nearly every field is.
-            if let Some(Slot::Number(text)) = self.slot(from)
-                && field.steps.is_empty()
-                && let Some(value) = convert::plain_number(text, field.kind)
-            {
-                fields.push((name, value));
-            } else if let Some(value) = self.field(field, from)? {
-                fields.push((name, value));
+        for field in &rule.fields {
+            if let Some(value) = self.field(field)? {
+                fields.push((Cow::Borrowed(field.rule.name.as_str()), value));
             }
         }
         let mut point = Point { measurement, tags, fields, timestamp, to: Cow::Borrowed(self.to) };
@@ -180,11 +229,17 @@ impl<'a, R: Record + ?Sized> Message<'a, R> {
     }
 
     /// A tag's value; none is empty.
-    pub(super) fn tag(
-        &self,
-        tag: &'a Tag,
-        from: &'a From,
-    ) -> Result<Option<Cow<'a, str>>, MapError> {
+    #[inline]
+    pub(super) fn tag(&self, tag: &'a Planned<Tag>) -> Result<Option<Cow<'a, str>>, MapError> {
+        match self.slots.get(tag.slot) {
+            // What nearly every tag is.
+            Some(Slot::Text(text)) if !text.is_empty() => Ok(Some(Cow::Borrowed(text))),
+            _ => self.rarer_tag(&tag.rule, &tag.from),
+        }
+    }
+
+    #[inline(never)]
+    fn rarer_tag(&self, tag: &'a Tag, from: &'a From) -> Result<Option<Cow<'a, str>>, MapError> {
         let text = if tag.steps.is_empty() {
             self.text(from)
         } else {
@@ -201,7 +256,20 @@ impl<'a, R: Record + ?Sized> Message<'a, R> {
         }
     }
 
-    fn field(&self, field: &'a Field, from: &'a From) -> Result<Option<Value<'a>>, MapError> {
+    #[expect(clippy::inline_always, reason = "its result is large, and is mostly a slot's text")]
+    #[inline(always)]
+    fn field(&self, field: &'a Planned<Field>) -> Result<Option<Value<'a>>, MapError> {
+        // What nearly every field is.
+        if let Some(Slot::Number(text)) = self.slots.get(field.slot)
+            && let Some(value) = convert::plain_number(text, field.rule.kind)
+        {
+            return Ok(Some(value));
+        }
+        self.rarer_field(&field.rule, &field.from)
+    }
+
+    #[inline(never)]
+    fn rarer_field(&self, field: &'a Field, from: &'a From) -> Result<Option<Value<'a>>, MapError> {
         if self.plan.null_is_stale
             && field.kind != FieldKind::String
             && matches!(self.slot(from), Some(Slot::Null))
@@ -360,7 +428,7 @@ impl<'a, R: Record + ?Sized> Message<'a, R> {
     }
 
     fn no_field_left(&self, rule: &PointPlan) -> MapError {
-        let fields = rule.fields.iter().map(|(_, from)| from);
+        let fields = rule.fields.iter().map(|field| &field.from);
         let all = rule.all_fields.iter().map(|(_, from)| from);
         let places: Vec<_> = fields
             .chain(all)

@@ -6,7 +6,7 @@ use super::condition::Condition;
 use super::message::Message;
 use super::{
     Field, MapError, Mapping, Piece, PointRule, Scratch, Source, Spread, Step, Table, Tag,
-    Template, TimeSource, Wildcard,
+    TakePoints, Template, TimeSource, Wildcard,
 };
 use crate::config::raw::TimeUnit;
 use crate::dead_letter::ReasonKind;
@@ -22,7 +22,7 @@ pub struct Plan {
     paths: PathTrie,
     points: Vec<PointPlan>,
     /// For points that messages hold.
-    tags: Vec<(Tag, From)>,
+    tags: Vec<Planned<Tag>>,
     /// The name and the template of each of a [`Routing`]'s slots.
     destination: Vec<(String, CompiledTemplate)>,
     /// How many places these have for the name that a `route` gives.
@@ -36,15 +36,38 @@ pub struct Plan {
 /// A [`PointRule`], compiled.
 #[derive(Debug)]
 pub(super) struct PointPlan {
+    pub number: usize,
     pub when: Option<Condition<From>>,
     pub explode: Option<Explode>,
     pub measurement: CompiledTemplate,
-    pub tags: Vec<(Tag, From)>,
+    pub tags: Vec<Planned<Tag>>,
     pub all_tags: Vec<(Wildcard, From)>,
-    pub fields: Vec<(Field, From)>,
+    pub fields: Vec<Planned<Field>>,
     pub all_fields: Vec<(Wildcard, From)>,
     pub timestamp: CompiledTime,
     pub disambiguate: Option<Spread>,
+}
+
+/// A tag or a field, and where its value comes from.
+#[derive(Debug)]
+pub(super) struct Planned<T> {
+    pub rule: T,
+    pub from: From,
+    /// The slot whose value is taken as it is; [`NO_SLOT`] where it comes from elsewhere, or through steps.
+    pub slot: usize,
+}
+
+/// There is none of this number.
+const NO_SLOT: usize = usize::MAX;
+
+impl<T> Planned<T> {
+    fn new(rule: T, steps: &[Step], from: From) -> Self {
+        let slot = match from {
+            From::Slot(slot) if steps.is_empty() => slot,
+            _ => NO_SLOT,
+        };
+        Self { rule, from, slot }
+    }
 }
 
 /// The array that is made points of.
@@ -94,7 +117,9 @@ impl Plan {
     /// Compiles a mapping.
     pub fn new(mapping: &Mapping) -> Self {
         let mut paths = PathTrie::new();
-        let points = mapping.points.iter().map(|rule| PointPlan::new(rule, &mut paths)).collect();
+        let points = mapping.points.iter().enumerate();
+        let points =
+            points.map(|(number, rule)| PointPlan::new(number, rule, &mut paths)).collect();
         let tags = Compiler { paths: &mut paths, explode: None }.tags(&mapping.tags);
         let tables = tables(mapping);
         Self {
@@ -133,23 +158,31 @@ impl Plan {
         self.tables.iter().try_for_each(|table| table.look()).map_err(Refusal::Unavailable)
     }
 
-    /// Hands the points of one document to `each`, of whose message a decoder has filled the slots.
+    /// Hands out the points of one document, of whose message a decoder has filled the slots.
     pub fn points<R: Record + ?Sized>(
         &self,
         record: &R,
         slots: &[Slot<'_>],
         scratch: &mut Scratch,
-        each: &mut dyn FnMut(&Point<'_>) -> Result<(), Refusal>,
+        points: &mut dyn TakePoints,
     ) -> Result<(), Refusal> {
+        let mut of_all = |to: &str, scratch: &mut Scratch| {
+            let message = Message { plan: self, record, slots, element: &[], index: 0, to };
+            self.points.iter().try_for_each(|rule| message.points(rule, scratch, points))
+        };
+        if self.is_for_one_place() {
+            return of_all("", scratch);
+        }
         let mut to = std::mem::take(&mut scratch.destination);
-        let taken =
-            self.destination(record, slots, &mut to).map_err(Refusal::from).and_then(|()| {
-                let message =
-                    Message { plan: self, record, slots, element: &[], index: 0, to: &to };
-                self.points.iter().try_for_each(|rule| message.points(rule, scratch, each))
-            });
+        let told = self.destination(record, slots, &mut to);
+        let taken = told.map_err(Refusal::from).and_then(|()| of_all(&to, scratch));
         scratch.destination = to;
         taken
+    }
+
+    /// Whether no destination has to be told from a message.
+    fn is_for_one_place(&self) -> bool {
+        self.destination.is_empty() && self.places_of_routes == 0
     }
 
     /// Whether points that messages hold stay as they are.
@@ -166,13 +199,13 @@ impl Plan {
     ) -> Result<Point<'a>, MapError> {
         point.to = to.into();
         let message = Message { plan: self, record, slots: &[], element: &[], index: 0, to };
-        for (tag, from) in &self.tags {
-            let name = tag.name.as_str();
+        for tag in &self.tags {
+            let name = tag.rule.name.as_str();
             let Err(place) = point.tags.binary_search_by(|(known, _)| known.as_ref().cmp(name))
             else {
                 continue;
             };
-            if let Some(text) = message.tag(tag, from)? {
+            if let Some(text) = message.tag(tag)? {
                 point.tags.insert(place, (name.into(), text));
             }
         }
@@ -221,14 +254,18 @@ impl Plan {
 }
 
 impl PointPlan {
-    fn new(rule: &PointRule, paths: &mut PathTrie) -> Self {
+    fn new(number: usize, rule: &PointRule, paths: &mut PathTrie) -> Self {
         let explode = rule.explode.as_ref().map(|path| Explode {
             path: path.clone(),
             elements: paths.elements(path).slot,
             value: paths.slot(path),
         });
         let mut compiler = Compiler { paths, explode: rule.explode.as_ref() };
-        let fields = rule.fields.iter();
+        let fields = rule
+            .fields
+            .iter()
+            .map(|field| Planned::new(field.clone(), &field.steps, compiler.source(&field.source)));
+        let fields = fields.collect();
         let timestamp = match &rule.timestamp {
             TimeSource::Record => CompiledTime::Record,
             TimeSource::Number { source, unit } => {
@@ -240,12 +277,13 @@ impl PointPlan {
             }
         };
         Self {
+            number,
             when: rule.when.as_ref().map(|when| when.map(&mut |source| compiler.source(source))),
             explode,
             measurement: compiler.template(&rule.measurement),
             tags: compiler.tags(&rule.tags),
             all_tags: compiler.wildcards(&rule.all_tags),
-            fields: fields.map(|field| (field.clone(), compiler.source(&field.source))).collect(),
+            fields,
             all_fields: compiler.wildcards(&rule.all_fields),
             timestamp,
             disambiguate: rule.disambiguate,
@@ -281,8 +319,9 @@ struct Compiler<'p> {
 }
 
 impl Compiler<'_> {
-    fn tags(&mut self, tags: &[Tag]) -> Vec<(Tag, From)> {
-        tags.iter().map(|tag| (tag.clone(), self.source(&tag.source))).collect()
+    fn tags(&mut self, tags: &[Tag]) -> Vec<Planned<Tag>> {
+        let tags = tags.iter();
+        tags.map(|tag| Planned::new(tag.clone(), &tag.steps, self.source(&tag.source))).collect()
     }
 
     fn wildcards(&mut self, all: &[Wildcard]) -> Vec<(Wildcard, From)> {

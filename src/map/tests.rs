@@ -78,11 +78,11 @@ fn reason(refusal: Refusal) -> String {
 fn line_of(rule: &PointRule, record: &Fake, text: &str) -> Result<String, String> {
     let plan = Plan::new(&rule.clone().into());
     let mut scratch = Scratch::default();
-    let mut slots = scratch.slots(&plan);
+    let mut slots = vec![Slot::Missing; plan.paths().slots()];
     json::decode(text.as_bytes(), plan.paths(), &mut slots).map_err(|e| e.to_string())?;
     let mut batch = OpenBatch::default();
     let mut encoder = Encoder::LineProtocol(LineProtocol::new(Precision::Ms));
-    let mapped = plan.points(record, &slots, &mut scratch, &mut |point| {
+    let mapped = plan.points(record, &slots, &mut scratch, &mut |point: &Point<'_>| {
         encoder.encode(point, RecordIndex(0), &mut batch).unwrap();
         Ok(())
     });
@@ -300,13 +300,13 @@ fn a_null_ends_its_series_where_that_is_asked_for_and_is_as_if_missing_elsewhere
     let names_of = |text: &str, null_is_stale: bool| {
         let plan = Plan::new(&rule.clone().into()).ending_series_by_null(null_is_stale);
         let mut scratch = Scratch::default();
-        let mut slots = scratch.slots(&plan);
+        let mut slots = vec![Slot::Missing; plan.paths().slots()];
         json::decode(text.as_bytes(), plan.paths(), &mut slots).unwrap();
         let name = |(name, value): &(Cow<'_, str>, Value<'_>)| {
             format!("{name}{}", if *value == Value::Stale { "!" } else { "" })
         };
         let mut names = String::new();
-        let mapped = plan.points(&record(), &slots, &mut scratch, &mut |point| {
+        let mapped = plan.points(&record(), &slots, &mut scratch, &mut |point: &Point<'_>| {
             names = point.fields.iter().map(name).collect::<Vec<_>>().join(" ");
             Ok(())
         });
@@ -329,10 +329,11 @@ fn numbers_of_other_formats_than_json_are_taken_exactly_or_not_at_all() {
         let plan = Plan::new(&rule.into());
         let mut found = None;
         let slots = [slot.clone()];
-        let mapped = plan.points(&record(), &slots, &mut Scratch::default(), &mut |point| {
-            found = Some(format!("{:?}", point.fields[0].1));
-            Ok(())
-        });
+        let mapped =
+            plan.points(&record(), &slots, &mut Scratch::default(), &mut |point: &Point<'_>| {
+                found = Some(format!("{:?}", point.fields[0].1));
+                Ok(())
+            });
         mapped.map(|()| found.unwrap()).map_err(reason)
     };
     let ok = |text: &str| Ok(text.to_owned());
@@ -370,10 +371,11 @@ fn conditions_compare_what_is_of_one_type_and_nothing_that_is_missing() {
         let mut slots = vec![Slot::Missing; plan.paths().slots()];
         json::decode(json.as_bytes(), plan.paths(), &mut slots).unwrap();
         let mut holds = false;
-        let mapped = plan.points(&record(), &slots, &mut Scratch::default(), &mut |_| {
-            holds = true;
-            Ok(())
-        });
+        let mapped =
+            plan.points(&record(), &slots, &mut Scratch::default(), &mut |_: &Point<'_>| {
+                holds = true;
+                Ok(())
+            });
         mapped.map_err(reason).unwrap();
         holds
     };

@@ -91,25 +91,43 @@ pub(crate) fn nanos_of(text: &str, unit: TimeUnit) -> Option<i128> {
 }
 
 /// The same of what most messages have: digits alone, of a time in range.
+#[inline]
 fn whole_nanos(text: &str, unit: TimeUnit) -> Option<i64> {
-    // Any more might not fit.
-    const MOST_DIGITS: usize = 18;
-    if text.is_empty() || text.len() > MOST_DIGITS {
+    let scale: i64 = match unit {
+        TimeUnit::S => 1_000_000_000,
+        TimeUnit::Ms => 1_000_000,
+        TimeUnit::Us => 1_000,
+        TimeUnit::Ns => 1,
+    };
+    whole_number(text.as_bytes())?.checked_mul(scale)
+}
+
+/// What digits alone spell. `None` of so many that the number might not fit.
+#[inline]
+fn whole_number(digits: &[u8]) -> Option<i64> {
+    const ZEROS: u64 = u64::from_le_bytes(*b"00000000");
+    const POWERS: [u64; 8] = [1, 10, 100, 1_000, 10_000, 100_000, 1_000_000, 10_000_000];
+    const MOST: usize = 18;
+    if digits.is_empty() || digits.len() > MOST {
         return None;
     }
-    let (mut number, mut rest) = (0, text.as_bytes());
+    let (mut number, mut rest) = (0, digits);
     while let Some((eight, behind)) = rest.split_first_chunk::<8>() {
-        number = number * 100_000_000 + eight_digits(*eight)?.cast_signed();
+        number = number * 100_000_000 + eight_digits(*eight)?;
         rest = behind;
     }
-    for byte in rest {
-        let digit = byte.wrapping_sub(b'0');
-        if digit > 9 {
-            return None;
-        }
-        number = number * 10 + i64::from(digit);
+    if rest.is_empty() {
+        return Some(number.cast_signed());
     }
-    number.checked_mul(10i64.pow(power_of(unit)))
+    // The last eight bytes, with zeros in the place of those that are read already, or that are not there.
+    let known = 8 * (8 - rest.len());
+    let last = match digits.last_chunk::<8>() {
+        Some(last) => u64::from_le_bytes(*last) >> known << known,
+        None => rest.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte)) << known,
+    };
+    let zeros = ZEROS & !(u64::MAX << known);
+    let last = eight_digits((last | zeros).to_le_bytes())?;
+    Some((number * POWERS[rest.len()] + last).cast_signed())
 }
 
 /// How many decimals of the unit are a nanosecond.

@@ -36,7 +36,7 @@ impl Push {
             .keeping_not_finite(config.sink.takes_not_finite());
         let plan = Plan::new(&Mapping::default());
         let transform =
-            Transform { decompress: false, ..Transform::new(decoder, plan, sink.encoder()) };
+            Transform { decompressed: None, ..Transform::new(decoder, plan, sink.encoder()) };
         let (scratch, open) = (Scratch::default(), OpenParts::default());
         Ok(Self { config, sink, transform, scratch, open })
     }

@@ -170,9 +170,6 @@ impl<R: Record> Intake<R> {
 
     /// From where on a partition has to be read for what is remembered of it now.
     pub(super) fn hold(&self, partition: &TopicPartition) -> Option<Hold> {
-        if !self.remembers() {
-            return None;
-        }
         self.transform.process.hold(&partition.topic, partition.partition)
     }
 
@@ -250,7 +247,7 @@ impl<R: Record> Intake<R> {
         let (parts, noticed) = self.open.close(&mut self.transform.encoder);
         let rejects = std::mem::take(&mut self.rejects);
         let first = self.records.first();
-        let gone = first.map(|record| self.transform.look(record, &mut self.scratch));
+        let gone = first.map(|record| self.transform.look(record));
         // The next batch is mostly as long: growing to that anew would copy.
         let records = Vec::with_capacity(self.records.len());
         let encoded: usize = parts.iter().map(|part| part.body().len()).sum();

@@ -1,6 +1,6 @@
 //! The partitions that a worker owns now, and how far it has come in each.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 use crate::kafka::{PartitionEnd, Place};
 use crate::record::{Hold, NextOffset, Offset, TopicPartition};
@@ -9,11 +9,9 @@ use crate::watermark::Covers;
 /// Whose offsets this worker may commit.
 #[derive(Debug, Default)]
 pub(super) struct Partitions {
-    /// By index. Not a map of hashes: it is asked twice for each record, and hashing took longer than all else here.
-    owned: BTreeMap<usize, Owned>,
+    owned: ByIndex,
     /// By number first: most workers have many partitions of few topics.
     by_number: HashMap<i32, Vec<usize>>,
-    next_index: usize,
     /// The partition of the last record: records come in runs.
     last: usize,
     /// Partitions with records in the open batch.
@@ -21,6 +19,40 @@ pub(super) struct Partitions {
     perhaps_repeat: bool,
     /// See [`Settings::repeats`](super::Settings::repeats).
     repeat_limit: usize,
+}
+
+/// A partition that is let go leaves a place for another. Not a map: it is asked several times for each record.
+#[derive(Debug, Default)]
+struct ByIndex(Vec<Option<Owned>>);
+
+impl ByIndex {
+    fn get(&self, index: usize) -> Option<&Owned> {
+        self.0.get(index)?.as_ref()
+    }
+
+    fn get_mut(&mut self, index: usize) -> Option<&mut Owned> {
+        self.0.get_mut(index)?.as_mut()
+    }
+
+    fn add(&mut self, owned: Owned) -> usize {
+        let free = self.0.iter().position(Option::is_none);
+        let index = free.unwrap_or(self.0.len());
+        self.0.resize_with(self.0.len().max(index + 1), || None);
+        self.0[index] = Some(owned);
+        index
+    }
+
+    fn remove(&mut self, index: usize) {
+        self.0[index] = None;
+    }
+
+    fn values(&self) -> impl Iterator<Item = &Owned> {
+        self.0.iter().flatten()
+    }
+
+    fn values_mut(&mut self) -> impl Iterator<Item = &mut Owned> {
+        self.0.iter_mut().flatten()
+    }
 }
 
 /// Whether a partition is read at all.
@@ -60,7 +92,7 @@ impl Partitions {
     }
 
     pub(super) fn len(&self) -> usize {
-        self.owned.len()
+        self.owned.values().count()
     }
 
     pub(super) fn names(&self) -> Vec<TopicPartition> {
@@ -70,24 +102,19 @@ impl Partitions {
     pub(super) fn add(&mut self, partitions: &[TopicPartition]) {
         for name in partitions {
             self.remove(name);
-            let index = self.next_index;
-            self.next_index += 1;
+            let index = self.owned.add(Owned {
+                name: name.clone(),
+                position: None,
+                doubt: Doubt::None,
+                idle: false,
+                repeat_below: Offset(0),
+                open: None,
+                durable: None,
+                taken: 0,
+                unread: true,
+                end: None,
+            });
             self.by_number.entry(name.partition).or_default().push(index);
-            self.owned.insert(
-                index,
-                Owned {
-                    name: name.clone(),
-                    position: None,
-                    doubt: Doubt::None,
-                    idle: false,
-                    repeat_below: Offset(0),
-                    open: None,
-                    durable: None,
-                    taken: 0,
-                    unread: true,
-                    end: None,
-                },
-            );
         }
     }
 
@@ -95,7 +122,7 @@ impl Partitions {
         let Some(index) = self.find(&partition.topic, partition.partition) else {
             return;
         };
-        self.owned.remove(&index);
+        self.owned.remove(index);
         self.open.retain(|open| *open != index);
         if let Some(indices) = self.by_number.get_mut(&partition.partition) {
             indices.retain(|other| *other != index);
@@ -105,30 +132,31 @@ impl Partitions {
     /// The index of an owned partition.
     pub(super) fn find(&mut self, topic: &str, number: i32) -> Option<usize> {
         let is_it = |owned: &Owned| owned.name.partition == number && &*owned.name.topic == topic;
-        if self.owned.get(&self.last).is_some_and(is_it) {
+        if self.owned.get(self.last).is_some_and(is_it) {
             return Some(self.last);
         }
         let indices = self.by_number.get(&number)?;
-        let index = *indices.iter().find(|index| self.owned.get(index).is_some_and(is_it))?;
+        let index = *indices.iter().find(|index| self.owned.get(**index).is_some_and(is_it))?;
         self.last = index;
         Some(index)
     }
 
     fn owned_mut(&mut self, partition: &TopicPartition) -> Option<&mut Owned> {
         let index = self.find(&partition.topic, partition.partition)?;
-        self.owned.get_mut(&index)
+        self.owned.get_mut(index)
     }
 
     /// # Panics
     /// When the index is not of an owned partition.
     pub(super) fn name(&self, index: usize) -> &TopicPartition {
-        &self.owned[&index].name
+        let owned = self.owned.get(index);
+        &owned.unwrap_or_else(|| panic!("partition {index} is not owned")).name
     }
 
     /// A record of this partition is in the open batch now, or needs nothing to be written. `hold` is
     /// what processors remember, with it.
     pub(super) fn taken(&mut self, index: usize, offset: Offset, hold: Option<Hold>) {
-        let Some(owned) = self.owned.get_mut(&index) else {
+        let Some(owned) = self.owned.get_mut(index) else {
             return;
         };
         let next = NextOffset::after(offset).held(hold);
@@ -146,7 +174,7 @@ impl Partitions {
 
     /// A record of this partition was read again, and all that comes of it is written.
     pub(super) fn passed(&mut self, index: usize, offset: Offset) {
-        if let Some(owned) = self.owned.get_mut(&index) {
+        if let Some(owned) = self.owned.get_mut(index) {
             owned.position = Some(Offset(NextOffset::after(offset).get()));
         }
     }
@@ -174,7 +202,7 @@ impl Partitions {
         let Some(index) = self.find(&partition.topic, partition.partition) else {
             return;
         };
-        let Some(owned) = self.owned.get_mut(&index) else {
+        let Some(owned) = self.owned.get_mut(index) else {
             return;
         };
         owned.position = Some(at);
@@ -232,7 +260,7 @@ impl Partitions {
     pub(super) fn take_covers(&mut self) -> Covers {
         let mut covers = Covers::new();
         for index in self.open.drain(..) {
-            if let Some(owned) = self.owned.get_mut(&index) {
+            if let Some(owned) = self.owned.get_mut(index) {
                 covers.extend(owned.open.take().map(|next| (owned.name.clone(), next)));
             }
         }

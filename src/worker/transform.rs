@@ -11,17 +11,18 @@ use crate::decode::points::{Line, LineProtocol};
 use crate::decode::{Decoder, Decompressed, Message, Refusal};
 use crate::drift::Drift;
 use crate::encode::{EncodeError, Encoder};
-use crate::map::{Plan, Scratch};
-use crate::point::{Point, Timestamp};
+use crate::map::{Plan, Scratch, TakePoints};
+use crate::point::{Point, Timestamp, Value};
 use crate::process::Chain;
 use crate::record::Record;
 use crate::route::{self, RouteError, Routing};
+use crate::series::SeriesKey;
 
 /// Decode, map, process and encode.
 #[derive(Debug)]
 pub struct Transform {
-    /// Whether a record's value that is compressed is decompressed first.
-    pub decompress: bool,
+    /// Where a record's value that is compressed is decompressed to. `None` where it is taken as it is.
+    pub decompressed: Option<Decompressed>,
     pub decoder: Decoder,
     pub plan: Plan,
     /// What is done with the points.
@@ -45,7 +46,7 @@ impl Transform {
     /// and nobody who watches.
     pub fn new(decoder: Decoder, plan: Plan, encoder: Encoder) -> Self {
         Self {
-            decompress: true,
+            decompressed: Some(Decompressed::default()),
             decoder,
             plan,
             process: Chain::default(),
@@ -70,19 +71,18 @@ impl Transform {
         if !self.process.is_empty() {
             return self.apply_processed(record, index, scratch, open);
         }
-        let Self { decompress, decoder, plan, guard, encoder, routing, encoding, .. } = self;
+        let Self { decompressed, decoder, plan, guard, encoder, routing, encoding, .. } = self;
         // Only while nothing else stands between the decoder and the encoder.
         let is_copied =
             plan.adds_nothing() && routing.is_none() && matches!(encoder, Encoder::LineProtocol(_));
         let mut outlet =
             Outlet::begin(record, index, guard, encoder, encoding, routing.as_ref(), open);
         let taken = if is_copied && let Some(lines) = decoder.line_protocol() {
-            copied(*decompress, lines, record, scratch, &mut |text, line, timestamp| {
+            copied(decompressed, lines, record, &mut |text, line, timestamp| {
                 outlet.take_line(text, line, timestamp)
             })
         } else {
-            Reading::new(*decompress, decoder, plan)
-                .points(record, scratch, &mut |point| outlet.take(point))
+            Reading { decompressed, decoder, plan }.points(record, scratch, &mut outlet)
         };
         if let Err(refusal) = taken {
             outlet.open.take_back_record();
@@ -96,12 +96,12 @@ impl Transform {
         &mut self,
         record: &R,
         scratch: &mut Scratch,
-        each: EachPoint<'_>,
+        mut each: EachPoint<'_>,
     ) -> Result<(), Refusal> {
-        let Self { decompress, decoder, plan, process, routing, .. } = self;
-        let mut reading = Reading::new(*decompress, decoder, plan);
+        let Self { decompressed, decoder, plan, process, routing, .. } = self;
+        let mut reading = Reading { decompressed, decoder, plan };
         if process.is_empty() {
-            reading.points(record, scratch, each)
+            reading.points(record, scratch, &mut each)
         } else {
             processed(reading, process, routing.as_ref(), record, scratch, each)
         }
@@ -115,13 +115,14 @@ impl Transform {
         scratch: &mut Scratch,
         open: &mut OpenParts,
     ) -> Result<Option<Timestamp>, Refusal> {
-        let Self { decompress, decoder, plan, process, guard, encoder, routing, encoding, .. } =
-            self;
+        let Self {
+            decompressed, decoder, plan, process, guard, encoder, routing, encoding, ..
+        } = self;
         // What comes of one point is not that of another where processors remember.
         let stand_together = !process.remembers();
         let mut outlet =
             Outlet::begin(record, index, guard, encoder, encoding, routing.as_ref(), open);
-        let reading = Reading::new(*decompress, decoder, plan);
+        let reading = Reading { decompressed, decoder, plan };
         let (routing, each): (_, EachPoint<'_>) = (outlet.routing, &mut |point| outlet.take(point));
         match processed(reading, process, routing, record, scratch, each) {
             Ok(()) => Ok(outlet.newest),
@@ -137,31 +138,35 @@ impl Transform {
     /// What decoding a record takes, and what mapping it takes, as far as they go; measured by doing them for
     /// nothing.
     pub fn time<R: Record>(&mut self, record: &R, scratch: &mut Scratch) -> (Duration, Duration) {
-        let mut reading = Reading::new(self.decompress, &mut self.decoder, &self.plan);
+        let Self { decompressed, decoder, plan, .. } = self;
+        let mut reading = Reading { decompressed, decoder, plan };
         // What is refused is refused again, when it counts. The first pass makes the others alike: it is slower.
-        let _ = reading.points(record, scratch, &mut |_| Ok(()));
+        let _ = reading.points(record, scratch, &mut |_: &Point<'_>| Ok(()));
         let begun = Instant::now();
         let _ = reading.only_decoded(record, scratch);
         let decode = begun.elapsed();
-        let _ = reading.points(record, scratch, &mut |_| Ok(()));
+        let _ = reading.points(record, scratch, &mut |_: &Point<'_>| Ok(()));
         (decode, begun.elapsed().saturating_sub(2 * decode))
     }
 
     /// Looks at a record that has given points for what the mapping doesn't name. Gives what it names and
     /// messages no longer have.
-    pub fn look<R: Record>(&mut self, record: &R, scratch: &mut Scratch) -> Vec<String> {
+    pub fn look<R: Record>(&mut self, record: &R) -> Vec<String> {
         let Self {
-            decompress, decoder: Decoder::Documents(format), plan, drift: Some(drift), ..
+            decompressed,
+            decoder: Decoder::Documents(format),
+            plan,
+            drift: Some(drift),
+            ..
         } = self
         else {
             return Vec::new();
         };
-        let gone = opened(*decompress, record, scratch, |payload, _| {
-            let document = format.document(&Message { payload, record })?;
-            Ok(document.map(|document| drift.look(plan.paths(), &document)))
-        });
         // It was read before; what can't be reached now is seen with the next record.
-        gone.ok().flatten().flatten().unwrap_or_default()
+        let payload = value(decompressed, record).ok().flatten();
+        let document = payload
+            .and_then(|payload| format.document(&Message { payload, record }).ok().flatten());
+        document.map_or_else(Vec::new, |document| drift.look(plan.paths(), &document))
     }
 
     /// Takes a record whose points are written already, for what processors remember of it. What is
@@ -179,27 +184,40 @@ impl Transform {
 
 /// The first stages, which make points of a record.
 struct Reading<'t> {
-    decompress: bool,
+    decompressed: &'t mut Option<Decompressed>,
     decoder: &'t mut Decoder,
     plan: &'t Plan,
 }
 
-impl<'t> Reading<'t> {
-    fn new(decompress: bool, decoder: &'t mut Decoder, plan: &'t Plan) -> Self {
-        Self { decompress, decoder, plan }
-    }
-
+impl Reading<'_> {
     /// Decompresses, decodes and maps.
     fn points<R: Record>(
         &mut self,
         record: &R,
         scratch: &mut Scratch,
-        each: EachPoint<'_>,
+        points: &mut dyn TakePoints,
     ) -> Result<(), Refusal> {
-        let taken = opened(self.decompress, record, scratch, |payload, scratch| {
-            self.decoded(payload, record, scratch, each)
-        });
-        taken.map(drop)
+        let Some(payload) = value(self.decompressed, record)? else { return Ok(()) };
+        let (plan, message) = (self.plan, Message { payload, record });
+        plan.ready()?;
+        match &mut *self.decoder {
+            Decoder::Documents(format) => scratch.with_slots(plan, |slots, scratch| {
+                format.decode(&message, plan.paths(), slots, &mut |slots| {
+                    plan.points(record, slots, scratch, points)
+                })
+            }),
+            Decoder::Points(format) => {
+                let mut to = std::mem::take(&mut scratch.destination);
+                let told = plan.destination(record, &[], &mut to);
+                let taken = told.map_err(Refusal::from).and_then(|()| {
+                    format.decode(&message, &mut |point| {
+                        points.take(&plan.complete(record, point, &to)?)
+                    })
+                });
+                scratch.destination = to;
+                taken
+            }
+        }
     }
 
     /// Decompresses and decodes, and looks at nothing.
@@ -208,51 +226,13 @@ impl<'t> Reading<'t> {
         record: &R,
         scratch: &mut Scratch,
     ) -> Result<(), Refusal> {
-        let plan = self.plan;
-        let taken = opened(self.decompress, record, scratch, |payload, scratch| {
-            let message = Message { payload, record };
-            match &mut *self.decoder {
-                Decoder::Documents(format) => {
-                    let mut slots = scratch.slots(plan);
-                    let result = format.decode(&message, plan.paths(), &mut slots, &mut |_| Ok(()));
-                    scratch.reclaim_slots(slots);
-                    result
-                }
-                Decoder::Points(format) => format.decode(&message, &mut |_| Ok(())),
-            }
-        });
-        taken.map(drop)
-    }
-
-    /// Decodes and maps.
-    fn decoded<R: Record>(
-        &mut self,
-        payload: &[u8],
-        record: &R,
-        scratch: &mut Scratch,
-        each: EachPoint<'_>,
-    ) -> Result<(), Refusal> {
-        let plan = self.plan;
-        plan.ready()?;
-        let message = Message { payload, record };
+        let Some(payload) = value(self.decompressed, record)? else { return Ok(()) };
+        let (plan, message) = (self.plan, Message { payload, record });
         match &mut *self.decoder {
-            Decoder::Documents(format) => {
-                let mut slots = scratch.slots(plan);
-                let taken = format.decode(&message, plan.paths(), &mut slots, &mut |slots| {
-                    plan.points(record, slots, scratch, each)
-                });
-                scratch.reclaim_slots(slots);
-                taken
-            }
-            Decoder::Points(format) => {
-                let mut to = std::mem::take(&mut scratch.destination);
-                let told = plan.destination(record, &[], &mut to);
-                let taken = told.map_err(Refusal::from).and_then(|()| {
-                    format.decode(&message, &mut |point| each(&plan.complete(record, point, &to)?))
-                });
-                scratch.destination = to;
-                taken
-            }
+            Decoder::Documents(format) => scratch.with_slots(plan, |slots, _| {
+                format.decode(&message, plan.paths(), slots, &mut |_| Ok(()))
+            }),
+            Decoder::Points(format) => format.decode(&message, &mut |_| Ok(())),
         }
     }
 }
@@ -289,37 +269,50 @@ impl<'a> Outlet<'a> {
         Self { guard, encoder, encoding, routing, open, index, from, place, newest: None }
     }
 
-    fn take(&mut self, point: &Point<'_>) -> Result<(), Refusal> {
-        if self.encoding.is_some() {
-            return self.take_timed(point);
+    /// Does what is to be measured, if it is.
+    #[inline]
+    fn timed<T>(&mut self, put: impl FnOnce(&mut Self) -> T) -> T {
+        let begun = self.encoding.is_some().then(Instant::now);
+        let done = put(self);
+        if let (Some(encoding), Some(begun)) = (&mut self.encoding, begun) {
+            *encoding += begun.elapsed();
         }
-        self.put(point)
+        done
     }
 
-    #[cold]
-    fn take_timed(&mut self, point: &Point<'_>) -> Result<(), Refusal> {
-        let begun = Instant::now();
-        let taken = self.put(point);
-        *self.encoding = self.encoding.map(|before| before + begun.elapsed());
-        taken
-    }
-
-    fn put(&mut self, point: &Point<'_>) -> Result<(), Refusal> {
+    fn put(&mut self, key: Option<&SeriesKey>, point: &Point<'_>) -> Result<(), Refusal> {
         self.place.index += 1;
         let changed = match self.guard {
             Some(guard) => guard.take(point, self.place)?,
             None => None,
         };
-        let point = changed.as_ref().unwrap_or(point);
-        match self.routing {
-            Some(routing) => {
-                let mut part = self.open.part(&point.to, routing, self.encoder)?;
-                part.encode(point, self.index, self.from)?;
+        let (record, encoder) = (self.index, &mut *self.encoder);
+        match (self.routing, key, &changed) {
+            (Some(routing), ..) => {
+                let point = changed.as_ref().unwrap_or(point);
+                let mut part = self.open.part(&point.to, routing, encoder)?;
+                part.encode(point, record, self.from)?;
             }
-            None => self.open.encode(point, self.index, self.encoder)?,
+            (None, _, Some(changed)) => self.open.encode(changed, record, encoder)?,
+            (None, None, None) => self.open.encode(point, record, encoder)?,
+            (None, Some(key), None) => self.open.encode_new(key, point, record, encoder)?,
         }
         self.newest = self.newest.max(Some(point.timestamp));
         Ok(())
+    }
+
+    fn put_known(&mut self, key: &SeriesKey, values: &[Value<'_>], timestamp: Timestamp) -> bool {
+        let Self { guard, encoder, open, index, place, newest, .. } = self;
+        let place_of_point = Origin { index: place.index + 1, ..*place };
+        let passes = |key| {
+            guard.as_mut().is_none_or(|guard| guard.lets_pass(key, timestamp, place_of_point))
+        };
+        let taken = encoder.encode_known(key, values, timestamp, *index, open.only(), passes);
+        if taken {
+            *place = place_of_point;
+            *newest = (*newest).max(Some(timestamp));
+        }
+        taken
     }
 
     /// Copies a line that stands there as it would be written.
@@ -341,6 +334,25 @@ impl<'a> Outlet<'a> {
     }
 }
 
+impl TakePoints for Outlet<'_> {
+    fn take(&mut self, point: &Point<'_>) -> Result<(), Refusal> {
+        self.timed(|outlet| outlet.put(None, point))
+    }
+
+    fn keeps_series(&self) -> bool {
+        self.routing.is_none() && self.encoder.keeps_series()
+    }
+
+    fn take_known(&mut self, key: &SeriesKey, values: &[Value<'_>], timestamp: Timestamp) -> bool {
+        self.timed(|outlet| outlet.put_known(key, values, timestamp))
+    }
+
+    fn take_new(&mut self, key: &SeriesKey, point: &Point<'_>) -> Result<(), Refusal> {
+        let key = key.get().is_some().then_some(key);
+        self.timed(|outlet| outlet.put(key, point))
+    }
+}
+
 /// Decompresses, decodes, maps and processes. Where processors remember, all points of a record are known
 /// before the first of them is remembered, and that they may go where it says.
 fn processed<R: Record>(
@@ -354,13 +366,13 @@ fn processed<R: Record>(
     process.ready()?;
     let at = record.place();
     if !process.remembers() {
-        return reading.points(record, scratch, &mut |point| {
+        return reading.points(record, scratch, &mut |point: &Point<'_>| {
             process.pass(at, point.clone(), &mut |point| each(&point))
         });
     }
     process.begin_record();
     let produced = record.timestamp_millis().and_then(Timestamp::from_millis);
-    reading.points(record, scratch, &mut |point| {
+    reading.points(record, scratch, &mut |point: &Point<'_>| {
         // With a place that is still open it can only be one that the configuration has named.
         if let Some(routing) = routing
             && route::open_places(&point.to) == 0
@@ -374,44 +386,28 @@ fn processed<R: Record>(
 
 /// Hands out the lines of a record of line protocol, without a look at what they say.
 fn copied<R: Record>(
-    decompress: bool,
+    decompressed: &mut Option<Decompressed>,
     lines: &mut LineProtocol,
     record: &R,
-    scratch: &mut Scratch,
     each: &mut dyn FnMut(&str, &Line, Timestamp) -> Result<(), Refusal>,
 ) -> Result<(), Refusal> {
-    let Some(payload) = value(decompress, record, &mut scratch.decompressed)? else {
-        return Ok(());
-    };
+    let Some(payload) = value(decompressed, record)? else { return Ok(()) };
     lines.lines(payload, record.timestamp_millis().and_then(Timestamp::from_millis), each)
 }
 
 /// A record's value, decompressed; none where there is nothing to say, as both a tombstone and an empty
 /// value do.
 fn value<'a, R: Record>(
-    decompress: bool,
+    decompressed: &'a mut Option<Decompressed>,
     record: &'a R,
-    room: &'a mut Decompressed,
 ) -> Result<Option<&'a [u8]>, Refusal> {
     let Some(payload) = record.value().filter(|value| !value.is_empty()) else {
         return Ok(None);
     };
-    Ok(Some(if decompress { room.open(payload)? } else { payload }))
-}
-
-/// Hands a record's value, decompressed, to `then`, which may use the rest of the scratch. `None` where
-/// there is nothing to say.
-fn opened<R: Record, T>(
-    decompress: bool,
-    record: &R,
-    scratch: &mut Scratch,
-    then: impl FnOnce(&[u8], &mut Scratch) -> Result<T, Refusal>,
-) -> Result<Option<T>, Refusal> {
-    let mut room = std::mem::take(&mut scratch.decompressed);
-    let taken = value(decompress, record, &mut room)
-        .and_then(|payload| payload.map(|payload| then(payload, scratch)).transpose());
-    scratch.decompressed = room;
-    taken
+    Ok(Some(match decompressed {
+        Some(room) => room.open(payload)?,
+        None => payload,
+    }))
 }
 
 impl From<RouteError> for Refusal {

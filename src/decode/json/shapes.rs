@@ -8,17 +8,19 @@
 //!   by themselves, and no gap begins with what could go on a number;
 //! - the same keys at the same places, and so the same slots for its scalars and containers.
 //!
-//! Whatever differs is left to the walk, which says what is wrong if anything is, and its shape is kept too. The
-//! shapes are one tree, as they mostly begin alike: where they part there are alternatives. Of these one at most can
-//! go on: a text falls into tokens in one way only, and each gap reaches from one scalar to the next.
+//! A scalar that nobody wants, and that has been the same in all documents of a shape, counts as a part of the gap that
+//! it stands in. Whatever differs is left to the walk, which says what is wrong if anything is, and its shape is kept
+//! too, or the scalar then counts as one. The shapes are one tree, as they mostly begin alike: where they part there are alternatives. Of these one at most can
+//! go on: a text falls into tokens in one way only, and each gap reaches from one scalar to the next. Only a scalar in
+//! a gap can hide a shape in which another stands there; once that is seen, no gap has scalars in it any more.
 
 use std::borrow::Cow;
 
-use super::trace::{NONE, Other, Shape};
+use super::trace::{NONE, Other, Scalar, Shape};
 use super::{ONES, Scanner, end_of_plain_text};
 use crate::decode::{DecodeError, Slot};
 use crate::path::PathTrie;
-use crate::words::last_word;
+use crate::words::{is_same, last_word};
 
 /// What is not kept beyond these is walked: a topic of that many shapes, or of such long ones, gains little.
 const MAX_SHAPES: usize = 32;
@@ -73,14 +75,25 @@ impl Json {
 struct Shapes {
     /// The trie whose slots are filled.
     trie: u64,
-    gaps: Vec<u8>,
+    documents: Vec<Document>,
+    /// Made of `documents`.
     steps: Vec<Step>,
-    /// Of each shape, the slots that no scalar fills.
-    others: Vec<Box<[Other]>>,
+    gaps: Vec<u8>,
     /// What is left of [`PATIENCE`].
     patience: u32,
     /// What is left of [`PAUSE`].
     pause: u32,
+}
+
+/// A document that was walked, for all that are like it.
+#[derive(Debug)]
+struct Document {
+    text: Box<str>,
+    scalars: Box<[Scalar]>,
+    /// Of each scalar, whether others stand in its place: it is wanted, or it was another once.
+    varies: Box<[bool]>,
+    /// The slots that no scalar fills.
+    others: Box<[Other]>,
 }
 
 /// A gap and what stands behind it.
@@ -105,7 +118,7 @@ struct Step {
 enum Then {
     /// A scalar for this slot, if there is one of this number.
     Scalar(usize),
-    /// The document's end, and its place in [`Shapes::others`].
+    /// The document's end, and its place in [`Shapes::documents`].
     End(usize),
 }
 
@@ -122,20 +135,24 @@ impl Shapes {
     }
 
     fn forget(&mut self) {
+        self.documents.clear();
+        self.forget_steps();
+        self.patience = PATIENCE;
+    }
+
+    fn forget_steps(&mut self) {
         self.gaps.clear();
         self.steps.clear();
-        self.others.clear();
         self.steps.push(Step::new(&[], 0, Then::Scalar(NONE), NONE));
-        self.patience = PATIENCE;
     }
 
     /// Fills all slots with what a document of a known shape has for them. Of any other it fills some.
     #[inline]
     fn fill<'a>(&mut self, text: &'a str, slots: &mut [Slot<'a>]) -> bool {
-        let Some(shape) = self.follow(text, slots) else {
+        let Some(document) = self.follow(text, slots) else {
             return false;
         };
-        for &(slot, container) in &self.others[shape] {
+        for &(slot, container) in &self.documents[document].others {
             slots[slot].set(container.map_or(Slot::Missing, Slot::Container));
         }
         self.patience = PATIENCE.min(self.patience + HIT);
@@ -158,7 +175,7 @@ impl Shapes {
                             place = step.next;
                         }
                     }
-                    Then::End(shape) if end == text.len() => return Some(shape),
+                    Then::End(document) if end == text.len() => return Some(document),
                     Then::End(_) => {}
                 }
             }
@@ -182,7 +199,7 @@ impl Shapes {
             return true;
         }
         let Some(text) = text.get(..step.len) else { return false };
-        last_word(text) == step.last && (step.len <= 16 || text == self.gap(step))
+        last_word(text) == step.last && (step.len <= 16 || is_same(text, self.gap(step)))
     }
 
     /// Keeps the shape of a document that has been walked, unless there are enough.
@@ -192,30 +209,92 @@ impl Shapes {
         if self.patience == 0 {
             self.forget();
             self.pause = PAUSE;
-        } else if self.others.len() < MAX_SHAPES
-            && let Some(shape) = Shape::of(text, trie, MAX_STEPS)
-            && self.steps.len() + shape.scalars.len() < MAX_STEPS
-            && self.gaps.len() + text.len() < MAX_GAPS
-        {
-            self.keep(shape);
+            return;
+        }
+        let Some(shape) = Shape::of(text, trie, MAX_STEPS) else { return };
+        let new = Document::new(text, shape);
+        if let Some(known) = self.documents.iter_mut().find(|known| known.is_like(&new)) {
+            if !known.vary(&new) {
+                // Some other shape has a scalar of this one in a gap, and was taken for it.
+                self.documents.iter_mut().for_each(|known| known.varies.fill(true));
+            }
+            self.forget_steps();
+            for index in 0..self.documents.len() {
+                self.add_steps(index);
+            }
+        } else if self.fits(&new) {
+            self.documents.push(new);
+            self.add_steps(self.documents.len() - 1);
         }
     }
 
-    fn keep(&mut self, shape: Shape<'_>) {
-        let mut last = START;
-        for (gap, slot) in shape.scalars {
-            last = self.behind(last, gap, Then::Scalar(slot));
-        }
-        self.behind(last, shape.end, Then::End(self.others.len()));
-        self.others.push(shape.others);
+    fn fits(&self, new: &Document) -> bool {
+        let all = || self.documents.iter().chain([new]);
+        self.documents.len() < MAX_SHAPES
+            && all().map(|document| document.scalars.len() + 1).sum::<usize>() < MAX_STEPS
+            && all().map(|document| document.text.len()).sum::<usize>() < MAX_GAPS
     }
 
+    /// Adds those of a document's steps that are not known.
+    fn add_steps(&mut self, document: usize) {
+        let Document { text, scalars, varies, .. } = &self.documents[document];
+        let (mut last, mut end) = (START, 0);
+        let mut tree = Tree { steps: &mut self.steps, gaps: &mut self.gaps };
+        for (scalar, _) in scalars.iter().zip(varies).filter(|(_, varies)| **varies) {
+            let gap = &text.as_bytes()[end..scalar.start];
+            last = tree.behind(last, gap, Then::Scalar(scalar.slot));
+            end = scalar.end;
+        }
+        tree.behind(last, &text.as_bytes()[end..], Then::End(document));
+    }
+}
+
+impl Document {
+    fn new(text: &str, shape: Shape) -> Self {
+        let Shape { scalars, others } = shape;
+        let varies = scalars.iter().map(|scalar| scalar.slot != NONE).collect();
+        Self { text: text.into(), scalars, varies, others }
+    }
+
+    /// The text before each scalar and its slot, then the text behind the last one.
+    fn gaps(&self) -> impl Iterator<Item = (&str, usize)> {
+        let ends = std::iter::once(0).chain(self.scalars.iter().map(|scalar| scalar.end));
+        let starts = self.scalars.iter().map(|scalar| (scalar.start, scalar.slot));
+        let starts = starts.chain([(self.text.len(), NONE)]);
+        ends.zip(starts).map(|(end, (start, slot))| (&self.text[end..start], slot))
+    }
+
+    /// Whether all but the scalars is the same.
+    fn is_like(&self, other: &Self) -> bool {
+        self.scalars.len() == other.scalars.len() && self.gaps().eq(other.gaps())
+    }
+
+    /// Takes note of the scalars that are others in a document like this one. Says whether there are any.
+    fn vary(&mut self, other: &Self) -> bool {
+        let Self { text, scalars, varies, .. } = self;
+        let mut any = false;
+        for ((one, other_one), varies) in scalars.iter().zip(&other.scalars).zip(varies) {
+            if !*varies && text[one.start..one.end] != other.text[other_one.start..other_one.end] {
+                (*varies, any) = (true, true);
+            }
+        }
+        any
+    }
+}
+
+/// The steps of all shapes.
+struct Tree<'s> {
+    steps: &'s mut Vec<Step>,
+    gaps: &'s mut Vec<u8>,
+}
+
+impl Tree<'_> {
     /// The place of a step behind another, which may be known.
     fn behind(&mut self, last: usize, gap: &[u8], then: Then) -> usize {
         let (first, place) = (self.steps[last].next, self.steps.len());
         let mut known = first;
         while let Some(step) = self.steps.get(known) {
-            if step.then == then && self.gap(step) == gap {
+            if step.then == then && &self.gaps[step.start..step.start + step.len] == gap {
                 return known;
             }
             known = step.or;
@@ -271,7 +350,6 @@ fn scalar<'a>(text: &'a str, at: usize, slot: Option<&mut Slot<'a>>) -> Option<u
                 return Some(at + len);
             }
         }
-        b't' if slot.is_none() && bytes[at..].starts_with(b"true") => return Some(at + 4),
         _ => {}
     }
     rarer_scalar(text, at, slot)

@@ -10,22 +10,28 @@ pub(super) const NONE: usize = usize::MAX;
 /// A slot that no scalar fills: it has a container or is missing.
 pub(super) type Other = (usize, Option<Container>);
 
-/// The shape of one document.
-pub(super) struct Shape<'a> {
-    /// The gap before each scalar, and its slot, or [`NONE`].
-    pub(super) scalars: Vec<(&'a [u8], usize)>,
-    /// The gap behind the last one.
-    pub(super) end: &'a [u8],
+/// The shape of one document: where its scalars stand, and what becomes of them.
+#[derive(Debug)]
+pub(super) struct Shape {
+    pub(super) scalars: Box<[Scalar]>,
     pub(super) others: Box<[Other]>,
 }
 
-impl<'a> Shape<'a> {
+/// A scalar in the text of its document.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Scalar {
+    pub(super) start: usize,
+    pub(super) end: usize,
+    /// Or [`NONE`].
+    pub(super) slot: usize,
+}
+
+impl Shape {
     /// `None` of a document of which all values of some container are gathered, which has a wanted key twice, so that
     /// the later value undoes what the first one has done, or which has too many values.
-    pub(super) fn of(text: &'a str, trie: &PathTrie, most: usize) -> Option<Self> {
+    pub(super) fn of(text: &str, trie: &PathTrie, most: usize) -> Option<Self> {
         let mut tracer = Tracer {
             scanner: Scanner::new(text),
-            behind: 0,
             most,
             scalars: Vec::new(),
             slots: vec![None; trie.slots()],
@@ -37,23 +43,16 @@ impl<'a> Shape<'a> {
             Some(Filled::Container(container)) => Some((slot, Some(*container))),
             Some(Filled::Scalar) => None,
         });
-        Some(Self {
-            scalars: tracer.scalars,
-            end: &text.as_bytes()[tracer.behind..],
-            others: others.collect(),
-        })
+        Some(Self { others: others.collect(), scalars: tracer.scalars.into() })
     }
 }
 
 /// Walks a document, which has been walked before, again for its shape.
 struct Tracer<'a> {
     scanner: Scanner<'a>,
-    /// Where the last scalar has ended.
-    behind: usize,
     /// More scalars are too many.
     most: usize,
-    /// As of a [`Shape`].
-    scalars: Vec<(&'a [u8], usize)>,
+    scalars: Vec<Scalar>,
     /// What each slot has so far.
     slots: Vec<Option<Filled>>,
 }
@@ -90,8 +89,7 @@ impl Tracer<'_> {
     fn scalar(&mut self, slot: Option<usize>) -> Option<()> {
         let start = self.scanner.at;
         self.scanner.scalar(None).ok()?;
-        self.scalars.push((&self.scanner.bytes[self.behind..start], slot.unwrap_or(NONE)));
-        self.behind = self.scanner.at;
+        self.scalars.push(Scalar { start, end: self.scanner.at, slot: slot.unwrap_or(NONE) });
         (self.scalars.len() <= self.most).then_some(())
     }
 

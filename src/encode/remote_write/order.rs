@@ -25,15 +25,20 @@ pub(super) struct SeriesOrder {
     numbers: HashMap<u64, SeriesNumber, BuildHasherDefault<HashedAlready>>,
     /// By number.
     last: Vec<Last>,
+    numbering: Numbering,
     /// The number of the open batch.
     batch: u64,
     broken: bool,
     seed: u64,
 }
 
-/// A series, until its order says that numbers are given anew.
+/// A series, as long as the [`Numbering`] is the same.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct SeriesNumber(u32);
+
+/// How often numbers have been given anew. None is as by default.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Numbering(u64);
 
 /// The last sample of a series.
 #[derive(Debug, Clone, Copy)]
@@ -44,19 +49,31 @@ struct Last {
 
 impl SeriesOrder {
     pub(super) fn new(seed: u64) -> Self {
-        Self { numbers: HashMap::default(), last: Vec::new(), batch: 1, broken: false, seed }
+        Self {
+            numbers: HashMap::default(),
+            last: Vec::new(),
+            numbering: Numbering(1),
+            batch: 1,
+            broken: false,
+            seed,
+        }
     }
 
-    /// Forgets the batch; keeps the memory. Says whether the numbers of series still hold.
-    pub(super) fn clear(&mut self) -> bool {
+    /// Forgets the batch; keeps the memory, and the numbers of series unless there are too many.
+    pub(super) fn clear(&mut self) {
         self.batch += 1;
         self.broken = false;
-        let hold = self.last.len() <= MOST_SERIES;
-        if !hold {
+        if self.last.len() > MOST_SERIES {
             self.numbers.clear();
             self.last.clear();
+            self.numbering.0 += 1;
         }
-        hold
+    }
+
+    /// A series' number holds while this is the same.
+    #[inline]
+    pub(super) fn numbering(&self) -> Numbering {
+        self.numbering
     }
 
     pub(super) fn is_broken(&self) -> bool {
@@ -186,7 +203,8 @@ mod tests {
                     broken |= before.is_some_and(|before| timestamp <= before);
                 }
                 prop_assert_eq!(order.is_broken(), broken);
-                prop_assert!(order.clear());
+                order.clear();
+                prop_assert_eq!(order.numbering(), Numbering(1));
             }
         }
     }
@@ -197,9 +215,11 @@ mod tests {
         for series in 0..MOST_SERIES as u64 {
             order.number(series);
         }
-        assert!(order.clear());
+        order.clear();
+        assert_eq!((order.numbering(), order.number(0).0), (Numbering(1), 0));
         order.number(u64::MAX);
-        assert!(!order.clear() && order.clear());
+        order.clear();
+        assert_eq!(order.numbering(), Numbering(2));
         assert_eq!((order.number(u64::MAX).0, order.number(0).0), (0, 1));
     }
 }

@@ -327,10 +327,11 @@ impl Message {
     }
 
     fn into_fetched<'c>(self) -> Fetched<'c> {
-        let code = RDKafkaErrorCode::from(self.raw().err);
-        if code == RDKafkaErrorCode::NoError {
+        // Before it is made another type, which takes a call.
+        if self.raw().err == sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR {
             return Fetched::Record(FetchedRecord { message: self, client: PhantomData });
         }
+        let code = RDKafkaErrorCode::from(self.raw().err);
         // SAFETY: the message is alive, and the text is its own or static.
         let reason = unsafe { text(sys::rd_kafka_message_errstr(self.message.as_ptr())) };
         Fetched::Failed { code, partition: self.raw().partition, reason }

@@ -4,6 +4,7 @@ mod held;
 mod place;
 mod records;
 mod routing;
+mod series;
 mod simulation;
 mod traces;
 mod world;

@@ -17,7 +17,7 @@ use crate::map::{
 use crate::route::{Routing, Slot};
 use crate::worker::Transform;
 
-fn path(text: &str) -> Source {
+pub(super) fn path(text: &str) -> Source {
     Source::Value(text.parse().unwrap())
 }
 
@@ -47,7 +47,7 @@ fn transform(remote_write: bool, routed: bool) -> Transform {
 }
 
 /// What would be written, by destination, in the order of the items' bytes.
-fn written(open: &mut OpenParts, encoder: &mut Encoder) -> Vec<(String, Vec<Vec<u8>>)> {
+pub(super) fn written(open: &mut OpenParts, encoder: &mut Encoder) -> Vec<(String, Vec<Vec<u8>>)> {
     let (parts, _) = open.close(encoder);
     let items = |part: &crate::batch::Batch| {
         let mut items: Vec<_> = (0..part.len()).map(|item| part.item(item).to_vec()).collect();

@@ -1,0 +1,140 @@
+//! Series that came before, as an encoder has written them: another point of one costs a look and a copy,
+//! where checks and escapes of all its texts cost several times as much.
+
+use crate::cardinality;
+use crate::hash;
+use crate::point::Point;
+use crate::words::is_same;
+
+/// What an encoder keeps of series, by [`SeriesKey`](crate::series::SeriesKey). Bounded: a key has a choice
+/// of [`WAYS`] places, and takes another's where all are taken.
+#[derive(Debug)]
+pub(super) struct Known<W> {
+    /// More places are not made; a power of two.
+    most: usize,
+    /// Of the keys in each [`WAYS`] places: together in a line of the processor's cache.
+    hashes: Vec<[u64; WAYS]>,
+    places: Vec<Place<W>>,
+}
+
+/// One series.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Place<W> {
+    /// Empty where there is none.
+    key: Vec<u8>,
+    /// What the guard over cardinality knows it by.
+    pub(super) guarded: cardinality::Key,
+    /// What the encoder makes of it.
+    pub(super) written: W,
+}
+
+const WAYS: usize = 8;
+/// Longer keys are not kept, in bytes.
+const LONGEST: usize = 512;
+/// No secret: who makes series share their places makes them cost what they would without a place.
+const SEED: u64 = 0x7469_6465_6761_7465;
+
+impl<W: Clone + Default> Known<W> {
+    /// Of so many series at most.
+    pub(super) fn new(most: usize) -> Self {
+        debug_assert!(most.is_power_of_two() && most >= WAYS, "a mask chooses the places");
+        Self { most, hashes: Vec::new(), places: Vec::new() }
+    }
+
+    /// The series of this key.
+    #[inline]
+    pub(super) fn find(&self, key: &[u8]) -> Option<&Place<W>> {
+        let hash = hash::add(SEED, key);
+        let set = self.set(hash);
+        let way = self.hashes.get(set)?.iter().position(|known| *known == hash)?;
+        self.places.get(set * WAYS + way).filter(|place| is_same(&place.key, key))
+    }
+
+    /// A place for the key of a point, with what was written of another series: to be filled anew. `None`
+    /// where it is not to be kept.
+    #[cold]
+    pub(super) fn learn(&mut self, key: &[u8], point: &Point<'_>) -> Option<&mut W> {
+        if key.len() > LONGEST {
+            return None;
+        }
+        if self.places.is_empty() {
+            self.places.resize(self.most, Place::default());
+            self.hashes.resize(self.most / WAYS, [0; WAYS]);
+        }
+        let hash = hash::add(SEED, key);
+        let set = self.set(hash);
+        let hashes = self.hashes.get_mut(set)?;
+        let places = self.places.get_mut(set * WAYS..(set + 1) * WAYS)?;
+        let own = hashes.iter().position(|known| *known == hash);
+        let free = || places.iter().position(|place| place.key.is_empty());
+        // The upper half of the hash: the lower one has chosen the places.
+        let other = usize::try_from(hash >> 32).unwrap_or_default() % WAYS;
+        let way = own.or_else(free).unwrap_or(other);
+        hashes[way] = hash;
+        let place = &mut places[way];
+        refill(&mut place.key, key);
+        place.guarded = cardinality::Key::of(point);
+        Some(&mut place.written)
+    }
+
+    /// The first of the places that a hash may be at, by [`WAYS`].
+    #[inline]
+    fn set(&self, hash: u64) -> usize {
+        usize::try_from(hash & (self.most / WAYS - 1) as u64).unwrap_or_default()
+    }
+}
+
+/// Puts others in the place of some elements. With some room to spare: what takes another's place again and
+/// again is to do without an allocation.
+pub(super) fn refill<T: Clone>(old: &mut Vec<T>, new: &[T]) {
+    old.clear();
+    old.reserve_exact(new.len().next_power_of_two().max(64 / size_of::<T>()));
+    old.extend_from_slice(new);
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::point::Timestamp;
+
+    fn point() -> Point<'static> {
+        Point {
+            measurement: "m".into(),
+            tags: Vec::new(),
+            fields: Vec::new(),
+            timestamp: Timestamp::from_nanos(0).unwrap(),
+            to: "".into(),
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_series_is_found_again_and_only_by_its_own_key(keys in prop::collection::vec(0..40_u32, 1..400)) {
+            let mut known = Known::new(16);
+            let mut last = HashMap::new();
+            for (round, key) in (0_u32..).zip(keys) {
+                let key = key.to_le_bytes();
+                if let Some(place) = known.find(&key) {
+                    prop_assert_eq!(Some(&place.written), last.get(&key));
+                }
+                *known.learn(&key, &point()).unwrap() = round;
+                last.insert(key, round);
+                prop_assert_eq!(known.find(&key).map(|place| place.written), Some(round));
+            }
+            // 16 places, and 40 keys.
+            let still = last.keys().filter(|key| known.find(*key).is_some()).count();
+            prop_assert!(still <= 16 && still >= last.len().min(8));
+        }
+    }
+
+    #[test]
+    fn a_key_that_is_too_long_is_not_kept() {
+        let mut known = Known::<u32>::new(16);
+        assert!(known.learn(&[1; LONGEST], &point()).is_some());
+        assert!(known.learn(&[1; LONGEST + 1], &point()).is_none());
+    }
+}

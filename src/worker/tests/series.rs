@@ -1,0 +1,147 @@
+//! A point whose series is known is written as if it had been made.
+
+use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+
+use proptest::prelude::*;
+
+use super::records::{path, written};
+use super::world::FakeRecord;
+use crate::batch::{OpenParts, RecordIndex};
+use crate::cardinality::{Cardinality, Guard, Rules};
+use crate::config::raw::{FieldKind, LineFormat, OverLimit, TimeUnit};
+use crate::decode::json::Json;
+use crate::decode::{Decoder, Documents};
+use crate::encode::{Encoder, RemoteWrite};
+use crate::map::{
+    Field, Mapping, Piece, Plan, PointRule, Scratch, Source, Tag, Template, TimeSource,
+};
+use crate::worker::Transform;
+
+/// Points of one rule with everything, and of one that takes an array's elements.
+fn mapping() -> Mapping {
+    let kinds = [FieldKind::Float, FieldKind::Integer, FieldKind::String, FieldKind::Boolean];
+    let fields = ["v", "w", "x", "y"].iter().zip(kinds);
+    let fields = fields.map(|(name, kind)| Field::new(*name, path(name), kind)).collect();
+    let element = |text: &str| Source::Element(text.parse().unwrap());
+    let tags = vec![
+        Tag::new("k", Source::Constant("constant".into())),
+        Tag { required: true, ..Tag::new("n", Source::Partition) },
+        Tag::new("s", path("s")),
+    ];
+    let time = || TimeSource::Number { source: path("t"), unit: TimeUnit::Ms };
+    let whole = PointRule {
+        tags,
+        timestamp: time(),
+        ..PointRule::new(Template(vec![Piece::Text("m".into())]), fields)
+    };
+    let each = PointRule {
+        explode: Some("list".parse().unwrap()),
+        tags: vec![Tag::new("e", element("e")), Tag::new("s", path("s"))],
+        timestamp: time(),
+        ..PointRule::new(
+            Template(vec![Piece::Text("m".into()), Piece::Source(path("m"))]),
+            vec![Field::new("f", element("f"), FieldKind::Float)],
+        )
+    };
+    Mapping { points: vec![whole, each], tags: Vec::new() }
+}
+
+fn encoder(kind: u8) -> Encoder {
+    match kind {
+        0 => Encoder::RemoteWrite(RemoteWrite::new(Arc::default(), Arc::default())),
+        _ => Encoder::of_lines(LineFormat::LineProtocol),
+    }
+}
+
+fn transform(encoder: Encoder, limit: Option<OverLimit>, cardinality: &Cardinality) -> Transform {
+    let rules = Rules {
+        warn_at: u64::MAX,
+        max_series: None,
+        max_tag_values: limit.and(NonZeroUsize::new(3)),
+        tags: BTreeMap::new(),
+        over_limit: limit.unwrap_or(OverLimit::Reject),
+    };
+    let decoder = Decoder::Documents(Documents::Json(Json::default()));
+    let guard = Some(Guard::new("c", rules, cardinality));
+    Transform { guard, ..Transform::new(decoder, Plan::new(&mapping()), encoder) }
+}
+
+/// A member of an object, which may not be there.
+fn member(name: &'static str, values: &'static [&'static str]) -> impl Strategy<Value = String> {
+    prop_oneof![
+        9 => prop::sample::select(values).prop_map(move |value| format!(",\"{name}\":{value}")),
+        1 => Just(String::new()),
+    ]
+}
+
+fn message() -> impl Strategy<Value = String> {
+    const TEXTS: &[&str] = &[
+        r#""a""#,
+        r#""b""#,
+        r#""c d,e=f""#,
+        r#""""#,
+        r#""back\\""#,
+        r#""two\nlines""#,
+        "7",
+        "null",
+    ];
+    const NUMBERS: &[&str] =
+        &["1", "1.5", "-0.0", "1e5", "1e999", "12345678901234567890", "null", "true"];
+    const TIMES: &[&str] = &["1000", "1001", "1002", "1700000000000", "99999999999999999", "-5"];
+    let list = prop::collection::vec((member("e", TEXTS), member("f", NUMBERS)), 0..3);
+    let list = list.prop_map(|elements| {
+        let elements: Vec<_> = elements.iter().map(|(e, f)| format!("{{\"o\":1{e}{f}}}")).collect();
+        format!(",\"list\":[{}]", elements.join(","))
+    });
+    let members = (
+        member("v", NUMBERS),
+        member("w", &["1", "2", "3.0", "9223372036854775807", "\"1\"", "null"]),
+        member("x", TEXTS),
+        member("y", &["true", "false", "null", "1"]),
+        member("s", TEXTS),
+        member("m", &["\"a\"", "\"b\"", "1"]),
+        member("t", TIMES),
+        list,
+    );
+    members
+        .prop_map(|(v, w, x, y, s, m, t, list)| format!("{{\"o\":0{v}{w}{x}{y}{s}{m}{t}{list}}}"))
+}
+
+proptest! {
+    #[test]
+    fn what_is_kept_of_series_shows_in_nothing_that_is_written(
+        batches in prop::collection::vec(prop::collection::vec((0..2, message()), 1..20), 1..5),
+        kind in 0..2_u8,
+        limit in prop::sample::select(vec![
+            None, Some(OverLimit::Reject), Some(OverLimit::DropTag), Some(OverLimit::Other),
+        ]),
+    ) {
+        let found = [Cardinality::default(), Cardinality::default()];
+        let mut keeping = transform(encoder(kind), limit, &found[0]);
+        // One for a destination of many keeps nothing.
+        let mut fresh = transform(encoder(kind).apart(""), limit, &found[1]);
+        prop_assert!(keeping.encoder.keeps_series() && !fresh.encoder.keeps_series());
+        let (mut scratch, mut offset) = (Scratch::default(), 0);
+        for batch in batches {
+            let mut open = [OpenParts::default(), OpenParts::default()];
+            for (index, (partition, message)) in (0..).zip(batch) {
+                let record = FakeRecord::with(partition, offset, &message);
+                offset += 1;
+                let place = RecordIndex(index);
+                let one = keeping.apply(&record, place, &mut scratch, &mut open[0]);
+                let other = fresh.apply(&record, place, &mut scratch, &mut open[1]);
+                prop_assert_eq!(one, other, "{}", message);
+                prop_assert_eq!(open[0].items(), open[1].items(), "{}", message);
+            }
+            let [one, other] = &mut open;
+            prop_assert_eq!(
+                written(one, &mut keeping.encoder),
+                written(other, &mut fresh.encoder)
+            );
+        }
+        let counted = found.map(|of| (of.series(), of.tags(), of.colliding().get(), of.over_limit().get()));
+        prop_assert_eq!(&counted[0], &counted[1]);
+    }
+}
