@@ -2,8 +2,9 @@
 
 use std::borrow::Cow;
 
-use crate::words::has_letter;
 use std::time::Duration;
+
+use crate::words::{self, has_letter};
 
 /// A point on its way from a record to a batch; borrows from both the record and the mapping plan.
 #[derive(Debug, Clone, PartialEq)]
@@ -161,6 +162,11 @@ fn short_decimal(text: &str) -> Option<f64> {
         [b'-', text @ ..] => (true, text),
         text => (false, text),
     };
+    #[expect(clippy::cast_precision_loss, reason = "none up to 2⁵³")]
+    if let Some((digits, behind_point)) = words::short_decimal(text) {
+        let number = digits as f64 / POWERS.get(behind_point)?;
+        return Some(if is_negative { -number } else { number });
+    }
     // So many digits don't overflow.
     if text.len() > POWERS.len() {
         return None;

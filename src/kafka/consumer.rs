@@ -154,8 +154,8 @@ impl KafkaConsumer {
     /// it gives its subscription up first, which sends one. While the group agrees on an assignment
     /// that is put off until this member has answered. A static member stays: it comes back.
     fn leave_without_partitions(&self) {
-        let owns_none = self.consumer.assignment().is_ok_and(|owned| owned.count() == 0);
-        if self.is_static || !owns_none {
+        let owns_none = || self.consumer.assignment().is_ok_and(|owned| owned.count() == 0);
+        if self.is_static || !owns_none() {
             return;
         }
         self.consumer.unsubscribe();
