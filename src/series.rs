@@ -113,6 +113,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
         #[test]
         fn points_have_one_key_if_their_texts_are_the_same(one in texts(), other in texts()) {
             if let (Some(key), Some(other_key)) = (key(&one), key(&other)) {

@@ -112,6 +112,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
         #[test]
         fn a_series_is_found_again_and_only_by_its_own_key(keys in prop::collection::vec(0..40_u32, 1..400)) {
             let mut known = Known::new(16);

@@ -10,16 +10,16 @@ use super::records::{path, written};
 use super::world::FakeRecord;
 use crate::batch::{OpenParts, RecordIndex};
 use crate::cardinality::{Cardinality, Guard, Rules};
-use crate::config::raw::{FieldKind, LineFormat, OverLimit, TimeUnit};
+use crate::config::raw::{FieldKind, LineFormat, OverLimit, Strings, TimeUnit};
 use crate::decode::json::Json;
 use crate::decode::{Decoder, Documents};
-use crate::encode::{Encoder, RemoteWrite};
+use crate::encode::{Encoder, RemoteWrite, SeriesRules};
 use crate::map::{
     Field, Mapping, Piece, Plan, PointRule, Scratch, Source, Tag, Template, TimeSource,
 };
 use crate::worker::Transform;
 
-/// Points of one rule with everything, and of one that takes an array's elements.
+/// Points of two rules with the same tags and fields, and of one that takes an array's elements.
 fn mapping() -> Mapping {
     let kinds = [FieldKind::Float, FieldKind::Integer, FieldKind::String, FieldKind::Boolean];
     let fields = ["v", "w", "x", "y"].iter().zip(kinds);
@@ -36,6 +36,7 @@ fn mapping() -> Mapping {
         timestamp: time(),
         ..PointRule::new(Template(vec![Piece::Text("m".into())]), fields)
     };
+    let other = PointRule { measurement: Template(vec![Piece::Text("n".into())]), ..whole.clone() };
     let each = PointRule {
         explode: Some("list".parse().unwrap()),
         tags: vec![Tag::new("e", element("e")), Tag::new("s", path("s"))],
@@ -45,14 +46,13 @@ fn mapping() -> Mapping {
             vec![Field::new("f", element("f"), FieldKind::Float)],
         )
     };
-    Mapping { points: vec![whole, each], tags: Vec::new() }
+    Mapping { points: vec![whole, other, each], tags: Vec::new() }
 }
 
-fn encoder(kind: u8) -> Encoder {
-    match kind {
-        0 => Encoder::RemoteWrite(RemoteWrite::new(Arc::default(), Arc::default())),
-        _ => Encoder::of_lines(LineFormat::LineProtocol),
-    }
+fn encoder(strings: Option<Strings>) -> Encoder {
+    let Some(strings) = strings else { return Encoder::of_lines(LineFormat::LineProtocol) };
+    let rules = SeriesRules { strings, ..SeriesRules::default() };
+    Encoder::RemoteWrite(RemoteWrite::new(Arc::new(rules), Arc::default()))
 }
 
 fn transform(encoder: Encoder, limit: Option<OverLimit>, cardinality: &Cardinality) -> Transform {
@@ -110,18 +110,22 @@ fn message() -> impl Strategy<Value = String> {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
     #[test]
     fn what_is_kept_of_series_shows_in_nothing_that_is_written(
         batches in prop::collection::vec(prop::collection::vec((0..2, message()), 1..20), 1..5),
-        kind in 0..2_u8,
+        strings in prop::sample::select(vec![
+            None, Some(Strings::Reject), Some(Strings::Drop), Some(Strings::Label),
+        ]),
         limit in prop::sample::select(vec![
             None, Some(OverLimit::Reject), Some(OverLimit::DropTag), Some(OverLimit::Other),
         ]),
     ) {
         let found = [Cardinality::default(), Cardinality::default()];
-        let mut keeping = transform(encoder(kind), limit, &found[0]);
+        let mut keeping = transform(encoder(strings), limit, &found[0]);
         // One for a destination of many keeps nothing.
-        let mut fresh = transform(encoder(kind).apart(""), limit, &found[1]);
+        let mut fresh = transform(encoder(strings).apart(""), limit, &found[1]);
         prop_assert!(keeping.encoder.keeps_series() && !fresh.encoder.keeps_series());
         let (mut scratch, mut offset) = (Scratch::default(), 0);
         for batch in batches {
@@ -135,11 +139,10 @@ proptest! {
                 prop_assert_eq!(one, other, "{}", message);
                 prop_assert_eq!(open[0].items(), open[1].items(), "{}", message);
             }
-            let [one, other] = &mut open;
-            prop_assert_eq!(
-                written(one, &mut keeping.encoder),
-                written(other, &mut fresh.encoder)
-            );
+            let (parts, noticed) = open[0].close(&mut keeping.encoder);
+            let (other_parts, other_noticed) = open[1].close(&mut fresh.encoder);
+            prop_assert_eq!(written(&parts), written(&other_parts));
+            prop_assert_eq!(noticed, other_noticed);
         }
         let counted = found.map(|of| (of.series(), of.tags(), of.colliding().get(), of.over_limit().get()));
         prop_assert_eq!(&counted[0], &counted[1]);
