@@ -2,11 +2,11 @@
 //! where checks and escapes of all its texts cost several times as much.
 
 use crate::cardinality;
-use crate::hash;
 use crate::point::Point;
+use crate::series::SeriesKey;
 use crate::words::is_same;
 
-/// What an encoder keeps of series, by [`SeriesKey`](crate::series::SeriesKey). Bounded: a key has a choice
+/// What an encoder keeps of series, by [`SeriesKey`]. Bounded: a key has a choice
 /// of [`WAYS`] places, and takes another's where all are taken.
 #[derive(Debug)]
 pub(super) struct Known<W> {
@@ -31,8 +31,6 @@ pub(super) struct Place<W> {
 const WAYS: usize = 8;
 /// Longer keys are not kept, in bytes.
 const LONGEST: usize = 512;
-/// No secret: who makes series share their places makes them cost what they would without a place.
-const SEED: u64 = 0x7469_6465_6761_7465;
 
 impl<W: Clone + Default> Known<W> {
     /// Of so many series at most.
@@ -43,17 +41,22 @@ impl<W: Clone + Default> Known<W> {
 
     /// The series of this key.
     #[inline]
-    pub(super) fn find(&self, key: &[u8]) -> Option<&Place<W>> {
-        let hash = hash::add(SEED, key);
+    pub(super) fn find(&self, key: &SeriesKey) -> Option<&Place<W>> {
+        let (key, hash) = key.get()?;
         let set = self.set(hash);
-        let way = self.hashes.get(set)?.iter().position(|known| *known == hash)?;
+        // All are looked at: which way it is can't be foreseen.
+        let mut way = 0;
+        for (other, known) in self.hashes.get(set)?.iter().enumerate() {
+            way = if *known == hash { other } else { way };
+        }
         self.places.get(set * WAYS + way).filter(|place| is_same(&place.key, key))
     }
 
     /// A place for the key of a point, with what was written of another series: to be filled anew. `None`
     /// where it is not to be kept.
     #[cold]
-    pub(super) fn learn(&mut self, key: &[u8], point: &Point<'_>) -> Option<&mut W> {
+    pub(super) fn learn(&mut self, key: &SeriesKey, point: &Point<'_>) -> Option<&mut W> {
+        let (key, hash) = key.get()?;
         if key.len() > LONGEST {
             return None;
         }
@@ -61,7 +64,6 @@ impl<W: Clone + Default> Known<W> {
             self.places.resize(self.most, Place::default());
             self.hashes.resize(self.most / WAYS, [0; WAYS]);
         }
-        let hash = hash::add(SEED, key);
         let set = self.set(hash);
         let hashes = self.hashes.get_mut(set)?;
         let places = self.places.get_mut(set * WAYS..(set + 1) * WAYS)?;
@@ -111,6 +113,13 @@ mod tests {
         }
     }
 
+    fn key(text: &str) -> SeriesKey {
+        let mut key = SeriesKey::default();
+        key.begin_rule(0);
+        key.push(text);
+        key
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -118,17 +127,18 @@ mod tests {
         fn a_series_is_found_again_and_only_by_its_own_key(keys in prop::collection::vec(0..40_u32, 1..400)) {
             let mut known = Known::new(16);
             let mut last = HashMap::new();
-            for (round, key) in (0_u32..).zip(keys) {
-                let key = key.to_le_bytes();
+            for (round, number) in (0_u32..).zip(keys) {
+                let text = number.to_string();
+                let key = key(&text);
                 if let Some(place) = known.find(&key) {
-                    prop_assert_eq!(Some(&place.written), last.get(&key));
+                    prop_assert_eq!(Some(&place.written), last.get(&text));
                 }
                 *known.learn(&key, &point()).unwrap() = round;
-                last.insert(key, round);
+                last.insert(text, round);
                 prop_assert_eq!(known.find(&key).map(|place| place.written), Some(round));
             }
             // 16 places, and 40 keys.
-            let still = last.keys().filter(|key| known.find(*key).is_some()).count();
+            let still = last.keys().filter(|text| known.find(&key(text)).is_some()).count();
             prop_assert!(still <= 16 && still >= last.len().min(8));
         }
     }
@@ -136,7 +146,11 @@ mod tests {
     #[test]
     fn a_key_that_is_too_long_is_not_kept() {
         let mut known = Known::<u32>::new(16);
-        assert!(known.learn(&[1; LONGEST], &point()).is_some());
-        assert!(known.learn(&[1; LONGEST + 1], &point()).is_none());
+        let mut key = key("");
+        while key.get().unwrap().0.len() <= LONGEST {
+            assert!(known.learn(&key, &point()).is_some());
+            key.push("aa");
+        }
+        assert!(known.learn(&key, &point()).is_none());
     }
 }

@@ -159,17 +159,20 @@ impl LineProtocol {
         batch: &mut OpenBatch,
         passes: impl FnOnce(cardinality::Key) -> bool,
     ) -> bool {
-        let known = self.known.as_ref().zip(key.get()).and_then(|(known, key)| known.find(key));
+        let known = self.known.as_ref().and_then(|known| known.find(key));
         let Some(place) = known.filter(|place| passes(place.guarded)) else {
             return false;
         };
+        // Before the values: what has just been written in pieces is slow to copy as a whole.
+        let mut time = itoa::Buffer::new();
+        let time = time.format(self.units(timestamp));
         let start = batch.bytes.len();
         if self.push_line(&mut batch.bytes, &place.written, values).is_none() {
             // What is wrong with a value is said where its name is known.
             batch.bytes.truncate(start);
             return false;
         }
-        self.push_timestamp(&mut batch.bytes, timestamp);
+        push_time(&mut batch.bytes, time);
         batch.end_item(record);
         true
     }
@@ -215,7 +218,7 @@ impl LineProtocol {
 
     /// Keeps a line that has just been written.
     fn learn(&mut self, key: &SeriesKey, point: &Point<'_>, written: &[u8]) {
-        let (Some(known), Some(key)) = (&mut self.known, key.get()) else { return };
+        let Some(known) = &mut self.known else { return };
         let values: usize = self.values.iter().map(Range::len).sum();
         if written.len() - values > LONGEST_LINE {
             return;
@@ -299,14 +302,21 @@ impl LineProtocol {
         batch.end_item(record);
     }
 
-    /// Always sent: without it the database takes its clock's time, and a replay is a new point.
     fn push_timestamp(&self, out: &mut Vec<u8>, timestamp: Timestamp) {
-        out.push(b' ');
-        // Towards the past, also before 1970: equal moments stay equal, and order is kept.
-        let units = timestamp.nanos().div_euclid(self.unit);
-        words::push(out, itoa::Buffer::new().format(units).as_bytes());
-        out.push(b'\n');
+        push_time(out, itoa::Buffer::new().format(self.units(timestamp)));
     }
+
+    /// Towards the past, also before 1970: equal moments stay equal, and order is kept.
+    fn units(&self, timestamp: Timestamp) -> i64 {
+        timestamp.nanos().div_euclid(self.unit)
+    }
+}
+
+/// Always sent: without it the database takes its clock's time, and a replay is a new point.
+fn push_time(out: &mut Vec<u8>, time: &str) {
+    out.push(b' ');
+    words::push(out, time.as_bytes());
+    out.push(b'\n');
 }
 
 fn write_measurement(out: &mut Vec<u8>, name: &str) -> Result<(), EncodeError> {

@@ -183,7 +183,6 @@ impl RemoteWrite {
         if batch.is_empty() {
             self.order.clear();
         }
-        let Some(key) = key.get() else { return false };
         // Taken out while it is read, because all else here is written to.
         let Some(known) = self.known.take() else { return false };
         let timestamp = timestamp.millis();
@@ -243,7 +242,7 @@ impl RemoteWrite {
         self.append(point, record, batch)?;
         // Texts may become labels.
         let has_text = point.fields.iter().any(|(_, value)| matches!(value, Value::String(_)));
-        if let (false, Some(known), Some(key)) = (has_text, &mut self.known, key.get())
+        if let (false, Some(known)) = (has_text, &mut self.known)
             && let Some(bytes) = Items::kept(batch, start)
             && let Some(items) = known.learn(key, point)
         {

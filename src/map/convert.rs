@@ -52,8 +52,7 @@ pub(super) fn to_value(
 }
 
 /// What [`to_value`] makes of nearly every number. `None` where it has to say.
-#[expect(clippy::inline_always, reason = "its result is large, and is mostly the text")]
-#[inline(always)]
+#[inline]
 pub(super) fn plain_number(text: &str, kind: FieldKind) -> Option<Value<'_>> {
     match kind {
         FieldKind::Float => Float::from_text(text).map(Value::Float),

@@ -8,7 +8,7 @@ use super::{Field, MapError, Scratch, Spread, Step, Tag, TakePoints, Wildcard, t
 use crate::config::raw::FieldKind;
 use crate::dead_letter::ReasonKind;
 use crate::decode::{MAX_GATHERED, Refusal, Slot};
-use crate::point::{Point, Timestamp, Value};
+use crate::point::{Float, Point, Timestamp, Value};
 use crate::record::Record;
 use crate::series::SeriesKey;
 
@@ -131,10 +131,19 @@ impl<'a, R: Record + ?Sized> Message<'a, R> {
         values.reserve(rule.fields.len());
         let mut present = 0;
         for (bit, field) in rule.fields.iter().enumerate() {
-            if let Some(value) = self.field(field).ok()? {
-                present |= 1 << bit;
+            // What nearly every field is, and without a stop: a value that is returned is copied in other pieces than
+            // it was written in, for which the processor waits.
+            if let Some(Slot::Number(text)) = self.slots.get(field.slot)
+                && field.rule.kind == FieldKind::Float
+                && let Some(float) = Float::from_text(text)
+            {
+                values.push(Value::Float(float));
+            } else if let Some(value) = self.field(field).ok()? {
                 values.push(value);
+            } else {
+                continue;
             }
+            present |= 1 << bit;
         }
         key.push_fields(present);
         self.timestamp(rule).ok()
@@ -256,8 +265,7 @@ impl<'a, R: Record + ?Sized> Message<'a, R> {
         }
     }
 
-    #[expect(clippy::inline_always, reason = "its result is large, and is mostly a slot's text")]
-    #[inline(always)]
+    #[inline]
     fn field(&self, field: &'a Planned<Field>) -> Result<Option<Value<'a>>, MapError> {
         // What nearly every field is.
         if let Some(Slot::Number(text)) = self.slots.get(field.slot)
