@@ -229,8 +229,8 @@ pub trait TakePoints {
     /// A refused record, all of whose points are then taken back.
     fn take(&mut self, point: &Point<'_>) -> Result<(), Refusal>;
 
-    /// Whether it keeps series, so that [`TakePoints::take_known`] is worth a try.
-    fn keeps_series(&self) -> bool {
+    /// Whether it keeps series, and [`TakePoints::take_known`] is worth a try with the next point.
+    fn keeps_series(&mut self) -> bool {
         false
     }
 

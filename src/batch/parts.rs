@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use super::{Batch, OpenBatch, RecordIndex};
+use crate::cardinality;
 use crate::encode::{EncodeError, Encoder, Noticed};
 use crate::point::Point;
 use crate::route::{Destination, RouteError, Routing};
@@ -108,11 +109,12 @@ impl OpenParts {
     pub fn encode_new(
         &mut self,
         key: &SeriesKey,
+        guarded: cardinality::Key,
         point: &Point<'_>,
         record: RecordIndex,
         encoder: &mut Encoder,
     ) -> Result<(), EncodeError> {
-        encoder.encode_new(key, point, record, &mut self.only)
+        encoder.encode_new(key, guarded, point, record, &mut self.only)
     }
 
     /// The open batch where all go to one place.

@@ -187,7 +187,17 @@ impl Guard {
         point: &Point<'a>,
         origin: Origin,
     ) -> Result<Option<Point<'a>>, Refusal> {
-        let key = Key::of(point);
+        self.take_keyed(Key::of(point), point, origin)
+    }
+
+    /// The same of a point whose key is known.
+    #[inline]
+    pub fn take_keyed<'a>(
+        &mut self,
+        key: Key,
+        point: &Point<'a>,
+        origin: Origin,
+    ) -> Result<Option<Point<'a>>, Refusal> {
         if self.knows(key, point.timestamp, origin, &|| shown(point)) {
             return Ok(None);
         }

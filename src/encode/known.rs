@@ -1,8 +1,9 @@
 //! Series that came before, as an encoder has written them: another point of one costs a look and a copy,
 //! where checks and escapes of all its texts cost several times as much.
 
+use std::cell::Cell;
+
 use crate::cardinality;
-use crate::point::Point;
 use crate::series::SeriesKey;
 use crate::words::is_same;
 
@@ -15,6 +16,10 @@ pub(super) struct Known<W> {
     /// Of the keys in each [`WAYS`] places: together in a line of the processor's cache.
     hashes: Vec<[u64; WAYS]>,
     places: Vec<Place<W>>,
+    /// What is left of [`PATIENCE`].
+    patience: Cell<u32>,
+    /// What is left of [`PAUSE`].
+    pause: u32,
 }
 
 /// One series.
@@ -31,12 +36,28 @@ pub(super) struct Place<W> {
 const WAYS: usize = 8;
 /// Longer keys are not kept, in bytes.
 const LONGEST: usize = 512;
+/// Each series that takes another's place takes [`MISS`] of it and each that is found gives back [`HIT`]: a point of a
+/// known series gains some three times what it costs to look for one in vain, and to keep it.
+const PATIENCE: u32 = 512;
+const HIT: u32 = 3;
+const MISS: u32 = 1;
+/// Once none is left, so many points are written without a look: there are too many series in turn.
+const PAUSE: u32 = 16_384;
 
 impl<W: Clone + Default> Known<W> {
     /// Of so many series at most.
     pub(super) fn new(most: usize) -> Self {
         debug_assert!(most.is_power_of_two() && most >= WAYS, "a mask chooses the places");
-        Self { most, hashes: Vec::new(), places: Vec::new() }
+        let patience = Cell::new(PATIENCE);
+        Self { most, hashes: Vec::new(), places: Vec::new(), patience, pause: 0 }
+    }
+
+    /// Whether the next point is worth a look.
+    #[inline]
+    pub(super) fn is_on(&mut self) -> bool {
+        let is_on = self.pause == 0;
+        self.pause = self.pause.saturating_sub(1);
+        is_on
     }
 
     /// The series of this key.
@@ -49,13 +70,15 @@ impl<W: Clone + Default> Known<W> {
         for (other, known) in self.hashes.get(set)?.iter().enumerate() {
             way = if *known == hash { other } else { way };
         }
-        self.places.get(set * WAYS + way).filter(|place| is_same(&place.key, key))
+        let place = self.places.get(set * WAYS + way).filter(|place| is_same(&place.key, key))?;
+        self.patience.set(PATIENCE.min(self.patience.get() + HIT));
+        Some(place)
     }
 
-    /// A place for the key of a point, with what was written of another series: to be filled anew. `None`
-    /// where it is not to be kept.
+    /// A place for a key, with what was written of another series: to be filled anew. `None` where it is not to
+    /// be kept.
     #[cold]
-    pub(super) fn learn(&mut self, key: &SeriesKey, point: &Point<'_>) -> Option<&mut W> {
+    pub(super) fn learn(&mut self, key: &SeriesKey, guarded: cardinality::Key) -> Option<&mut W> {
         let (key, hash) = key.get()?;
         if key.len() > LONGEST {
             return None;
@@ -71,11 +94,18 @@ impl<W: Clone + Default> Known<W> {
         let free = || places.iter().position(|place| place.key.is_empty());
         // The upper half of the hash: the lower one has chosen the places.
         let other = usize::try_from(hash >> 32).unwrap_or_default() % WAYS;
-        let way = own.or_else(free).unwrap_or(other);
+        let way = own.or_else(free).unwrap_or_else(|| {
+            self.patience.set(self.patience.get().saturating_sub(MISS));
+            other
+        });
+        if self.patience.get() == 0 {
+            (self.patience, self.pause) = (Cell::new(PATIENCE), PAUSE);
+            return None;
+        }
         hashes[way] = hash;
         let place = &mut places[way];
         refill(&mut place.key, key);
-        place.guarded = cardinality::Key::of(point);
+        place.guarded = guarded;
         Some(&mut place.written)
     }
 
@@ -101,18 +131,6 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::point::Timestamp;
-
-    fn point() -> Point<'static> {
-        Point {
-            measurement: "m".into(),
-            tags: Vec::new(),
-            fields: Vec::new(),
-            timestamp: Timestamp::from_nanos(0).unwrap(),
-            to: "".into(),
-        }
-    }
-
     fn key(text: &str) -> SeriesKey {
         let mut key = SeriesKey::default();
         key.begin_rule(0);
@@ -133,7 +151,7 @@ mod tests {
                 if let Some(place) = known.find(&key) {
                     prop_assert_eq!(Some(&place.written), last.get(&text));
                 }
-                *known.learn(&key, &point()).unwrap() = round;
+                *known.learn(&key, cardinality::Key::default()).unwrap() = round;
                 last.insert(text, round);
                 prop_assert_eq!(known.find(&key).map(|place| place.written), Some(round));
             }
@@ -144,13 +162,36 @@ mod tests {
     }
 
     #[test]
+    fn too_many_series_in_turn_are_not_looked_for_and_kept_all_the_time() {
+        let mut known = Known::<u32>::new(16);
+        let mut looks = |series: u32| {
+            let look = |n: u32| {
+                let is_on = known.is_on();
+                let key = key(&(n % series).to_string());
+                if is_on && known.find(&key).is_none() {
+                    known.learn(&key, cardinality::Key::default());
+                }
+                is_on
+            };
+            (0..10 * PAUSE).map(look).filter(|is_on| *is_on).count()
+        };
+        assert_eq!(looks(8), 10 * PAUSE as usize);
+        assert!(
+            looks(1000) < PAUSE as usize,
+            "some are looked for, in case that there are fewer again"
+        );
+        looks(8);
+        assert_eq!(looks(8), 10 * PAUSE as usize);
+    }
+
+    #[test]
     fn a_key_that_is_too_long_is_not_kept() {
         let mut known = Known::<u32>::new(16);
         let mut key = key("");
         while key.get().unwrap().0.len() <= LONGEST {
-            assert!(known.learn(&key, &point()).is_some());
+            assert!(known.learn(&key, cardinality::Key::default()).is_some());
             key.push("aa");
         }
-        assert!(known.learn(&key, &point()).is_none());
+        assert!(known.learn(&key, cardinality::Key::default()).is_none());
     }
 }

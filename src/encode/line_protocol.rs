@@ -123,9 +123,10 @@ impl LineProtocol {
         }
     }
 
-    /// Whether it keeps series, so that [`LineProtocol::encode_known`] is worth a try.
-    pub(super) fn keeps_series(&self) -> bool {
-        self.known.is_some()
+    /// Whether it keeps series, and [`LineProtocol::encode_known`] is worth a try with the next point.
+    #[inline]
+    pub(super) fn keeps_series(&mut self) -> bool {
+        self.known.as_mut().is_some_and(Known::is_on)
     }
 
     /// Appends the point's line. After an error the caller takes back what was appended.
@@ -136,12 +137,16 @@ impl LineProtocol {
         batch: &mut OpenBatch,
     ) -> Result<(), EncodeError> {
         let mut key = std::mem::take(&mut self.key);
-        key.take_point(point);
+        key.clear();
+        if self.keeps_series() {
+            key.take_point(point);
+        }
         let values = point.fields.iter().map(|(_, value)| value);
         let encoded = if self.encode_known(&key, values, point.timestamp, record, batch, |_| true) {
             Ok(())
         } else {
-            self.encode_new(&key, point, record, batch)
+            // Nobody asks a guard about a point that is there.
+            self.encode_new(&key, cardinality::Key::default(), point, record, batch)
         };
         self.key = key;
         encoded
@@ -204,26 +209,27 @@ impl LineProtocol {
     pub(super) fn encode_new(
         &mut self,
         key: &SeriesKey,
+        guarded: cardinality::Key,
         point: &Point<'_>,
         record: RecordIndex,
         batch: &mut OpenBatch,
     ) -> Result<(), EncodeError> {
         let start = batch.bytes.len();
         self.write(&mut batch.bytes, point)?;
-        self.learn(key, point, &batch.bytes[start..]);
+        self.learn(key, guarded, &batch.bytes[start..]);
         self.push_timestamp(&mut batch.bytes, point.timestamp);
         batch.end_item(record);
         Ok(())
     }
 
     /// Keeps a line that has just been written.
-    fn learn(&mut self, key: &SeriesKey, point: &Point<'_>, written: &[u8]) {
+    fn learn(&mut self, key: &SeriesKey, guarded: cardinality::Key, written: &[u8]) {
         let Some(known) = &mut self.known else { return };
         let values: usize = self.values.iter().map(Range::len).sum();
         if written.len() - values > LONGEST_LINE {
             return;
         }
-        let Some(line) = known.learn(key, point) else { return };
+        let Some(line) = known.learn(key, guarded) else { return };
         line.text.clear();
         line.text.reserve_exact((written.len() - values).next_power_of_two().max(128));
         line.values.clear();

@@ -68,8 +68,8 @@ impl Encoder {
         }
     }
 
-    /// Whether it keeps series, so that [`Encoder::encode_known`] is worth a try.
-    pub fn keeps_series(&self) -> bool {
+    /// Whether it keeps series, and [`Encoder::encode_known`] is worth a try with the next point.
+    pub fn keeps_series(&mut self) -> bool {
         match self {
             Self::LineProtocol(encoder) => encoder.keeps_series(),
             Self::RemoteWrite(encoder) => encoder.keeps_series(),
@@ -100,18 +100,19 @@ impl Encoder {
         }
     }
 
-    /// Appends the point to the batch, and keeps what it takes for the next one with this key. On an error the
-    /// batch is as it was before.
+    /// Appends the point to the batch, and keeps what it takes for the next one with this key, whose series the
+    /// guard knows by the other. On an error the batch is as it was before.
     pub fn encode_new(
         &mut self,
         key: &SeriesKey,
+        guarded: cardinality::Key,
         point: &Point<'_>,
         record: RecordIndex,
         batch: &mut OpenBatch,
     ) -> Result<(), EncodeError> {
         self.or_nothing(batch, |encoder, batch| match encoder {
-            Self::LineProtocol(encoder) => encoder.encode_new(key, point, record, batch),
-            Self::RemoteWrite(encoder) => encoder.encode_new(key, point, record, batch),
+            Self::LineProtocol(encoder) => encoder.encode_new(key, guarded, point, record, batch),
+            Self::RemoteWrite(encoder) => encoder.encode_new(key, guarded, point, record, batch),
             Self::JsonLines(encoder) => encoder.encode(point, record, batch),
         })
     }

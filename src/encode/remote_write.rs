@@ -144,9 +144,10 @@ impl RemoteWrite {
         std::mem::take(&mut *self.noticed)
     }
 
-    /// Whether it keeps series, so that [`RemoteWrite::encode_known`] is worth a try.
-    pub(super) fn keeps_series(&self) -> bool {
-        self.known.is_some()
+    /// Whether it keeps series, and [`RemoteWrite::encode_known`] is worth a try with the next point.
+    #[inline]
+    pub(super) fn keeps_series(&mut self) -> bool {
+        self.known.as_mut().is_some_and(Known::is_on)
     }
 
     /// Appends the point's series. After an error the caller takes back what was appended.
@@ -157,12 +158,16 @@ impl RemoteWrite {
         batch: &mut OpenBatch,
     ) -> Result<(), EncodeError> {
         let mut key = std::mem::take(&mut self.key);
-        key.take_point(point);
+        key.clear();
+        if self.keeps_series() {
+            key.take_point(point);
+        }
         let values = point.fields.iter().map(|(_, value)| value);
         let encoded = if self.encode_known(&key, values, point.timestamp, record, batch, |_| true) {
             Ok(())
         } else {
-            self.encode_new(&key, point, record, batch)
+            // Nobody asks a guard about a point that is there.
+            self.encode_new(&key, cardinality::Key::default(), point, record, batch)
         };
         self.key = key;
         encoded
@@ -228,6 +233,7 @@ impl RemoteWrite {
     pub(super) fn encode_new(
         &mut self,
         key: &SeriesKey,
+        guarded: cardinality::Key,
         point: &Point<'_>,
         record: RecordIndex,
         batch: &mut OpenBatch,
@@ -244,7 +250,7 @@ impl RemoteWrite {
         let has_text = point.fields.iter().any(|(_, value)| matches!(value, Value::String(_)));
         if let (false, Some(known)) = (has_text, &mut self.known)
             && let Some(bytes) = Items::kept(batch, start)
-            && let Some(items) = known.learn(key, point)
+            && let Some(items) = known.learn(key, guarded)
         {
             let time = varint_len(point.timestamp.millis().cast_unsigned());
             items.refill(bytes, &batch.items[start..], &self.series, self.order.numbering(), time);

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::batch::{OpenParts, RecordIndex};
-use crate::cardinality::{Guard, Origin};
+use crate::cardinality::{self, Guard, Origin};
 use crate::dead_letter::{ReasonKind, Reject, Stage};
 use crate::decode::points::{Line, LineProtocol};
 use crate::decode::{Decoder, Decompressed, Message, Refusal};
@@ -282,9 +282,12 @@ impl<'a> Outlet<'a> {
 
     fn put(&mut self, key: Option<&SeriesKey>, point: &Point<'_>) -> Result<(), Refusal> {
         self.place.index += 1;
-        let changed = match self.guard {
-            Some(guard) => guard.take(point, self.place)?,
-            None => None,
+        let (changed, guarded) = match self.guard {
+            Some(guard) => {
+                let guarded = cardinality::Key::of(point);
+                (guard.take_keyed(guarded, point, self.place)?, guarded)
+            }
+            None => (None, cardinality::Key::default()),
         };
         let (record, encoder) = (self.index, &mut *self.encoder);
         match (self.routing, key, &changed) {
@@ -295,7 +298,9 @@ impl<'a> Outlet<'a> {
             }
             (None, _, Some(changed)) => self.open.encode(changed, record, encoder)?,
             (None, None, None) => self.open.encode(point, record, encoder)?,
-            (None, Some(key), None) => self.open.encode_new(key, point, record, encoder)?,
+            (None, Some(key), None) => {
+                self.open.encode_new(key, guarded, point, record, encoder)?;
+            }
         }
         self.newest = self.newest.max(Some(point.timestamp));
         Ok(())
@@ -339,7 +344,7 @@ impl TakePoints for Outlet<'_> {
         self.timed(|outlet| outlet.put(None, point))
     }
 
-    fn keeps_series(&self) -> bool {
+    fn keeps_series(&mut self) -> bool {
         self.routing.is_none() && self.encoder.keeps_series()
     }
 
