@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use std::time::Duration;
 
-use crate::words::{self, has_letter};
+use crate::words::has_letter;
 
 /// A point on its way from a record to a batch; borrows from both the record and the mapping plan.
 #[derive(Debug, Clone, PartialEq)]
@@ -162,11 +162,6 @@ fn short_decimal(text: &str) -> Option<f64> {
         [b'-', text @ ..] => (true, text),
         text => (false, text),
     };
-    #[expect(clippy::cast_precision_loss, reason = "none up to 2⁵³")]
-    if let Some((digits, behind_point)) = words::short_decimal(text) {
-        let number = digits as f64 / POWERS.get(behind_point)?;
-        return Some(if is_negative { -number } else { number });
-    }
     // So many digits don't overflow.
     if text.len() > POWERS.len() {
         return None;

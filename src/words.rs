@@ -103,33 +103,6 @@ pub(crate) fn eight_digits(text: [u8; 8]) -> Option<u64> {
     Some(fours.wrapping_mul(10_000 << 32 | 1) >> 32)
 }
 
-/// The number that digits with one point among them, or none, spell without the point, and how many stand behind it:
-/// of a text of four to eight bytes, which most readings are.
-#[inline]
-pub(crate) fn short_decimal(text: &[u8]) -> Option<(u64, usize)> {
-    const ZEROS: u64 = ONES * b'0' as u64;
-    if text.len() > 8 {
-        return None;
-    }
-    let (first, last) = (text.first_chunk::<4>()?, text.last_chunk::<4>()?);
-    let spare = 8 * (8 - text.len());
-    // At the end of the word; where the two overlap they are the same.
-    let word =
-        u64::from(u32::from_le_bytes(*last)) << 32 | u64::from(u32::from_le_bytes(*first)) << spare;
-    let zero_if = word ^ (ONES * u64::from(b'.'));
-    let points = zero_if.wrapping_sub(ONES) & !zero_if & TOPS;
-    if points == 0 {
-        let digits = word | (ZEROS & !(u64::MAX << spare));
-        return Some((eight_digits(digits.to_le_bytes())?, 0));
-    }
-    // What stands before the point moves into its place.
-    let point = points.trailing_zeros() / 8 * 8;
-    let before = (word & !(u64::MAX << point)) << 8;
-    let behind = ((word >> point) >> 8 << point) << 8;
-    let digits = before | behind | (ZEROS & !((u64::MAX << spare) << 8));
-    Some((eight_digits(digits.to_le_bytes())?, 7 - point as usize / 8))
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -162,17 +135,6 @@ mod tests {
             out.reserve_exact(room);
             push(&mut out, &text);
             prop_assert_eq!(out, [before.as_bytes(), &text].concat());
-        }
-
-        #[test]
-        fn a_short_decimal_is_its_digits_and_how_many_stand_behind_the_point(
-            text in "[0-9]{1,8}|[0-9]{0,7}[.][0-9]{0,7}|[0-9.e-]{0,9}",
-        ) {
-            let digits = text.replacen('.', "", 1);
-            let behind = text.find('.').map_or(0, |point| text.len() - point - 1);
-            let number = digits.parse().ok().filter(|_| digits.bytes().all(|byte| byte.is_ascii_digit()));
-            let expected = number.filter(|_| (4..=8).contains(&text.len())).map(|number| (number, behind));
-            prop_assert_eq!(short_decimal(text.as_bytes()), expected);
         }
 
         #[test]

@@ -30,15 +30,13 @@ fn named(file: &Path) -> Vec<PathBuf> {
     for line in text.lines().map(str::trim) {
         if let Some(rest) = line.strip_prefix("#[path = \"") {
             path = rest.split('"').next();
-        } else if let Some(name) = line.strip_suffix(';').and_then(|line| line.rsplit_once("mod "))
+        } else if let Some((_, name)) =
+            line.strip_suffix(';').and_then(|line| line.rsplit_once("mod "))
         {
-            let name = name.1;
             match path.take() {
-                Some(path) => files.extend([folder.join(path), inner.join(path)]),
-                // Also of a program's root that has another name: `tests/a.rs` has its modules in `tests`.
-                None => files.extend([&inner, &folder.to_owned()].into_iter().flat_map(|folder| {
-                    [folder.join(format!("{name}.rs")), folder.join(name).join("mod.rs")]
-                })),
+                Some(path) => files.push(folder.join(path)),
+                None => files
+                    .extend([inner.join(format!("{name}.rs")), inner.join(name).join("mod.rs")]),
             }
         }
     }

@@ -3,11 +3,9 @@
 use std::collections::HashMap;
 
 use super::{Batch, OpenBatch, RecordIndex};
-use crate::cardinality;
 use crate::encode::{EncodeError, Encoder, Noticed};
 use crate::point::Point;
 use crate::route::{Destination, RouteError, Routing};
-use crate::series::SeriesKey;
 
 /// Encoded items that are still being collected, by destination.
 #[derive(Debug, Default)]
@@ -103,18 +101,6 @@ impl OpenParts {
         encoder: &mut Encoder,
     ) -> Result<(), EncodeError> {
         encoder.encode(point, record, &mut self.only)
-    }
-
-    /// Appends a point where all go to one place, as [`Encoder::encode_new`] does.
-    pub fn encode_new(
-        &mut self,
-        key: &SeriesKey,
-        guarded: cardinality::Key,
-        point: &Point<'_>,
-        record: RecordIndex,
-        encoder: &mut Encoder,
-    ) -> Result<(), EncodeError> {
-        encoder.encode_new(key, guarded, point, record, &mut self.only)
     }
 
     /// The open batch where all go to one place.

@@ -155,6 +155,17 @@ struct Recent {
     origin: Origin,
 }
 
+impl Recent {
+    /// Whether another point has the series' last time: the same one may be read again.
+    fn collides(&self, timestamp: Timestamp, origin: Origin) -> bool {
+        self.timestamp == Some(timestamp) && self.origin != origin
+    }
+
+    fn see(&mut self, timestamp: Timestamp, origin: Origin) {
+        (self.timestamp, self.origin) = (Some(timestamp), origin);
+    }
+}
+
 /// A series has a choice of so many places.
 const WAYS: usize = 4;
 /// 256 KiB a worker.
@@ -187,17 +198,7 @@ impl Guard {
         point: &Point<'a>,
         origin: Origin,
     ) -> Result<Option<Point<'a>>, Refusal> {
-        self.take_keyed(Key::of(point), point, origin)
-    }
-
-    /// The same of a point whose key is known.
-    #[inline]
-    pub fn take_keyed<'a>(
-        &mut self,
-        key: Key,
-        point: &Point<'a>,
-        origin: Origin,
-    ) -> Result<Option<Point<'a>>, Refusal> {
+        let key = Key::of(point);
         if self.knows(key, point.timestamp, origin, &|| shown(point)) {
             return Ok(None);
         }
@@ -226,10 +227,10 @@ impl Guard {
     #[inline]
     pub fn lets_pass(&mut self, key: Key, timestamp: Timestamp, origin: Origin) -> bool {
         let Some(place) = self.find(key) else { return false };
-        if place.timestamp == Some(timestamp) && place.origin != origin {
+        if place.collides(timestamp, origin) {
             return false;
         }
-        (place.timestamp, place.origin) = (Some(timestamp), origin);
+        place.see(timestamp, origin);
         true
     }
 
@@ -248,8 +249,8 @@ impl Guard {
         shown: &dyn Fn() -> String,
     ) -> bool {
         let Some(place) = self.find(key) else { return false };
-        let collides = place.timestamp == Some(timestamp) && place.origin != origin;
-        (place.timestamp, place.origin) = (Some(timestamp), origin);
+        let collides = place.collides(timestamp, origin);
+        place.see(timestamp, origin);
         if collides {
             self.collided(timestamp, &shown());
         }

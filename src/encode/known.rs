@@ -4,11 +4,12 @@
 use std::cell::Cell;
 
 use crate::cardinality;
+use crate::point::Point;
 use crate::series::SeriesKey;
 use crate::words::is_same;
 
-/// What an encoder keeps of series, by [`SeriesKey`]. Bounded: a key has a choice
-/// of [`WAYS`] places, and takes another's where all are taken.
+/// What an encoder keeps of series, by [`SeriesKey`]. Bounded: a key has a choice of [`WAYS`] places, and takes
+/// another's where all are taken.
 #[derive(Debug)]
 pub(super) struct Known<W> {
     /// More places are not made; a power of two.
@@ -75,10 +76,10 @@ impl<W: Clone + Default> Known<W> {
         Some(place)
     }
 
-    /// A place for a key, with what was written of another series: to be filled anew. `None` where it is not to
-    /// be kept.
+    /// A place for the key of a point, with what was written of another series: to be filled anew. `None` where
+    /// it is not to be kept.
     #[cold]
-    pub(super) fn learn(&mut self, key: &SeriesKey, guarded: cardinality::Key) -> Option<&mut W> {
+    pub(super) fn learn(&mut self, key: &SeriesKey, point: &Point<'_>) -> Option<&mut W> {
         let (key, hash) = key.get()?;
         if key.len() > LONGEST {
             return None;
@@ -104,8 +105,9 @@ impl<W: Clone + Default> Known<W> {
         }
         hashes[way] = hash;
         let place = &mut places[way];
-        refill(&mut place.key, key);
-        place.guarded = guarded;
+        make_room(&mut place.key, key.len());
+        place.key.extend_from_slice(key);
+        place.guarded = cardinality::Key::of(point);
         Some(&mut place.written)
     }
 
@@ -116,12 +118,11 @@ impl<W: Clone + Default> Known<W> {
     }
 }
 
-/// Puts others in the place of some elements. With some room to spare: what takes another's place again and
+/// Empties a vector, and makes room for so many elements, with some to spare: what takes another's place again and
 /// again is to do without an allocation.
-pub(super) fn refill<T: Clone>(old: &mut Vec<T>, new: &[T]) {
-    old.clear();
-    old.reserve_exact(new.len().next_power_of_two().max(64 / size_of::<T>()));
-    old.extend_from_slice(new);
+pub(super) fn make_room<T>(vector: &mut Vec<T>, elements: usize) {
+    vector.clear();
+    vector.reserve_exact(elements.next_power_of_two().max(8).max(64 / size_of::<T>()));
 }
 
 #[cfg(test)]
@@ -131,6 +132,18 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::point::Timestamp;
+
+    fn point() -> Point<'static> {
+        Point {
+            measurement: "m".into(),
+            tags: Vec::new(),
+            fields: Vec::new(),
+            timestamp: Timestamp::from_nanos(0).unwrap(),
+            to: "".into(),
+        }
+    }
+
     fn key(text: &str) -> SeriesKey {
         let mut key = SeriesKey::default();
         key.begin_rule(0);
@@ -151,7 +164,7 @@ mod tests {
                 if let Some(place) = known.find(&key) {
                     prop_assert_eq!(Some(&place.written), last.get(&text));
                 }
-                *known.learn(&key, cardinality::Key::default()).unwrap() = round;
+                *known.learn(&key, &point()).unwrap() = round;
                 last.insert(text, round);
                 prop_assert_eq!(known.find(&key).map(|place| place.written), Some(round));
             }
@@ -169,7 +182,7 @@ mod tests {
                 let is_on = known.is_on();
                 let key = key(&(n % series).to_string());
                 if is_on && known.find(&key).is_none() {
-                    known.learn(&key, cardinality::Key::default());
+                    known.learn(&key, &point());
                 }
                 is_on
             };
@@ -189,9 +202,9 @@ mod tests {
         let mut known = Known::<u32>::new(16);
         let mut key = key("");
         while key.get().unwrap().0.len() <= LONGEST {
-            assert!(known.learn(&key, cardinality::Key::default()).is_some());
+            assert!(known.learn(&key, &point()).is_some());
             key.push("aa");
         }
-        assert!(known.learn(&key, cardinality::Key::default()).is_none());
+        assert!(known.learn(&key, &point()).is_none());
     }
 }

@@ -10,7 +10,7 @@ use std::ops::Range;
 
 use self::names::Names;
 use super::EncodeError;
-use super::known::Known;
+use super::known::{Known, make_room};
 use crate::batch::{OpenBatch, RecordIndex};
 use crate::cardinality;
 use crate::config::raw::Precision;
@@ -57,8 +57,8 @@ pub struct LineProtocol {
     single_lines: bool,
     /// `None` for one destination of many, whose encoder is gone with its batch.
     known: Option<Known<Line>>,
-    /// Of the last point that came without one.
-    key: SeriesKey,
+    /// Room for a point's.
+    pub(super) key: SeriesKey,
     measurements: Names,
     tags: Names,
     fields: Names,
@@ -108,18 +108,14 @@ impl LineProtocol {
     /// The same for another open batch. Its series are not kept: there may be as many of these as there are
     /// destinations, and each lasts for a batch only.
     pub(super) fn apart(&self) -> Self {
-        let [measurements, tags, fields] =
-            [&self.measurements, &self.tags, &self.fields].map(Clone::clone);
-        let Self { unit, single_lines, .. } = *self;
         Self {
-            unit,
-            single_lines,
+            unit: self.unit,
+            single_lines: self.single_lines,
             known: None,
-            key: SeriesKey::default(),
-            measurements,
-            tags,
-            fields,
-            values: Vec::new(),
+            measurements: self.measurements.clone(),
+            tags: self.tags.clone(),
+            fields: self.fields.clone(),
+            ..Self::new(Precision::Ns)
         }
     }
 
@@ -129,27 +125,14 @@ impl LineProtocol {
         self.known.as_mut().is_some_and(Known::is_on)
     }
 
-    /// Appends the point's line. After an error the caller takes back what was appended.
+    /// Appends the point's line, and keeps nothing of it. After an error the caller takes back what was appended.
     pub fn encode(
         &mut self,
         point: &Point<'_>,
         record: RecordIndex,
         batch: &mut OpenBatch,
     ) -> Result<(), EncodeError> {
-        let mut key = std::mem::take(&mut self.key);
-        key.clear();
-        if self.keeps_series() {
-            key.take_point(point);
-        }
-        let values = point.fields.iter().map(|(_, value)| value);
-        let encoded = if self.encode_known(&key, values, point.timestamp, record, batch, |_| true) {
-            Ok(())
-        } else {
-            // Nobody asks a guard about a point that is there.
-            self.encode_new(&key, cardinality::Key::default(), point, record, batch)
-        };
-        self.key = key;
-        encoded
+        self.encode_new(&SeriesKey::default(), point, record, batch)
     }
 
     /// Appends the line of a point of which the values and the time are all that is new, if `passes` lets
@@ -209,31 +192,28 @@ impl LineProtocol {
     pub(super) fn encode_new(
         &mut self,
         key: &SeriesKey,
-        guarded: cardinality::Key,
         point: &Point<'_>,
         record: RecordIndex,
         batch: &mut OpenBatch,
     ) -> Result<(), EncodeError> {
         let start = batch.bytes.len();
         self.write(&mut batch.bytes, point)?;
-        self.learn(key, guarded, &batch.bytes[start..]);
+        self.learn(key, point, &batch.bytes[start..]);
         self.push_timestamp(&mut batch.bytes, point.timestamp);
         batch.end_item(record);
         Ok(())
     }
 
     /// Keeps a line that has just been written.
-    fn learn(&mut self, key: &SeriesKey, guarded: cardinality::Key, written: &[u8]) {
+    fn learn(&mut self, key: &SeriesKey, point: &Point<'_>, written: &[u8]) {
         let Some(known) = &mut self.known else { return };
         let values: usize = self.values.iter().map(Range::len).sum();
         if written.len() - values > LONGEST_LINE {
             return;
         }
-        let Some(line) = known.learn(key, guarded) else { return };
-        line.text.clear();
-        line.text.reserve_exact((written.len() - values).next_power_of_two().max(128));
-        line.values.clear();
-        line.values.reserve_exact(self.values.len().next_power_of_two().max(8));
+        let Some(line) = known.learn(key, point) else { return };
+        make_room(&mut line.text, written.len() - values);
+        make_room(&mut line.values, self.values.len());
         let mut behind = 0;
         for value in &self.values {
             line.text.extend_from_slice(&written[behind..value.start]);

@@ -79,16 +79,15 @@ impl Encoder {
 
     /// Appends a point that has not been made: of its values, its time and its key, if it has written one with
     /// this key before, and `passes` lets its series through. After `false` the batch is as it was before.
-    pub fn encode_known(
+    pub fn encode_known<'v>(
         &mut self,
         key: &SeriesKey,
-        values: &[Value<'_>],
+        values: impl Iterator<Item = &'v Value<'v>> + Clone,
         timestamp: Timestamp,
         record: RecordIndex,
         batch: &mut OpenBatch,
         passes: impl FnOnce(cardinality::Key) -> bool,
     ) -> bool {
-        let values = values.iter();
         match self {
             Self::LineProtocol(encoder) => {
                 encoder.encode_known(key, values, timestamp, record, batch, passes)
@@ -100,48 +99,60 @@ impl Encoder {
         }
     }
 
-    /// Appends the point to the batch, and keeps what it takes for the next one with this key, whose series the
-    /// guard knows by the other. On an error the batch is as it was before.
+    /// Appends the point to the batch, and keeps what it takes for the next one with this key. On an error the
+    /// batch is as it was before.
     pub fn encode_new(
         &mut self,
         key: &SeriesKey,
-        guarded: cardinality::Key,
         point: &Point<'_>,
         record: RecordIndex,
         batch: &mut OpenBatch,
     ) -> Result<(), EncodeError> {
-        self.or_nothing(batch, |encoder, batch| match encoder {
-            Self::LineProtocol(encoder) => encoder.encode_new(key, guarded, point, record, batch),
-            Self::RemoteWrite(encoder) => encoder.encode_new(key, guarded, point, record, batch),
+        let items = batch.items.len();
+        let encoded = match self {
+            Self::LineProtocol(encoder) => encoder.encode_new(key, point, record, batch),
+            Self::RemoteWrite(encoder) => encoder.encode_new(key, point, record, batch),
             Self::JsonLines(encoder) => encoder.encode(point, record, batch),
-        })
+        };
+        if encoded.is_err() {
+            batch.truncate(items);
+        }
+        encoded
     }
 
-    /// Appends the point to the batch. On an error the batch is as it was before.
+    /// Appends the point to the batch, by what is kept of its series if there is something. On an error the batch
+    /// is as it was before.
     pub fn encode(
         &mut self,
         point: &Point<'_>,
         record: RecordIndex,
         batch: &mut OpenBatch,
     ) -> Result<(), EncodeError> {
-        self.or_nothing(batch, |encoder, batch| match encoder {
-            Self::LineProtocol(encoder) => encoder.encode(point, record, batch),
-            Self::RemoteWrite(encoder) => encoder.encode(point, record, batch),
-            Self::JsonLines(encoder) => encoder.encode(point, record, batch),
-        })
-    }
-
-    fn or_nothing(
-        &mut self,
-        batch: &mut OpenBatch,
-        encode: impl FnOnce(&mut Self, &mut OpenBatch) -> Result<(), EncodeError>,
-    ) -> Result<(), EncodeError> {
-        let items = batch.items.len();
-        let encoded = encode(self, batch);
-        if encoded.is_err() {
-            batch.truncate(items);
+        let mut key = self.key().map(std::mem::take).unwrap_or_default();
+        key.clear();
+        if self.keeps_series() {
+            key.take_point(point);
+        }
+        let values = point.fields.iter().map(|(_, value)| value);
+        // The guard has seen the point itself.
+        let encoded = if self.encode_known(&key, values, point.timestamp, record, batch, |_| true) {
+            Ok(())
+        } else {
+            self.encode_new(&key, point, record, batch)
+        };
+        if let Some(room) = self.key() {
+            *room = key;
         }
         encoded
+    }
+
+    /// Room for the key of a point.
+    fn key(&mut self) -> Option<&mut SeriesKey> {
+        match self {
+            Self::LineProtocol(encoder) => Some(&mut encoder.key),
+            Self::RemoteWrite(encoder) => Some(&mut encoder.key),
+            Self::JsonLines(JsonLines) => None,
+        }
     }
 
     /// Finishes the batch: brings items into the order that the database needs.

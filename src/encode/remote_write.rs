@@ -65,8 +65,8 @@ pub struct RemoteWrite {
     series: Vec<Series>,
     /// `None` for one destination of many, whose encoder is gone with its batch.
     known: Option<Known<Items>>,
-    /// Of the last point that came without one.
-    key: SeriesKey,
+    /// Room for a point's.
+    pub(super) key: SeriesKey,
     order: SeriesOrder,
     origins: Arc<Origins>,
     /// The partition that points come from, and its topic.
@@ -150,27 +150,14 @@ impl RemoteWrite {
         self.known.as_mut().is_some_and(Known::is_on)
     }
 
-    /// Appends the point's series. After an error the caller takes back what was appended.
+    /// Appends the point's series, and keeps nothing of them. After an error the caller takes back what was appended.
     pub fn encode(
         &mut self,
         point: &Point<'_>,
         record: RecordIndex,
         batch: &mut OpenBatch,
     ) -> Result<(), EncodeError> {
-        let mut key = std::mem::take(&mut self.key);
-        key.clear();
-        if self.keeps_series() {
-            key.take_point(point);
-        }
-        let values = point.fields.iter().map(|(_, value)| value);
-        let encoded = if self.encode_known(&key, values, point.timestamp, record, batch, |_| true) {
-            Ok(())
-        } else {
-            // Nobody asks a guard about a point that is there.
-            self.encode_new(&key, cardinality::Key::default(), point, record, batch)
-        };
-        self.key = key;
-        encoded
+        self.encode_new(&SeriesKey::default(), point, record, batch)
     }
 
     /// Appends the series of a point of which the values and the time are all that is new, if `passes` lets
@@ -233,7 +220,6 @@ impl RemoteWrite {
     pub(super) fn encode_new(
         &mut self,
         key: &SeriesKey,
-        guarded: cardinality::Key,
         point: &Point<'_>,
         record: RecordIndex,
         batch: &mut OpenBatch,
@@ -250,7 +236,7 @@ impl RemoteWrite {
         let has_text = point.fields.iter().any(|(_, value)| matches!(value, Value::String(_)));
         if let (false, Some(known)) = (has_text, &mut self.known)
             && let Some(bytes) = Items::kept(batch, start)
-            && let Some(items) = known.learn(key, guarded)
+            && let Some(items) = known.learn(key, point)
         {
             let time = varint_len(point.timestamp.millis().cast_unsigned());
             items.refill(bytes, &batch.items[start..], &self.series, self.order.numbering(), time);

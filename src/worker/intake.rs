@@ -170,6 +170,9 @@ impl<R: Record> Intake<R> {
 
     /// From where on a partition has to be read for what is remembered of it now.
     pub(super) fn hold(&self, partition: &TopicPartition) -> Option<Hold> {
+        if !self.remembers() {
+            return None;
+        }
         self.transform.process.hold(&partition.topic, partition.partition)
     }
 

@@ -240,8 +240,8 @@ impl<'c, C: Consumer, D: DeadLetterTopic, W: Write> Worker<'c, C, D, W> {
             self.hold(record, &reason);
             return false;
         }
-        let tracer = self.tracer.as_ref();
-        let span = tracer.and_then(|tracer| tracer.begin(&record, self.partitions.name(partition)));
+        let place = self.partitions.name(partition);
+        let span = self.tracer.as_ref().and_then(|tracer| tracer.begin(&record, place));
         let taken = self.intake.take(record);
         if let Some(span) = span {
             self.intake.trace(span, &taken);
@@ -274,8 +274,7 @@ impl<'c, C: Consumer, D: DeadLetterTopic, W: Write> Worker<'c, C, D, W> {
             }
             self.intake.keep_rejected(record, reject);
         }
-        let hold = self.intake.remembers().then(|| self.partitions.name(partition));
-        let hold = hold.and_then(|partition| self.intake.hold(partition));
+        let hold = self.intake.hold(self.partitions.name(partition));
         self.partitions.taken(partition, offset, hold);
         true
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::batch::{OpenParts, RecordIndex};
-use crate::cardinality::{self, Guard, Origin};
+use crate::cardinality::{Guard, Origin};
 use crate::dead_letter::{ReasonKind, Reject, Stage};
 use crate::decode::points::{Line, LineProtocol};
 use crate::decode::{Decoder, Decompressed, Message, Refusal};
@@ -282,12 +282,9 @@ impl<'a> Outlet<'a> {
 
     fn put(&mut self, key: Option<&SeriesKey>, point: &Point<'_>) -> Result<(), Refusal> {
         self.place.index += 1;
-        let (changed, guarded) = match self.guard {
-            Some(guard) => {
-                let guarded = cardinality::Key::of(point);
-                (guard.take_keyed(guarded, point, self.place)?, guarded)
-            }
-            None => (None, cardinality::Key::default()),
+        let changed = match self.guard {
+            Some(guard) => guard.take(point, self.place)?,
+            None => None,
         };
         let (record, encoder) = (self.index, &mut *self.encoder);
         match (self.routing, key, &changed) {
@@ -298,9 +295,7 @@ impl<'a> Outlet<'a> {
             }
             (None, _, Some(changed)) => self.open.encode(changed, record, encoder)?,
             (None, None, None) => self.open.encode(point, record, encoder)?,
-            (None, Some(key), None) => {
-                self.open.encode_new(key, guarded, point, record, encoder)?;
-            }
+            (None, Some(key), None) => encoder.encode_new(key, point, record, self.open.only())?,
         }
         self.newest = self.newest.max(Some(point.timestamp));
         Ok(())
@@ -312,7 +307,8 @@ impl<'a> Outlet<'a> {
         let passes = |key| {
             guard.as_mut().is_none_or(|guard| guard.lets_pass(key, timestamp, place_of_point))
         };
-        let taken = encoder.encode_known(key, values, timestamp, *index, open.only(), passes);
+        let taken =
+            encoder.encode_known(key, values.iter(), timestamp, *index, open.only(), passes);
         if taken {
             *place = place_of_point;
             *newest = (*newest).max(Some(timestamp));

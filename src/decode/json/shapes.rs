@@ -10,7 +10,9 @@
 //!
 //! A scalar that nobody wants, and that has been the same in all documents of a shape, counts as a part of the gap that
 //! it stands in. Whatever differs is left to the walk, which says what is wrong if anything is, and its shape is kept
-//! too, or the scalar then counts as one. The shapes are one tree, as they mostly begin alike: where they part there are alternatives. Of these one at most can
+//! too, or the scalar then counts as one.
+//!
+//! The shapes are one tree, as they mostly begin alike: where they part there are alternatives. Of these one at most can
 //! go on: a text falls into tokens in one way only, and each gap reaches from one scalar to the next. Only a scalar in
 //! a gap can hide a shape in which another stands there; once that is seen, no gap has scalars in it any more.
 
@@ -218,13 +220,13 @@ impl Shapes {
                 // Some other shape has a scalar of this one in a gap, and was taken for it.
                 self.documents.iter_mut().for_each(|known| known.varies.fill(true));
             }
+            let documents = std::mem::take(&mut self.documents);
             self.forget_steps();
-            for index in 0..self.documents.len() {
-                self.add_steps(index);
+            for document in documents {
+                self.keep(document);
             }
         } else if self.fits(&new) {
-            self.documents.push(new);
-            self.add_steps(self.documents.len() - 1);
+            self.keep(new);
         }
     }
 
@@ -235,17 +237,34 @@ impl Shapes {
             && all().map(|document| document.text.len()).sum::<usize>() < MAX_GAPS
     }
 
-    /// Adds those of a document's steps that are not known.
-    fn add_steps(&mut self, document: usize) {
-        let Document { text, scalars, varies, .. } = &self.documents[document];
+    /// Keeps a document, and those of its steps that are not known.
+    fn keep(&mut self, document: Document) {
+        let text = document.text.as_bytes();
         let (mut last, mut end) = (START, 0);
-        let mut tree = Tree { steps: &mut self.steps, gaps: &mut self.gaps };
-        for (scalar, _) in scalars.iter().zip(varies).filter(|(_, varies)| **varies) {
-            let gap = &text.as_bytes()[end..scalar.start];
-            last = tree.behind(last, gap, Then::Scalar(scalar.slot));
+        for (scalar, _) in
+            document.scalars.iter().zip(&document.varies).filter(|(_, varies)| **varies)
+        {
+            last = self.behind(last, &text[end..scalar.start], Then::Scalar(scalar.slot));
             end = scalar.end;
         }
-        tree.behind(last, &text.as_bytes()[end..], Then::End(document));
+        self.behind(last, &text[end..], Then::End(self.documents.len()));
+        self.documents.push(document);
+    }
+
+    /// The place of a step behind another, which may be known.
+    fn behind(&mut self, last: usize, gap: &[u8], then: Then) -> usize {
+        let (first, place) = (self.steps[last].next, self.steps.len());
+        let mut known = first;
+        while let Some(step) = self.steps.get(known) {
+            if step.then == then && self.gap(step) == gap {
+                return known;
+            }
+            known = step.or;
+        }
+        self.steps.push(Step::new(gap, self.gaps.len(), then, first));
+        self.gaps.extend_from_slice(gap);
+        self.steps[last].next = place;
+        place
     }
 }
 
@@ -279,30 +298,6 @@ impl Document {
             }
         }
         any
-    }
-}
-
-/// The steps of all shapes.
-struct Tree<'s> {
-    steps: &'s mut Vec<Step>,
-    gaps: &'s mut Vec<u8>,
-}
-
-impl Tree<'_> {
-    /// The place of a step behind another, which may be known.
-    fn behind(&mut self, last: usize, gap: &[u8], then: Then) -> usize {
-        let (first, place) = (self.steps[last].next, self.steps.len());
-        let mut known = first;
-        while let Some(step) = self.steps.get(known) {
-            if step.then == then && &self.gaps[step.start..step.start + step.len] == gap {
-                return known;
-            }
-            known = step.or;
-        }
-        self.steps.push(Step::new(gap, self.gaps.len(), then, first));
-        self.gaps.extend_from_slice(gap);
-        self.steps[last].next = place;
-        place
     }
 }
 

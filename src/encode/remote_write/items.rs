@@ -6,7 +6,7 @@
 use super::order::{Numbering, SeriesNumber};
 use super::wire::SAMPLE_TIMESTAMP;
 use crate::batch::{Item, OpenBatch};
-use crate::encode::known::refill;
+use crate::encode::known::make_room;
 
 /// One point's items.
 #[derive(Debug, Clone, Default)]
@@ -57,14 +57,14 @@ impl Items {
         numbering: Numbering,
         time: usize,
     ) {
-        refill(&mut self.bytes, bytes);
+        make_room(&mut self.bytes, bytes.len());
+        self.bytes.extend_from_slice(bytes);
         let before = items.last().map_or(0, |item| item.end as usize) - bytes.len();
         let known_item = |(Item { end, .. }, series): (&Item, &Series)| KnownItem {
             end: u32::try_from(*end as usize - before).unwrap_or(u32::MAX),
             series: *series,
         };
-        self.each.clear();
-        self.each.reserve_exact(items.len().next_power_of_two().max(8));
+        make_room(&mut self.each, items.len());
         self.each.extend(items.iter().zip(series).map(known_item));
         (self.numbering, self.time) = (numbering, time);
     }
