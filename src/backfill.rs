@@ -165,6 +165,13 @@ impl<C: Consumer> Consumer for Part<C> {
         event.filter_map(|record| self.take(record))
     }
 
+    fn next(&self) -> Option<Self::Record<'_>> {
+        if self.pace.as_ref().is_some_and(|pace| pace.waits(Duration::ZERO)) {
+            return None;
+        }
+        self.take(self.consumer.next()?)
+    }
+
     fn assign(&self, partitions: &[TopicPartition]) -> Result<(), KafkaError> {
         self.consumer.assign(partitions)
     }

@@ -22,7 +22,7 @@ use crate::config::raw::{FieldKind, TimeUnit};
 use crate::dead_letter::{ReasonKind, Reject, Stage};
 use crate::decode::{Refusal, Slot};
 use crate::path::Path;
-use crate::point::{Point, Timestamp, Value};
+use crate::point::{KnownValue, Point, Timestamp, Value};
 use crate::series::SeriesKey;
 
 pub use condition::{Comparison, Condition, Literal, Operand};
@@ -236,10 +236,10 @@ pub trait TakePoints {
 
     /// Takes a point that has not been made, if it has taken one with this key before; otherwise says `false`,
     /// and nothing has happened.
-    fn take_known(
+    fn take_known<'v>(
         &mut self,
         _key: &SeriesKey,
-        _values: &[Value<'_>],
+        _values: impl Iterator<Item = KnownValue<'v>> + Clone,
         _timestamp: Timestamp,
     ) -> bool {
         false
@@ -269,7 +269,7 @@ pub struct Scratch {
     slots: Vec<Slot<'static>>,
     tags: Vec<(Cow<'static, str>, Cow<'static, str>)>,
     fields: Vec<(Cow<'static, str>, Value<'static>)>,
-    /// Of a point that is not made yet.
+    /// Of a point that is not made yet, where they are more than digits.
     values: Vec<Value<'static>>,
     series: SeriesKey,
     /// The key of a destination.
@@ -293,13 +293,13 @@ impl Scratch {
             return done;
         }
         // On the stack, and dropped one by one: the memory of a vector is taken back through a loop that costs
-        // several times as much.
-        let mut slots = ManuallyDrop::new([const { Slot::Missing }; FEW_SLOTS]);
+        // several times as much. By a function, since a constant would be copied whole, and not only what says that
+        // a slot is missing.
+        let slots = std::array::from_fn::<_, FEW_SLOTS, _>(|_| Slot::Missing);
+        let mut slots = ManuallyDrop::new(slots);
         let slots = &mut slots[..wanted];
         let done = then(slots, self);
-        for slot in slots {
-            slot.set(Slot::Missing);
-        }
+        slots.iter_mut().for_each(Slot::clear);
         done
     }
 

@@ -80,6 +80,24 @@ impl Value<'_> {
     }
 }
 
+/// A value of a field whose name and type are known already.
+#[derive(Debug, Clone, Copy)]
+pub enum KnownValue<'a> {
+    /// A finite float or an integer, as its digits.
+    Spelled(&'a str),
+    Value(&'a Value<'a>),
+}
+
+impl<'a> KnownValue<'a> {
+    #[inline]
+    pub fn of(value: &'a Value<'a>) -> Self {
+        match value {
+            Value::Float(Float::Text(text)) => Self::Spelled(text),
+            other => Self::Value(other),
+        }
+    }
+}
+
 impl Value<'_> {
     /// Drops it, for who collects the memory of values for others: the standard library does that in place.
     #[inline]
@@ -128,9 +146,8 @@ impl<'a> Float<'a> {
     /// Takes a number's text, in JSON's grammar. `None` if it overflows to infinity.
     #[inline]
     pub fn from_text(text: &'a str) -> Option<Self> {
-        // Without an exponent, 300 characters can't reach the largest finite f64 (1.8e308).
-        let surely_finite = text.len() < 300 && !has_letter(text.as_bytes(), b'e');
-        (surely_finite || text.parse::<f64>().is_ok_and(f64::is_finite)).then_some(Self::Text(text))
+        (is_surely_finite(text) || text.parse::<f64>().is_ok_and(f64::is_finite))
+            .then_some(Self::Text(text))
     }
 
     /// Takes a computed number. `None` if it is not finite: no database stores NaN or infinity.
@@ -148,6 +165,15 @@ impl<'a> Float<'a> {
         }
     }
 }
+
+/// Whether a number's text, in JSON's grammar, needs no parsing to be known for a finite one.
+#[inline]
+pub(crate) fn is_surely_finite(text: &str) -> bool {
+    text.len() < SHORT && !has_letter(text.as_bytes(), b'e')
+}
+
+/// Without an exponent, so many characters can't reach the largest finite f64 (1.8e308).
+pub(crate) const SHORT: usize = 300;
 
 /// The number that a short text without an exponent spells: several times faster than to parse any.
 ///

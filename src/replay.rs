@@ -146,6 +146,10 @@ impl<C: Consumer> Consumer for Letters<C> {
         event.filter_map(|letter| self.take(letter))
     }
 
+    fn next(&self) -> Option<Self::Record<'_>> {
+        self.take(self.consumer.next()?)
+    }
+
     fn assign(&self, partitions: &[TopicPartition]) -> Result<(), KafkaError> {
         self.consumer.assign(partitions)
     }

@@ -1,10 +1,10 @@
 //! What tells series apart, for whoever remembers them.
 
 use crate::hash;
-use crate::point::Point;
+use crate::point::{Point, Value};
 use crate::words;
 
-/// All that a point's items have besides its values and its time, as texts: its series, and the names of
+/// All that a point's items have besides its values and its time, as texts: its series, and the names and types of
 /// its fields. Each has its length in front, since two may differ only in where one text ends.
 ///
 /// It is one of two kinds, which are never the same: of a point that is there, or of a rule that would make
@@ -38,8 +38,16 @@ impl SeriesKey {
             self.push(name);
             self.push(value);
         }
-        for (name, _) in &point.fields {
+        for (name, value) in &point.fields {
             self.push(name);
+            // A line has it behind the value's digits.
+            let kind = match value {
+                Value::Integer(_) => 1,
+                Value::Unsigned(_) => 2,
+                _ => 0,
+            };
+            self.push_number(kind);
+            self.hash = self.hash.wrapping_add(kind as u64);
         }
     }
 
@@ -98,20 +106,22 @@ mod tests {
     use super::*;
     use crate::point::{Timestamp, Value};
 
-    type Texts = (String, Vec<(String, String)>, Vec<String>);
+    type Texts = (String, Vec<(String, String)>, Vec<(String, Value<'static>)>);
 
     /// Of few letters, one of which looks like a length, so that many differ only in where they are split.
     fn texts() -> impl Strategy<Value = Texts> {
         let text = || prop_oneof![30 => "[a\u{1}]{0,3}", 1 => "a{255}|a{256}"];
         let tags = prop::collection::vec((text(), text()), 0..3);
-        (text(), tags, prop::collection::vec(text(), 0..3))
+        let values = vec![Value::Boolean(true), Value::Integer(1), Value::Unsigned(1)];
+        let field = (text(), prop::sample::select(values));
+        (text(), tags, prop::collection::vec(field, 0..3))
     }
 
     fn key((measurement, tags, fields): &Texts) -> Option<(Vec<u8>, u64)> {
         let point = Point {
             measurement: measurement.into(),
             tags: tags.iter().map(|(name, value)| (name.into(), value.into())).collect(),
-            fields: fields.iter().map(|name| (name.into(), Value::Boolean(true))).collect(),
+            fields: fields.iter().map(|(name, value)| (name.into(), value.clone())).collect(),
             timestamp: Timestamp::from_nanos(0).unwrap(),
             to: "".into(),
         };
@@ -124,7 +134,7 @@ mod tests {
         #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
         #[test]
-        fn points_have_one_key_if_their_texts_are_the_same(one in texts(), other in texts()) {
+        fn points_have_one_key_if_their_texts_and_types_are_the_same(one in texts(), other in texts()) {
             if let (Some(key), Some(other_key)) = (key(&one), key(&other)) {
                 prop_assert_eq!(key == other_key, one == other);
             }

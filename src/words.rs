@@ -10,8 +10,11 @@ pub(crate) fn is_same(one: &[u8], other: &[u8]) -> bool {
     if one.len() != other.len() {
         return false;
     }
-    if one.len() > 32 {
+    if one.len() > 64 {
         return one == other;
+    }
+    if one.len() > 32 {
+        return have_same_ends::<32>(one, other);
     }
     if one.len() > 16 {
         return have_same_ends::<16>(one, other);
@@ -47,10 +50,12 @@ pub(crate) fn last_word(text: &[u8]) -> u64 {
 #[inline(always)]
 pub(crate) fn push(out: &mut Vec<u8>, text: &[u8]) {
     // Only with room for all of what is written: a vector that might have to grow needs as much as a call.
-    if !(4..=32).contains(&text.len()) || out.capacity() - out.len() < 32 {
+    if text.len() > 32 || out.capacity() - out.len() < 32 {
         return push_any(out, text);
     }
-    if text.len() > 16 {
+    if text.len() < 4 {
+        push_few(out, text);
+    } else if text.len() > 16 {
         push_ends::<16>(out, text);
     } else if text.len() > 8 {
         push_ends::<8>(out, text);
@@ -71,6 +76,16 @@ fn push_ends<const N: usize>(out: &mut Vec<u8>, text: &[u8]) {
     }
 }
 
+/// Appends a text of up to three bytes.
+#[inline]
+fn push_few(out: &mut Vec<u8>, text: &[u8]) {
+    if let (Some(first), Some(last)) = (text.first(), text.last()) {
+        let end = out.len() + text.len();
+        out.extend_from_slice(&[*first, text[text.len() / 2], *last]);
+        out.truncate(end);
+    }
+}
+
 #[inline(never)]
 fn push_any(out: &mut Vec<u8>, text: &[u8]) {
     out.extend_from_slice(text);
@@ -87,14 +102,29 @@ pub(crate) fn has_letter(text: &[u8], letter: u8) -> bool {
     words.iter().any(|word| in_word(u64::from_le_bytes(*word))) || in_word(last_word(text))
 }
 
+/// Whether a text is digits, one or more.
+#[inline]
+pub(crate) fn is_digits(text: &[u8]) -> bool {
+    if text.len() < 4 {
+        return !text.is_empty() && text.iter().all(u8::is_ascii_digit);
+    }
+    let (words, _) = text.as_chunks::<8>();
+    words.iter().all(|word| are_digits(u64::from_le_bytes(*word))) && are_digits(last_word(text))
+}
+
+/// Whether eight bytes are digits.
+#[inline]
+fn are_digits(word: u64) -> bool {
+    let high = ONES * 0xf0;
+    // Both the digit and the digit plus six must have the high half of `0`.
+    (word & high) | ((word.wrapping_add(ONES * 6) & high) >> 4) == ONES * 0x33
+}
+
 /// The number that eight decimal digits spell.
 #[inline]
 pub(crate) fn eight_digits(text: [u8; 8]) -> Option<u64> {
     let word = u64::from_le_bytes(text);
-    let high = ONES * 0xf0;
-    // Both the digit and the digit plus six must have the high half of `0`.
-    let is_digits = (word & high) | ((word.wrapping_add(ONES * 6) & high) >> 4) == ONES * 0x33;
-    if !is_digits {
+    if !are_digits(word) {
         return None;
     }
     // Pairs, then fours, then all: the earlier digit stands in the lower byte.
@@ -135,6 +165,18 @@ mod tests {
             out.reserve_exact(room);
             push(&mut out, &text);
             prop_assert_eq!(out, [before.as_bytes(), &text].concat());
+        }
+
+        #[test]
+        fn digits_are_told_from_all_else(
+            text in prop_oneof![
+                "[0-9]{0,20}".prop_map(String::into_bytes),
+                "[0-9]{0,20}[^0-9][0-9]{0,20}".prop_map(String::into_bytes),
+                prop::collection::vec(any::<u8>(), 0..20),
+            ],
+        ) {
+            let digits = !text.is_empty() && text.iter().all(u8::is_ascii_digit);
+            prop_assert_eq!(is_digits(&text), digits);
         }
 
         #[test]

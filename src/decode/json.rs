@@ -192,7 +192,7 @@ impl<'a> Scanner<'a> {
                 let start = self.at;
                 self.number()?;
                 if let Some(slot) = slot {
-                    slot.set(Slot::Number(&self.text[start..self.at]));
+                    slot.set(Slot::Number(self.text[start..self.at].into()));
                 }
             }
             b't' => self.literal("true", Slot::Boolean(true), slot)?,

@@ -27,7 +27,7 @@ fn same(slot: &Slot, value: Option<&Value>) -> bool {
         (Slot::Boolean(ours), Some(Value::Bool(theirs))) => ours == theirs,
         // Exact, whatever serde_json rounds: it reads our text as it read the message.
         (Slot::Number(ours), Some(theirs)) => {
-            serde_json::from_str::<Value>(ours).is_ok_and(|ours| ours == *theirs)
+            serde_json::from_str::<Value>(ours.text()).is_ok_and(|ours| ours == *theirs)
         }
         (Slot::Text(ours), Some(Value::String(theirs))) => ours == theirs,
         _ => false,

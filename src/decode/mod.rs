@@ -37,6 +37,7 @@ use crate::config;
 use crate::config::raw::Deletes;
 use crate::dead_letter::{ReasonKind, Reject, Stage};
 use crate::path::PathTrie;
+use crate::point::{Float, SHORT, is_surely_finite};
 use crate::record::Record;
 
 /// What a decoder found at one path of the mapping; borrows from the record's payload.
@@ -47,9 +48,7 @@ pub enum Slot<'a> {
     Missing,
     Null,
     Boolean(bool),
-    /// A number as the message spells it, in JSON's grammar (never `NaN`, `+1`, `.5`), of any
-    /// length.
-    Number(&'a str),
+    Number(Number<'a>),
     /// A whole number of a format that has such a type.
     Integer(i64),
     /// One that may be beyond `i64`.
@@ -68,6 +67,40 @@ pub enum Slot<'a> {
     Entries(Box<[(Cow<'a, str>, Slot<'a>)]>),
 }
 
+/// A number as the message spells it, in JSON's grammar (never `NaN`, `+1`, `.5`), of any length.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Number<'a> {
+    text: &'a str,
+    /// Known without parsing.
+    is_finite: bool,
+}
+
+impl<'a> Number<'a> {
+    /// Of a text in which no exponent was found.
+    #[inline]
+    fn without_exponent(text: &'a str) -> Self {
+        Self { text, is_finite: text.len() < SHORT }
+    }
+
+    #[inline]
+    pub fn text(self) -> &'a str {
+        self.text
+    }
+
+    /// As a float; `None` if it overflows to infinity.
+    #[inline]
+    pub fn float(self) -> Option<Float<'a>> {
+        if self.is_finite { Some(Float::Text(self.text)) } else { Float::from_text(self.text) }
+    }
+}
+
+impl<'a> From<&'a str> for Number<'a> {
+    #[inline]
+    fn from(text: &'a str) -> Self {
+        Self { text, is_finite: is_surely_finite(text) }
+    }
+}
+
 // Each message fills and empties one for each path: what is rare is boxed, so that it costs the others nothing.
 const _: () = assert!(size_of::<Slot<'_>>() <= size_of::<(usize, Cow<'_, str>)>());
 
@@ -82,6 +115,14 @@ impl Slot<'_> {
             *self = slot;
         } else {
             std::mem::forget(std::mem::replace(self, slot));
+        }
+    }
+
+    /// Drops what it owns, and needn't be dropped then.
+    #[inline]
+    pub fn clear(&mut self) {
+        if self.owns() {
+            *self = Self::Missing;
         }
     }
 

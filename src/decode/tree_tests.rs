@@ -70,10 +70,10 @@ proptest! {
         fill(json(text.as_bytes()).unwrap(), &trie, &mut walked);
         for (scanned, walked) in scanned.iter().zip(&walked) {
             match (scanned, walked) {
-                (Slot::Number(text), Slot::Integer(number)) => prop_assert_eq!(*text, number.to_string()),
-                (Slot::Number(text), Slot::Unsigned(number)) => prop_assert_eq!(*text, number.to_string()),
-                (Slot::Number(text), Slot::Float(number)) => {
-                    let expected: f64 = text.parse().unwrap();
+                (Slot::Number(spelled), Slot::Integer(number)) => prop_assert_eq!(spelled.text(), number.to_string()),
+                (Slot::Number(spelled), Slot::Unsigned(number)) => prop_assert_eq!(spelled.text(), number.to_string()),
+                (Slot::Number(spelled), Slot::Float(number)) => {
+                    let expected: f64 = spelled.text().parse().unwrap();
                     prop_assert!((expected - number).abs() <= expected.abs() * 1e-15);
                 }
                 (scanned, walked) => prop_assert_eq!(scanned, walked),

@@ -26,12 +26,27 @@ pub(super) struct Known<W> {
 /// One series.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Place<W> {
-    /// Empty where there is none.
-    key: Vec<u8>,
+    /// The key, and behind it what the encoder has written: of many series neither is near the processor, and together
+    /// they are reached by one way.
+    bytes: Vec<u8>,
+    /// The length of the key; zero where there is none.
+    key_len: usize,
     /// What the guard over cardinality knows it by.
     pub(super) guarded: cardinality::Key,
-    /// What the encoder makes of it.
+    /// What the encoder knows of what is written.
     pub(super) written: W,
+}
+
+impl<W> Place<W> {
+    fn key(&self) -> &[u8] {
+        &self.bytes[..self.key_len]
+    }
+
+    /// What the encoder has written.
+    #[inline]
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.bytes[self.key_len..]
+    }
 }
 
 const WAYS: usize = 8;
@@ -71,15 +86,20 @@ impl<W: Clone + Default> Known<W> {
         for (other, known) in self.hashes.get(set)?.iter().enumerate() {
             way = if *known == hash { other } else { way };
         }
-        let place = self.places.get(set * WAYS + way).filter(|place| is_same(&place.key, key))?;
+        let place = self.places.get(set * WAYS + way).filter(|place| is_same(place.key(), key))?;
         self.patience.set(PATIENCE.min(self.patience.get() + HIT));
         Some(place)
     }
 
-    /// A place for the key of a point, with what was written of another series: to be filled anew. `None` where
-    /// it is not to be kept.
+    /// A place for the key of a point, with what the encoder knew of another series, and a vector that it is to append
+    /// what is written to, of so many bytes. `None` where the series is not to be kept.
     #[cold]
-    pub(super) fn learn(&mut self, key: &SeriesKey, point: &Point<'_>) -> Option<&mut W> {
+    pub(super) fn learn(
+        &mut self,
+        key: &SeriesKey,
+        point: &Point<'_>,
+        len: usize,
+    ) -> Option<(&mut Vec<u8>, &mut W)> {
         let (key, hash) = key.get()?;
         if key.len() > LONGEST {
             return None;
@@ -92,7 +112,7 @@ impl<W: Clone + Default> Known<W> {
         let hashes = self.hashes.get_mut(set)?;
         let places = self.places.get_mut(set * WAYS..(set + 1) * WAYS)?;
         let own = hashes.iter().position(|known| *known == hash);
-        let free = || places.iter().position(|place| place.key.is_empty());
+        let free = || places.iter().position(|place| place.key_len == 0);
         // The upper half of the hash: the lower one has chosen the places.
         let other = usize::try_from(hash >> 32).unwrap_or_default() % WAYS;
         let way = own.or_else(free).unwrap_or_else(|| {
@@ -105,10 +125,11 @@ impl<W: Clone + Default> Known<W> {
         }
         hashes[way] = hash;
         let place = &mut places[way];
-        make_room(&mut place.key, key.len());
-        place.key.extend_from_slice(key);
+        make_room(&mut place.bytes, key.len() + len);
+        place.bytes.extend_from_slice(key);
+        place.key_len = key.len();
         place.guarded = cardinality::Key::of(point);
-        Some(&mut place.written)
+        Some((&mut place.bytes, &mut place.written))
     }
 
     /// The first of the places that a hash may be at, by [`WAYS`].
@@ -164,7 +185,7 @@ mod tests {
                 if let Some(place) = known.find(&key) {
                     prop_assert_eq!(Some(&place.written), last.get(&text));
                 }
-                *known.learn(&key, &point()).unwrap() = round;
+                *known.learn(&key, &point(), 0).unwrap().1 = round;
                 last.insert(text, round);
                 prop_assert_eq!(known.find(&key).map(|place| place.written), Some(round));
             }
@@ -182,7 +203,7 @@ mod tests {
                 let is_on = known.is_on();
                 let key = key(&(n % series).to_string());
                 if is_on && known.find(&key).is_none() {
-                    known.learn(&key, &point());
+                    known.learn(&key, &point(), 0);
                 }
                 is_on
             };
@@ -202,9 +223,9 @@ mod tests {
         let mut known = Known::<u32>::new(16);
         let mut key = key("");
         while key.get().unwrap().0.len() <= LONGEST {
-            assert!(known.learn(&key, &point()).is_some());
+            assert!(known.learn(&key, &point(), 0).is_some());
             key.push("aa");
         }
-        assert!(known.learn(&key, &point()).is_none());
+        assert!(known.learn(&key, &point(), 0).is_none());
     }
 }

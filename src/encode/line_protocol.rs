@@ -10,11 +10,11 @@ use std::ops::Range;
 
 use self::names::Names;
 use super::EncodeError;
-use super::known::{Known, make_room};
+use super::known::{Known, Place};
 use crate::batch::{OpenBatch, RecordIndex};
 use crate::cardinality;
 use crate::config::raw::Precision;
-use crate::point::{Float, Point, Timestamp, Value};
+use crate::point::{Float, KnownValue, Point, Timestamp, Value};
 use crate::series::SeriesKey;
 use crate::words;
 
@@ -66,12 +66,11 @@ pub struct LineProtocol {
     values: Vec<Range<usize>>,
 }
 
-/// A series' line, without its values and its time.
+/// What is known of a series' line. It is kept without its values and its time; behind it there is where each value
+/// belongs, in two bytes.
 #[derive(Debug, Clone, Default)]
 struct Line {
-    text: Vec<u8>,
-    /// Where each value belongs.
-    values: Vec<u16>,
+    len: usize,
 }
 
 /// So many series are kept; 7 MiB at most, by the length of their keys and lines.
@@ -141,7 +140,7 @@ impl LineProtocol {
     pub fn encode_known<'v>(
         &mut self,
         key: &SeriesKey,
-        values: impl Iterator<Item = &'v Value<'v>>,
+        values: impl Iterator<Item = KnownValue<'v>>,
         timestamp: Timestamp,
         record: RecordIndex,
         batch: &mut OpenBatch,
@@ -155,7 +154,7 @@ impl LineProtocol {
         let mut time = itoa::Buffer::new();
         let time = time.format(self.units(timestamp));
         let start = batch.bytes.len();
-        if self.push_line(&mut batch.bytes, &place.written, values).is_none() {
+        if self.push_line(&mut batch.bytes, place, values).is_none() {
             // What is wrong with a value is said where its name is known.
             batch.bytes.truncate(start);
             return false;
@@ -170,20 +169,24 @@ impl LineProtocol {
     fn push_line<'v>(
         &self,
         out: &mut Vec<u8>,
-        line: &Line,
-        values: impl Iterator<Item = &'v Value<'v>>,
+        place: &Place<Line>,
+        values: impl Iterator<Item = KnownValue<'v>>,
     ) -> Option<()> {
         let (start, mut written) = (out.len(), 0);
-        for (place, value) in line.values.iter().zip(values) {
-            let place = usize::from(*place);
-            words::push(out, line.text.get(written..place)?);
+        let (line, places) = place.bytes().split_at_checked(place.written.len)?;
+        let (places, _) = places.as_chunks();
+        for (place, value) in places.iter().zip(values) {
+            let place = usize::from(u16::from_le_bytes(*place));
+            words::push(out, line.get(written..place)?);
             written = place;
             match value {
                 // What nearly every value is.
-                Value::Float(Float::Text(text)) => words::push(out, text.as_bytes()),
-                other => push_value(out, other).ok()?,
+                KnownValue::Spelled(text) => words::push(out, text.as_bytes()),
+                KnownValue::Value(value) => push_value(out, value).ok()?,
             }
         }
+        // An integer's suffix.
+        line.get(written..)?.iter().for_each(|byte| out.push(*byte));
         (!self.single_lines || !out[start..].contains(&b'\n')).then_some(())
     }
 
@@ -211,15 +214,22 @@ impl LineProtocol {
         if written.len() - values > LONGEST_LINE {
             return;
         }
-        let Some(line) = known.learn(key, point) else { return };
-        make_room(&mut line.text, written.len() - values);
-        make_room(&mut line.values, self.values.len());
+        let len = written.len() - values;
+        let room = len + size_of::<u16>() * self.values.len();
+        let Some((bytes, line)) = known.learn(key, point, room) else { return };
+        line.len = len;
         let mut behind = 0;
         for value in &self.values {
-            line.text.extend_from_slice(&written[behind..value.start]);
+            bytes.extend_from_slice(&written[behind..value.start]);
             behind = value.end;
+        }
+        bytes.extend_from_slice(&written[behind..]);
+        let mut values = 0;
+        for value in &self.values {
             // Within [`LONGEST_LINE`].
-            line.values.push(u16::try_from(line.text.len()).unwrap_or(u16::MAX));
+            let place = u16::try_from(value.start - values).unwrap_or(u16::MAX);
+            bytes.extend_from_slice(&place.to_le_bytes());
+            values += value.len();
         }
     }
 
@@ -246,6 +256,7 @@ impl LineProtocol {
             let value_start = out.len() - start;
             push_value(out, value).map_err(|why| EncodeError(format!("field {name:?} {why}")))?;
             self.values.push(value_start..out.len() - start);
+            out.extend(suffix(value));
         }
         if separator == b' ' {
             return Err(EncodeError("the point has no field".into()));
@@ -351,7 +362,16 @@ fn write_field_name(out: &mut Vec<u8>, name: &str) -> Result<(), EncodeError> {
     Ok(())
 }
 
-/// The error goes on after the name of the field.
+/// What tells an integer from a float: it stands behind the digits.
+fn suffix(value: &Value<'_>) -> Option<u8> {
+    match value {
+        Value::Integer(_) => Some(b'i'),
+        Value::Unsigned(_) => Some(b'u'),
+        _ => None,
+    }
+}
+
+/// Without its [suffix]. The error goes on after the name of the field.
 fn push_value(out: &mut Vec<u8>, value: &Value<'_>) -> Result<(), String> {
     match value {
         // JSON's grammar for numbers is within every parser's, InfluxDB 3's too, which is the
@@ -362,11 +382,9 @@ fn push_value(out: &mut Vec<u8>, value: &Value<'_>) -> Result<(), String> {
         }
         Value::Integer(number) => {
             words::push(out, itoa::Buffer::new().format(*number).as_bytes());
-            out.push(b'i');
         }
         Value::Unsigned(number) => {
             words::push(out, itoa::Buffer::new().format(*number).as_bytes());
-            out.push(b'u');
         }
         Value::Boolean(true) => out.extend_from_slice(b"true"),
         Value::Boolean(false) => out.extend_from_slice(b"false"),

@@ -18,7 +18,7 @@ pub use remote_write::{
 use crate::batch::{Batch, OpenBatch, RecordIndex};
 use crate::cardinality;
 use crate::config::raw::LineFormat;
-use crate::point::{Point, Timestamp, Value};
+use crate::point::{KnownValue, Point, Timestamp};
 use crate::series::SeriesKey;
 
 /// An encoder with what it keeps between points (scratch space, the order of series).
@@ -82,7 +82,7 @@ impl Encoder {
     pub fn encode_known<'v>(
         &mut self,
         key: &SeriesKey,
-        values: impl Iterator<Item = &'v Value<'v>> + Clone,
+        values: impl Iterator<Item = KnownValue<'v>> + Clone,
         timestamp: Timestamp,
         record: RecordIndex,
         batch: &mut OpenBatch,
@@ -133,7 +133,7 @@ impl Encoder {
         if self.keeps_series() {
             key.take_point(point);
         }
-        let values = point.fields.iter().map(|(_, value)| value);
+        let values = point.fields.iter().map(|(_, value)| KnownValue::of(value));
         // The guard has seen the point itself.
         let encoded = if self.encode_known(&key, values, point.timestamp, record, batch, |_| true) {
             Ok(())

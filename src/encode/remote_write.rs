@@ -40,11 +40,11 @@ use self::spread::Origin;
 use self::wire::push_series;
 use self::wire::varint_len;
 use super::EncodeError;
-use super::known::Known;
+use super::known::{Known, Place};
 use crate::batch::{Batch, OpenBatch, RecordIndex};
 use crate::cardinality;
 use crate::config::raw::Strings;
-use crate::point::{Point, Timestamp, Value};
+use crate::point::{Float, KnownValue, Point, Timestamp, Value};
 use crate::series::SeriesKey;
 
 /// Points of so many series are kept; 12 MiB at most, by the length of their keys and items.
@@ -165,7 +165,7 @@ impl RemoteWrite {
     pub fn encode_known<'v>(
         &mut self,
         key: &SeriesKey,
-        values: impl Iterator<Item = &'v Value<'v>> + Clone,
+        values: impl Iterator<Item = KnownValue<'v>> + Clone,
         timestamp: Timestamp,
         record: RecordIndex,
         batch: &mut OpenBatch,
@@ -182,11 +182,11 @@ impl RemoteWrite {
         let place = known.find(key).filter(|place| {
             place.written.hold(self.order.numbering(), time)
                 // Texts may become labels.
-                && !values.clone().any(|value| matches!(value, Value::String(_)))
+                && !values.clone().any(|value| matches!(value, KnownValue::Value(Value::String(_))))
                 && passes(place.guarded)
         });
         if let Some(place) = place {
-            self.put(&place.written, values, timestamp, record, batch);
+            self.put(place, values, timestamp, record, batch);
         }
         let is_known = place.is_some();
         self.known = Some(known);
@@ -195,17 +195,17 @@ impl RemoteWrite {
 
     fn put<'v>(
         &mut self,
-        known: &Items,
-        values: impl Iterator<Item = &'v Value<'v>>,
+        known: &Place<Items>,
+        values: impl Iterator<Item = KnownValue<'v>>,
         timestamp: i64,
         record: RecordIndex,
         batch: &mut OpenBatch,
     ) {
         let time = Time::new(timestamp);
         let start = batch.bytes.len();
-        batch.bytes.extend_from_slice(&known.bytes);
+        batch.bytes.extend_from_slice(known.bytes());
         let mut start_of_item = start;
-        for (item, value) in known.each.iter().zip(values.filter_map(number)) {
+        for (item, value) in known.written.each.iter().zip(values.filter_map(known_number)) {
             let end = start + item.end as usize;
             time.put(&mut batch.bytes[start_of_item..end], value);
             batch.end_item_at(end, record);
@@ -236,10 +236,12 @@ impl RemoteWrite {
         let has_text = point.fields.iter().any(|(_, value)| matches!(value, Value::String(_)));
         if let (false, Some(known)) = (has_text, &mut self.known)
             && let Some(bytes) = Items::kept(batch, start)
-            && let Some(items) = known.learn(key, point)
+            && let Some((kept, items)) = known.learn(key, point, bytes.len())
         {
+            kept.extend_from_slice(bytes);
             let time = varint_len(point.timestamp.millis().cast_unsigned());
-            items.refill(bytes, &batch.items[start..], &self.series, self.order.numbering(), time);
+            let (each, numbering) = (&batch.items[start..], self.order.numbering());
+            items.refill(bytes.len(), each, &self.series, numbering, time);
         }
         Ok(())
     }
@@ -353,6 +355,14 @@ fn refuse_equal_fields(rules: &SeriesRules, point: &Point<'_>) -> Result<(), Enc
         }
     }
     Ok(())
+}
+
+#[inline]
+fn known_number(value: KnownValue<'_>) -> Option<f64> {
+    match value {
+        KnownValue::Spelled(text) => Some(Float::Text(text).to_f64()),
+        KnownValue::Value(value) => number(value),
+    }
 }
 
 /// What Prometheus stores: a 64-bit float. Integers beyond 2^53 lose their last digits.

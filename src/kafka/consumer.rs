@@ -285,6 +285,11 @@ impl Consumer for KafkaConsumer {
         self.event_of(self.fetches.next()?)
     }
 
+    #[inline]
+    fn next(&self) -> Option<FetchedRecord<'_>> {
+        self.fetches.next_record()
+    }
+
     fn assign(&self, partitions: &[TopicPartition]) -> Result<(), KafkaError> {
         let list = partition_list(partitions);
         self.fetches.forward(partitions);

@@ -46,6 +46,12 @@ pub trait Consumer {
     /// every `max.poll.interval.ms`, also while partitions are paused.
     fn poll(&self, timeout: Duration) -> Option<Event<Self::Record<'_>>>;
 
+    /// A record that came together with the one that the last poll has given: cheaper than a poll, and never
+    /// waits. `None` where a poll has to say what is next.
+    fn next(&self) -> Option<Self::Record<'_>> {
+        None
+    }
+
     /// Accepts partitions that [`Event::Assigned`] has brought; records come only after this, from
     /// what the group has committed.
     fn assign(&self, partitions: &[TopicPartition]) -> Result<(), KafkaError>;

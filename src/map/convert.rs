@@ -3,7 +3,9 @@
 use std::borrow::Cow;
 
 use crate::config::raw::FieldKind;
+use crate::decode::Number;
 use crate::point::{Float, Value};
+use crate::words::is_digits;
 
 /// A value as it stands in the record.
 #[derive(Debug)]
@@ -53,11 +55,26 @@ pub(super) fn to_value(
 
 /// What [`to_value`] makes of nearly every number. `None` where it has to say.
 #[inline]
-pub(super) fn plain_number(text: &str, kind: FieldKind) -> Option<Value<'_>> {
+pub(super) fn plain_number(number: Number<'_>, kind: FieldKind) -> Option<Value<'_>> {
     match kind {
-        FieldKind::Float => Float::from_text(text).map(Value::Float),
-        FieldKind::Integer => text.parse().ok().map(Value::Integer),
+        FieldKind::Float => number.float().map(Value::Float),
+        FieldKind::Integer => number.text().parse().ok().map(Value::Integer),
         _ => None,
+    }
+}
+
+/// Whether a number's text is what a database is to be told of a field of this type, as it stands there.
+#[inline]
+pub(super) fn is_spelled(number: Number<'_>, kind: FieldKind) -> bool {
+    match kind {
+        FieldKind::Float => number.float().is_some(),
+        // So many digits are within 64 bits. Zero has no sign.
+        FieldKind::Integer => {
+            let text = number.text();
+            let digits = text.strip_prefix('-').filter(|digits| *digits != "0").unwrap_or(text);
+            digits.len() <= 18 && is_digits(digits.as_bytes())
+        }
+        _ => false,
     }
 }
 
@@ -218,15 +235,23 @@ mod tests {
     proptest! {
         #[test]
         fn the_short_way_for_numbers_is_the_long_way(
-            text in "-?(0|[1-9][0-9]{0,20})([.][0-9]{1,3})?([eE][+-]?[0-9]{1,3})?",
+            text in "-?(0|[1-9][0-9]{0,20})([.][0-9]{1,3})?([eE][+-]?[0-9]{1,3})?|-?(0|[1-9][0-9]{0,18})",
         ) {
             let kinds = [
                 FieldKind::Float, FieldKind::Integer, FieldKind::Unsigned, FieldKind::Boolean,
                 FieldKind::String,
             ];
             for kind in kinds {
-                if let Some(value) = plain_number(&text, kind) {
+                if let Some(value) = plain_number(text.as_str().into(), kind) {
                     prop_assert_eq!(to_value(Input::Number(&text), kind, false), Ok(Some(value)));
+                }
+                if is_spelled(text.as_str().into(), kind) {
+                    let as_it_stands = match to_value(Input::Number(&text), kind, false) {
+                        Ok(Some(Value::Float(Float::Text(spelled)))) => spelled == text,
+                        Ok(Some(Value::Integer(number))) => number.to_string() == text,
+                        _ => false,
+                    };
+                    prop_assert!(as_it_stands, "{text} {kind:?}");
                 }
             }
         }

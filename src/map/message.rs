@@ -8,7 +8,7 @@ use super::{Field, MapError, Scratch, Spread, Step, Tag, TakePoints, Wildcard, t
 use crate::config::raw::FieldKind;
 use crate::dead_letter::ReasonKind;
 use crate::decode::{MAX_GATHERED, Refusal, Slot};
-use crate::point::{Float, Point, Timestamp, Value};
+use crate::point::{KnownValue, Point, Timestamp, Value};
 use crate::record::Record;
 use crate::series::SeriesKey;
 
@@ -25,13 +25,25 @@ pub(super) struct Message<'a, R: ?Sized> {
     pub to: &'a str,
 }
 
+/// Which fields of a rule there are in a message, a bit each.
+#[derive(Debug, Clone, Copy, Default)]
+struct Present {
+    /// Those whose slot has what is to be written.
+    spelled: u64,
+    others: u64,
+}
+
+fn bits() -> impl Iterator<Item = u64> + Clone {
+    (0..64).map(|bit| 1 << bit)
+}
+
 impl<'a, R: Record + ?Sized> Message<'a, R> {
     /// Hands out the points that a rule makes.
     pub(super) fn points(
         &self,
         rule: &'a PointPlan,
         scratch: &mut Scratch,
-        points: &mut dyn TakePoints,
+        points: &mut impl TakePoints,
     ) -> Result<(), Refusal> {
         let Some(explode) = &rule.explode else {
             return self.point_if_wanted(rule, scratch, points);
@@ -66,7 +78,7 @@ impl<'a, R: Record + ?Sized> Message<'a, R> {
         &self,
         rule: &'a PointPlan,
         scratch: &mut Scratch,
-        points: &mut dyn TakePoints,
+        points: &mut impl TakePoints,
     ) -> Result<(), Refusal> {
         if let Some(when) = &rule.when
             && !when.holds(&|from| self.input(from))
@@ -95,27 +107,28 @@ impl<'a, R: Record + ?Sized> Message<'a, R> {
         rule: &'a PointPlan,
         key: &mut SeriesKey,
         scratch: &mut Scratch,
-        points: &mut dyn TakePoints,
+        points: &mut impl TakePoints,
     ) -> bool {
-        let mut values = std::mem::take(&mut scratch.values);
-        let taken = if let Some(timestamp) = self.parts(rule, key, &mut values) {
-            points.take_known(key, &values, timestamp)
+        let mut others = std::mem::take(&mut scratch.values);
+        let taken = if let Some((present, timestamp)) = self.parts(rule, key, &mut others) {
+            points.take_known(key, self.values(rule, present, &others), timestamp)
         } else {
             key.clear();
             false
         };
-        scratch.values = values.into_iter().filter_map(Value::discarded).collect();
+        scratch.values = others.into_iter().filter_map(Value::discarded).collect();
         taken
     }
 
-    /// The parts of a point: its key, its values, and its time.
+    /// The parts of a point: its key, which of its fields there are, and its time. Of values that are more than
+    /// digits, `others` has them.
     #[inline]
     fn parts(
         &self,
         rule: &'a PointPlan,
         key: &mut SeriesKey,
-        values: &mut Vec<Value<'a>>,
-    ) -> Option<Timestamp> {
+        others: &mut Vec<Value<'a>>,
+    ) -> Option<(Present, Timestamp)> {
         // Of wildcards nobody knows the names; and there is a bit a field.
         if !rule.all_tags.is_empty() || !rule.all_fields.is_empty() || rule.fields.len() > 64 {
             return None;
@@ -128,25 +141,42 @@ impl<'a, R: Record + ?Sized> Message<'a, R> {
             // None is empty.
             key.push(self.tag(tag).ok()?.as_deref().unwrap_or_default());
         }
-        values.reserve(rule.fields.len());
-        let mut present = 0;
-        for (bit, field) in rule.fields.iter().enumerate() {
-            // What nearly every field is, and without a stop: a value that is returned is copied in other pieces than
-            // it was written in, for which the processor waits.
-            if let Some(Slot::Number(text)) = self.slots.get(field.slot)
-                && field.rule.kind == FieldKind::Float
-                && let Some(float) = Float::from_text(text)
+        let mut present = Present::default();
+        for (field, bit) in rule.fields.iter().zip(bits()) {
+            // What nearly every field is.
+            if let Some(Slot::Number(number)) = self.slots.get(field.slot)
+                && convert::is_spelled(*number, field.rule.kind)
             {
-                values.push(Value::Float(float));
-            } else if let Some(value) = self.field(field).ok()? {
-                values.push(value);
-            } else {
-                continue;
+                present.spelled |= bit;
+            } else if let Some(value) = self.rarer_field(&field.rule, &field.from).ok()? {
+                others.push(value);
+                present.others |= bit;
             }
-            present |= 1 << bit;
         }
-        key.push_fields(present);
-        self.timestamp(rule).ok()
+        key.push_fields(present.spelled | present.others);
+        Some((present, self.timestamp(rule).ok()?))
+    }
+
+    /// The values of a point's fields. Those that are spelled are read where they stand: what is copied about just
+    /// after it was written makes the processor wait.
+    #[inline]
+    fn values<'v>(
+        &self,
+        rule: &'a PointPlan,
+        present: Present,
+        others: &'v [Value<'a>],
+    ) -> impl Iterator<Item = KnownValue<'v>> + Clone
+    where
+        'a: 'v,
+    {
+        let (slots, mut others) = (self.slots, others.iter());
+        rule.fields.iter().zip(bits()).filter_map(move |(field, bit)| match slots.get(field.slot) {
+            Some(Slot::Number(number)) if present.spelled & bit != 0 => {
+                Some(KnownValue::Spelled(number.text()))
+            }
+            _ if present.others & bit != 0 => others.next().map(KnownValue::Value),
+            _ => None,
+        })
     }
 
     fn point(&self, rule: &'a PointPlan, scratch: &mut Scratch) -> Result<Point<'a>, MapError> {
@@ -268,8 +298,8 @@ impl<'a, R: Record + ?Sized> Message<'a, R> {
     #[inline]
     fn field(&self, field: &'a Planned<Field>) -> Result<Option<Value<'a>>, MapError> {
         // What nearly every field is.
-        if let Some(Slot::Number(text)) = self.slots.get(field.slot)
-            && let Some(value) = convert::plain_number(text, field.rule.kind)
+        if let Some(Slot::Number(number)) = self.slots.get(field.slot)
+            && let Some(value) = convert::plain_number(*number, field.rule.kind)
         {
             return Ok(Some(value));
         }
@@ -331,8 +361,8 @@ impl<'a, R: Record + ?Sized> Message<'a, R> {
             }
             CompiledTime::Number(from, unit) => {
                 // What nearly every time is.
-                if let Some(Slot::Number(text)) = self.slot(from)
-                    && let Some(time) = time::from_digits(text, *unit)
+                if let Some(Slot::Number(number)) = self.slot(from)
+                    && let Some(time) = time::from_digits(number.text(), *unit)
                 {
                     return Ok(time);
                 }
@@ -463,7 +493,7 @@ impl Wildcard {
 fn input_of<'a>(slot: &'a Slot<'a>) -> Input<'a> {
     match slot {
         Slot::Boolean(boolean) => Input::Boolean(*boolean),
-        Slot::Number(text) => Input::Number(text),
+        Slot::Number(number) => Input::Number(number.text()),
         Slot::Integer(number) => Input::Integer(*number),
         Slot::Unsigned(number) => Input::Unsigned(*number),
         Slot::Float(number) => Input::Float(*number),

@@ -164,7 +164,7 @@ impl Plan {
         record: &R,
         slots: &[Slot<'_>],
         scratch: &mut Scratch,
-        points: &mut dyn TakePoints,
+        points: &mut impl TakePoints,
     ) -> Result<(), Refusal> {
         let mut of_all = |to: &str, scratch: &mut Scratch| {
             let message = Message { plan: self, record, slots, element: &[], index: 0, to };

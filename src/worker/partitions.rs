@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use crate::kafka::{PartitionEnd, Place};
 use crate::record::{Hold, NextOffset, Offset, TopicPartition};
 use crate::watermark::Covers;
+use crate::words::is_same;
 
 /// Whose offsets this worker may commit.
 #[derive(Debug, Default)]
@@ -131,7 +132,10 @@ impl Partitions {
 
     /// The index of an owned partition.
     pub(super) fn find(&mut self, topic: &str, number: i32) -> Option<usize> {
-        let is_it = |owned: &Owned| owned.name.partition == number && &*owned.name.topic == topic;
+        let is_it = |owned: &Owned| {
+            let TopicPartition { topic: known, partition } = &owned.name;
+            *partition == number && is_same(known.as_bytes(), topic.as_bytes())
+        };
         if self.owned.get(self.last).is_some_and(is_it) {
             return Some(self.last);
         }

@@ -12,7 +12,7 @@ use crate::decode::{Decoder, Decompressed, Message, Refusal};
 use crate::drift::Drift;
 use crate::encode::{EncodeError, Encoder};
 use crate::map::{Plan, Scratch, TakePoints};
-use crate::point::{Point, Timestamp, Value};
+use crate::point::{KnownValue, Point, Timestamp};
 use crate::process::Chain;
 use crate::record::Record;
 use crate::route::{self, RouteError, Routing};
@@ -195,7 +195,7 @@ impl Reading<'_> {
         &mut self,
         record: &R,
         scratch: &mut Scratch,
-        points: &mut dyn TakePoints,
+        points: &mut impl TakePoints,
     ) -> Result<(), Refusal> {
         let Some(payload) = value(self.decompressed, record)? else { return Ok(()) };
         let (plan, message) = (self.plan, Message { payload, record });
@@ -301,14 +301,18 @@ impl<'a> Outlet<'a> {
         Ok(())
     }
 
-    fn put_known(&mut self, key: &SeriesKey, values: &[Value<'_>], timestamp: Timestamp) -> bool {
+    fn put_known<'v>(
+        &mut self,
+        key: &SeriesKey,
+        values: impl Iterator<Item = KnownValue<'v>> + Clone,
+        timestamp: Timestamp,
+    ) -> bool {
         let Self { guard, encoder, open, index, place, newest, .. } = self;
         let place_of_point = Origin { index: place.index + 1, ..*place };
         let passes = |key| {
             guard.as_mut().is_none_or(|guard| guard.lets_pass(key, timestamp, place_of_point))
         };
-        let taken =
-            encoder.encode_known(key, values.iter(), timestamp, *index, open.only(), passes);
+        let taken = encoder.encode_known(key, values, timestamp, *index, open.only(), passes);
         if taken {
             *place = place_of_point;
             *newest = (*newest).max(Some(timestamp));
@@ -344,7 +348,12 @@ impl TakePoints for Outlet<'_> {
         self.routing.is_none() && self.encoder.keeps_series()
     }
 
-    fn take_known(&mut self, key: &SeriesKey, values: &[Value<'_>], timestamp: Timestamp) -> bool {
+    fn take_known<'v>(
+        &mut self,
+        key: &SeriesKey,
+        values: impl Iterator<Item = KnownValue<'v>> + Clone,
+        timestamp: Timestamp,
+    ) -> bool {
         self.timed(|outlet| outlet.put_known(key, values, timestamp))
     }
 

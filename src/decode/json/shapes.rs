@@ -20,7 +20,7 @@ use std::borrow::Cow;
 
 use super::trace::{NONE, Other, Scalar, Shape};
 use super::{ONES, Scanner, end_of_plain_text};
-use crate::decode::{DecodeError, Slot};
+use crate::decode::{DecodeError, Number, Slot};
 use crate::path::PathTrie;
 use crate::words::{is_same, last_word};
 
@@ -340,7 +340,7 @@ fn scalar<'a>(text: &'a str, at: usize, slot: Option<&mut Slot<'a>>) -> Option<u
                 && bytes[at + len] | 0x20 != b'e'
             {
                 if let Some(slot) = slot {
-                    slot.set(Slot::Number(&text[at..at + len]));
+                    slot.set(Slot::Number(Number::without_exponent(&text[at..at + len])));
                 }
                 return Some(at + len);
             }

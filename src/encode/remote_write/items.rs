@@ -8,11 +8,10 @@ use super::wire::SAMPLE_TIMESTAMP;
 use crate::batch::{Item, OpenBatch};
 use crate::encode::known::make_room;
 
-/// One point's items.
+/// What is known of one point's items. They are kept whole, with the values and the time that they had when they were
+/// new.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Items {
-    /// Whole, with the values and the time that they had when they were new.
-    pub(super) bytes: Vec<u8>,
     pub(super) each: Vec<KnownItem>,
     /// Of the series' numbers.
     numbering: Numbering,
@@ -47,19 +46,17 @@ impl Items {
         Some(&batch.bytes[first as usize..]).filter(|bytes| bytes.len() <= LONGEST)
     }
 
-    /// Takes the items that have these bytes at the end of a batch, whose series are numbered so, and whose time
+    /// Takes the items that have so many bytes at the end of a batch, whose series are numbered so, and whose time
     /// has this length.
     pub(super) fn refill(
         &mut self,
-        bytes: &[u8],
+        len: usize,
         items: &[Item],
         series: &[Series],
         numbering: Numbering,
         time: usize,
     ) {
-        make_room(&mut self.bytes, bytes.len());
-        self.bytes.extend_from_slice(bytes);
-        let before = items.last().map_or(0, |item| item.end as usize) - bytes.len();
+        let before = items.last().map_or(0, |item| item.end as usize) - len;
         let known_item = |(Item { end, .. }, series): (&Item, &Series)| KnownItem {
             end: u32::try_from(*end as usize - before).unwrap_or(u32::MAX),
             series: *series,

@@ -186,6 +186,14 @@ impl Fetches {
         Some(message.into_fetched())
     }
 
+    /// The same, if it is a record.
+    #[inline]
+    pub(super) fn next_record(&self) -> Option<FetchedRecord<'_>> {
+        let taken = &mut self.state.borrow_mut().taken;
+        let message = taken.pop_front_if(|message| message.is_record())?;
+        Some(FetchedRecord { message, client: PhantomData })
+    }
+
     /// Whether the client has an event to tell.
     pub(super) fn is_event(&self) -> bool {
         // SAFETY: the queue is alive.
@@ -326,9 +334,15 @@ impl Message {
         partitions.iter().any(|own| own.partition == number && *own.topic == *topic)
     }
 
+    /// And no error.
+    #[inline]
+    fn is_record(&self) -> bool {
+        self.raw().err == sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR
+    }
+
     fn into_fetched<'c>(self) -> Fetched<'c> {
-        // Before it is made another type, which takes a call.
-        if self.raw().err == sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR {
+        // An error's code is made another type, which takes a call.
+        if self.is_record() {
             return Fetched::Record(FetchedRecord { message: self, client: PhantomData });
         }
         let code = RDKafkaErrorCode::from(self.raw().err);

@@ -97,7 +97,10 @@ fn message() -> impl Strategy<Value = String> {
     });
     let members = (
         member("v", NUMBERS),
-        member("w", &["1", "2", "3.0", "9223372036854775807", "\"1\"", "null"]),
+        member(
+            "w",
+            &["1", "-21", "-0", "3.0", "123456789", "9223372036854775807", "\"1\"", "null"],
+        ),
         member("x", TEXTS),
         member("y", &["true", "false", "null", "1"]),
         member("s", TEXTS),

@@ -222,6 +222,17 @@ impl Consumer for FakeKafka {
         None
     }
 
+    fn next(&self) -> Option<FakeRecord> {
+        let at = self.due()?;
+        if !matches!(self.script.borrow()[at], (_, Event::Record(_))) {
+            return None;
+        }
+        match self.next_due() {
+            Some(Event::Record(record)) => Some(record),
+            _ => None,
+        }
+    }
+
     fn assign(&self, partitions: &[TopicPartition]) -> Result<(), KafkaError> {
         self.owned.borrow_mut().extend(partitions.iter().cloned());
         Ok(())
@@ -300,16 +311,19 @@ impl Consumer for FakeKafka {
 }
 
 impl FakeKafka {
-    fn next_due(&self) -> Option<Event<FakeRecord>> {
+    /// The place in the script of what is due next.
+    fn due(&self) -> Option<usize> {
         let now = self.start.elapsed();
-        let mut script = self.script.borrow_mut();
         let paused = self.paused.borrow();
         let waits = |event: &Event<FakeRecord>| match event {
             Event::Record(record) => paused.contains(&partition(record.partition)),
             _ => false,
         };
-        let at = script.iter().position(|(due, event)| *due <= now && !waits(event))?;
-        let (_, event) = script.remove(at)?;
+        self.script.borrow().iter().position(|(due, event)| *due <= now && !waits(event))
+    }
+
+    fn next_due(&self) -> Option<Event<FakeRecord>> {
+        let (_, event) = self.due().and_then(|at| self.script.borrow_mut().remove(at))?;
         match &event {
             // A broker sends records of owned partitions only.
             Event::Record(record)
