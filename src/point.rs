@@ -144,7 +144,6 @@ pub enum Float<'a> {
 
 impl<'a> Float<'a> {
     /// Takes a number's text, in JSON's grammar. `None` if it overflows to infinity.
-    #[inline]
     pub fn from_text(text: &'a str) -> Option<Self> {
         (is_surely_finite(text) || text.parse::<f64>().is_ok_and(f64::is_finite))
             .then_some(Self::Text(text))

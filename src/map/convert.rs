@@ -68,14 +68,16 @@ pub(super) fn plain_number(number: Number<'_>, kind: FieldKind) -> Option<Value<
 pub(super) fn is_spelled(number: Number<'_>, kind: FieldKind) -> bool {
     match kind {
         FieldKind::Float => number.float().is_some(),
-        // So many digits are within 64 bits. Zero has no sign.
-        FieldKind::Integer => {
-            let text = number.text();
-            let digits = text.strip_prefix('-').filter(|digits| *digits != "0").unwrap_or(text);
-            digits.len() <= 18 && is_digits(digits.as_bytes())
-        }
+        FieldKind::Integer => is_spelled_integer(number.text()),
         _ => false,
     }
+}
+
+fn is_spelled_integer(text: &str) -> bool {
+    // Zero has no sign.
+    let digits = text.strip_prefix('-').filter(|digits| *digits != "0").unwrap_or(text);
+    // So many are within 64 bits.
+    digits.len() <= 18 && is_digits(digits.as_bytes())
 }
 
 /// Gives a value that is there already another type, by the rules of `coerce`. What is no finite number,
