@@ -135,10 +135,19 @@ mod tests {
 
         #[test]
         fn points_have_one_key_if_their_texts_and_types_are_the_same(one in texts(), other in texts()) {
-            if let (Some(key), Some(other_key)) = (key(&one), key(&other)) {
+            if let (Some((key, hash)), Some((other_key, other_hash))) = (key(&one), key(&other)) {
                 prop_assert_eq!(key == other_key, one == other);
+                prop_assert!(key != other_key || hash == other_hash);
             }
         }
+    }
+
+    #[test]
+    fn fields_of_one_name_and_other_types_have_keys_of_their_own() {
+        let values = [Value::Boolean(true), Value::Integer(1), Value::Unsigned(1)];
+        let key = |value| key(&("m".into(), Vec::new(), vec![("f".into(), value)])).unwrap().0;
+        let keys: std::collections::HashSet<_> = values.into_iter().map(key).collect();
+        assert_eq!(keys.len(), 3);
     }
 
     #[test]

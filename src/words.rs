@@ -140,6 +140,8 @@ mod tests {
     use super::*;
 
     proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
         #[test]
         fn they_say_what_loops_over_bytes_say(
             one in "[0-9e.E-]{0,70}", other in "[0-9e.E-]{0,70}", digits in "[0-9]{8}|[0-9/:a]{8}"

@@ -46,8 +46,8 @@ pub trait Consumer {
     /// every `max.poll.interval.ms`, also while partitions are paused.
     fn poll(&self, timeout: Duration) -> Option<Event<Self::Record<'_>>>;
 
-    /// A record that came together with the one that the last poll has given: cheaper than a poll, and never
-    /// waits. `None` where a poll has to say what is next.
+    /// A record that the last poll has brought besides: cheaper than a poll, and never waits. `None` where a poll has
+    /// to say what is next.
     fn next(&self) -> Option<Self::Record<'_>> {
         None
     }

@@ -201,11 +201,8 @@ impl<'c, C: Consumer, D: DeadLetterTopic, W: Write> Worker<'c, C, D, W> {
         // Without room, what is due can't go, and a zero timeout would make the loop spin.
         let due_in = self.intake.linger_left().filter(|_| self.has_room());
         let mut timeout = due_in.map_or(TURN, |left| left.min(TURN));
-        for nth in 0..RECORDS_A_TURN {
-            // What the client has to tell comes first.
-            if nth > 0
-                && let Some(record) = self.consumer.next()
-            {
+        for _ in 0..RECORDS_A_TURN {
+            if let Some(record) = self.consumer.next() {
                 self.take_record(record);
             } else {
                 match self.consumer.poll(timeout) {
