@@ -130,6 +130,45 @@ impl NotFinite {
     }
 }
 
+/// A number as the message spells it, in JSON's grammar (never `NaN`, `+1`, `.5`), of any length.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Number<'a> {
+    text: &'a str,
+    /// Known without parsing.
+    is_finite: bool,
+}
+
+impl<'a> Number<'a> {
+    /// Of a text in which no exponent was found.
+    #[inline]
+    pub(crate) fn without_exponent(text: &'a str) -> Self {
+        // 300 characters can't reach the largest finite f64 (1.8e308).
+        Self { text, is_finite: text.len() < 300 }
+    }
+
+    #[inline]
+    pub fn text(self) -> &'a str {
+        self.text
+    }
+
+    /// As a float; `None` if it overflows to infinity.
+    #[inline]
+    pub fn float(self) -> Option<Float<'a>> {
+        (self.is_finite || self.text.parse::<f64>().is_ok_and(f64::is_finite))
+            .then_some(Float::Text(self.text))
+    }
+}
+
+impl<'a> From<&'a str> for Number<'a> {
+    #[inline]
+    fn from(text: &'a str) -> Self {
+        if has_letter(text.as_bytes(), b'e') {
+            return Self { text, is_finite: false };
+        }
+        Self::without_exponent(text)
+    }
+}
+
 /// A finite floating-point number, either as the message spelled it or computed.
 ///
 /// The spelled form is kept because copying a number's text into line protocol is several times
@@ -145,8 +184,7 @@ pub enum Float<'a> {
 impl<'a> Float<'a> {
     /// Takes a number's text, in JSON's grammar. `None` if it overflows to infinity.
     pub fn from_text(text: &'a str) -> Option<Self> {
-        (is_surely_finite(text) || text.parse::<f64>().is_ok_and(f64::is_finite))
-            .then_some(Self::Text(text))
+        Number::from(text).float()
     }
 
     /// Takes a computed number. `None` if it is not finite: no database stores NaN or infinity.
@@ -164,15 +202,6 @@ impl<'a> Float<'a> {
         }
     }
 }
-
-/// Whether a number's text, in JSON's grammar, needs no parsing to be known for a finite one.
-#[inline]
-pub(crate) fn is_surely_finite(text: &str) -> bool {
-    text.len() < SHORT && !has_letter(text.as_bytes(), b'e')
-}
-
-/// Without an exponent, so many characters can't reach the largest finite f64 (1.8e308).
-pub(crate) const SHORT: usize = 300;
 
 /// The number that a short text without an exponent spells: several times faster than to parse any.
 ///

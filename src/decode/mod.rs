@@ -37,7 +37,7 @@ use crate::config;
 use crate::config::raw::Deletes;
 use crate::dead_letter::{ReasonKind, Reject, Stage};
 use crate::path::PathTrie;
-use crate::point::{Float, SHORT, is_surely_finite};
+use crate::point::Number;
 use crate::record::Record;
 
 /// What a decoder found at one path of the mapping; borrows from the record's payload.
@@ -65,40 +65,6 @@ pub enum Slot<'a> {
     Elements(Box<Rows<'a>>),
     /// Every value of an object, likewise, with its key.
     Entries(Box<[(Cow<'a, str>, Slot<'a>)]>),
-}
-
-/// A number as the message spells it, in JSON's grammar (never `NaN`, `+1`, `.5`), of any length.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Number<'a> {
-    text: &'a str,
-    /// Known without parsing.
-    is_finite: bool,
-}
-
-impl<'a> Number<'a> {
-    /// Of a text in which no exponent was found.
-    #[inline]
-    fn without_exponent(text: &'a str) -> Self {
-        Self { text, is_finite: text.len() < SHORT }
-    }
-
-    #[inline]
-    pub fn text(self) -> &'a str {
-        self.text
-    }
-
-    /// As a float; `None` if it overflows to infinity.
-    #[inline]
-    pub fn float(self) -> Option<Float<'a>> {
-        if self.is_finite { Some(Float::Text(self.text)) } else { Float::from_text(self.text) }
-    }
-}
-
-impl<'a> From<&'a str> for Number<'a> {
-    #[inline]
-    fn from(text: &'a str) -> Self {
-        Self { text, is_finite: is_surely_finite(text) }
-    }
 }
 
 // Each message fills and empties one for each path: what is rare is boxed, so that it costs the others nothing.

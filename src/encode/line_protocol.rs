@@ -186,7 +186,7 @@ impl LineProtocol {
             }
         }
         // An integer's suffix.
-        line.get(written..)?.iter().for_each(|byte| out.push(*byte));
+        words::push(out, line.get(written..)?);
         (!self.single_lines || !out[start..].contains(&b'\n')).then_some(())
     }
 

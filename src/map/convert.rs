@@ -3,8 +3,7 @@
 use std::borrow::Cow;
 
 use crate::config::raw::FieldKind;
-use crate::decode::Number;
-use crate::point::{Float, Value};
+use crate::point::{Float, Number, Value};
 use crate::words::is_digits;
 
 /// A value as it stands in the record.

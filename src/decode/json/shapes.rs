@@ -20,8 +20,9 @@ use std::borrow::Cow;
 
 use super::trace::{NONE, Other, Scalar, Shape};
 use super::{ONES, Scanner, end_of_plain_text};
-use crate::decode::{DecodeError, Number, Slot};
+use crate::decode::{DecodeError, Slot};
 use crate::path::PathTrie;
+use crate::point::Number;
 use crate::words::{is_same, last_word};
 
 /// What is not kept beyond these is walked: a topic of that many shapes, or of such long ones, gains little.
