@@ -14,8 +14,6 @@ use crate::topic::Topic;
 use crate::workload::{DEVICES, Message};
 
 const PARTITIONS: i32 = 4;
-/// Peers get as many of the messages as take them about as long as the others.
-const PEERS_SHARE: u64 = 4;
 /// Nobody needs this long for what one run gives.
 const DONE_WITHIN: Duration = Duration::from_mins(5);
 /// How often a group's progress is asked for.
@@ -39,8 +37,8 @@ pub struct Measurement {
 struct Source {
     topic: Topic,
     compression: &'static str,
-    /// The same messages, fewer of them, for peers.
-    fewer: Option<Topic>,
+    /// Whether peers read it as well.
+    with_peers: bool,
 }
 
 pub fn run() {
@@ -74,24 +72,19 @@ fn sources(kafka: &Kafka, messages: u64, peers: bool) -> Vec<Source> {
     ];
     for (message, messages, compressions) in works {
         for &compression in compressions {
-            let filled = |name: &str, messages| {
-                Topic::filled(kafka, name, PARTITIONS, compression, messages, message, |n| {
-                    (format!("device-{:04}", n % DEVICES), message.number(n, DEVICES))
-                })
-            };
             let name = format!("{message:?}-{compression}").to_lowercase();
             if !only.is_empty() && !only.split(',').any(|wanted| name == wanted) {
                 continue;
             }
-            let topic = filled(&name, messages);
+            let keyed = |n| (format!("device-{:04}", n % DEVICES), message.number(n, DEVICES));
+            let topic =
+                Topic::filled(kafka, &name, PARTITIONS, compression, messages, message, keyed);
             // Telegraf and Connect read the others with parsers that are not in these builds.
             let is_json = matches!(message, Message::Standard | Message::Wide);
             let with_peers = peers && is_json && compression == "none";
-            let fewer =
-                with_peers.then(|| filled(&format!("{name}-fewer"), messages / PEERS_SHARE));
             let bytes = message.number(123_456, DEVICES).len();
             eprintln!("{name}: {messages} messages of {bytes} bytes in {PARTITIONS} partitions");
-            sources.push(Source { topic, compression, fewer });
+            sources.push(Source { topic, compression, with_peers });
         }
     }
     sources
@@ -99,25 +92,25 @@ fn sources(kafka: &Kafka, messages: u64, peers: bool) -> Vec<Source> {
 
 /// Every subject once on one topic.
 fn measure_source(source: &Source, suffix: &str) -> Vec<Measurement> {
-    let Source { topic, compression, fewer } = source;
+    let Source { topic, compression, with_peers } = source;
     let of = match *compression {
         "none" => topic.kind.name().to_owned(),
         compression => format!("{} in {compression}", topic.kind.name()),
     };
-    let measure = |subject: Subject, topic: &Topic, output: Output| {
+    let measure = |subject: Subject, output: Output| {
         let group = format!("{subject:?}-{output:?}-{suffix}").to_lowercase();
         measure(subject, topic, output, &format!("{of} to {}", output.name()), &group)
     };
-    let mut measured = vec![measure(Subject::Bare, topic, Output::Nothing)];
+    let mut measured = vec![measure(Subject::Bare, Output::Nothing)];
     let mut outputs = vec![Output::LineProtocol, Output::RemoteWrite];
     if *compression == "none" {
         outputs.push(Output::LineProtocolGzip);
     }
-    measured.extend(outputs.iter().map(|&output| measure(Subject::Tidegate, topic, output)));
-    if let Some(fewer) = fewer {
-        measured.push(measure(Subject::Telegraf, fewer, Output::LineProtocol));
-        measured.push(measure(Subject::Telegraf, fewer, Output::RemoteWrite));
-        measured.push(measure(Subject::KafkaConnect, fewer, Output::NullFile));
+    measured.extend(outputs.iter().map(|&output| measure(Subject::Tidegate, output)));
+    if *with_peers {
+        measured.push(measure(Subject::Telegraf, Output::LineProtocol));
+        measured.push(measure(Subject::Telegraf, Output::RemoteWrite));
+        measured.push(measure(Subject::KafkaConnect, Output::NullFile));
     }
     let bare = measured[0].messages_per_cpu_second;
     for measurement in &mut measured {
