@@ -120,6 +120,8 @@ pub trait Record {
     fn place(&self) -> (&str, i32, Offset) {
         (self.topic(), self.partition(), self.offset())
     }
+    /// Begins to bring near the processor what letting the record go touches.
+    fn expect_drop(&self) {}
     /// The bytes that keeping the record holds in memory, about.
     fn size(&self) -> usize {
         self.key().map_or(0, <[u8]>::len) + self.value().map_or(0, <[u8]>::len)

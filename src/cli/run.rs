@@ -1,6 +1,7 @@
 //! `tidegate run`: runs connectors until it is asked to stop, or all have ended.
 
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -86,6 +87,12 @@ struct Started {
 }
 
 /// Starts everything, or nothing.
+/// Threads that compress and deliver, and answer over HTTP. Of what a message costs, that is less than a third; and
+/// each thread more than is needed is woken in vain.
+fn delivery_threads() -> usize {
+    std::thread::available_parallelism().map_or(1, NonZeroUsize::get).div_ceil(2)
+}
+
 fn start(
     files: Files,
     mark: Mark,
@@ -93,8 +100,10 @@ fn start(
     levels: Levels,
 ) -> Result<Started, String> {
     let Configuration { process, connectors } = configuration;
-    let runtime =
-        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(delivery_threads())
+        .enable_all()
+        .build();
     let runtime = Arc::new(runtime.map_err(|error| error.to_string())?);
     // Before the connectors: an address that is taken must be found before anything is consumed.
     let listener = process.listen.map(|address| listen(address, &runtime)).transpose()?;

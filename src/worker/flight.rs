@@ -12,6 +12,9 @@ use crate::record::{Offset, Record, TopicPartition};
 use crate::telemetry::traces::Spans;
 use crate::watermark::{BatchId, Covers};
 
+/// Memory answers within the time that so many records take to be let go.
+const DROPS_AHEAD: usize = 7;
+
 /// What is kept of a batch until it is done.
 pub(super) struct Flight<R> {
     /// The records, in case the database rejects some: a dead letter needs them whole.
@@ -38,6 +41,18 @@ pub(super) struct Flight<R> {
 impl<R: Record> Flight<R> {
     pub(super) fn is_done(&self) -> bool {
         !self.writing && !self.stuck && self.letters.is_empty()
+    }
+
+    /// Ends the spans, and lets the records go. They have been here for long, so each would be waited for.
+    pub(super) fn end(mut self) {
+        self.spans.end();
+        let mut records = self.records.into_iter();
+        while let Some(record) = records.next() {
+            if let Some(later) = records.as_slice().get(DROPS_AHEAD) {
+                later.expect_drop();
+            }
+            drop(record);
+        }
     }
 
     pub(super) fn record(&self, index: RecordIndex) -> &R {

@@ -72,10 +72,10 @@ impl<C: Consumer, D: DeadLetterTopic, W: Write> Worker<'_, C, D, W> {
     /// Lets a batch go when its points are durable and its rejected records confirmed.
     pub(super) fn end_if_done(&mut self, id: BatchId) {
         if self.watermark.get_mut(id).is_some_and(|(flight, _)| flight.is_done()) {
-            if let Some(mut flight) = self.watermark.done(id) {
-                flight.spans.end();
+            if let Some(flight) = self.watermark.done(id) {
                 self.metrics.batches_done.inc();
                 self.metrics.durable_until(flight.newest);
+                flight.end();
             }
             self.count_in_flight();
         }
