@@ -120,7 +120,7 @@ pub trait Record {
     fn place(&self) -> (&str, i32, Offset) {
         (self.topic(), self.partition(), self.offset())
     }
-    /// Begins to bring near the processor what letting the record go touches.
+    /// Brings near the processor what letting the record go touches, where it has been kept for long.
     fn expect_drop(&self) {}
     /// The bytes that keeping the record holds in memory, about.
     fn size(&self) -> usize {

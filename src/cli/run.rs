@@ -13,7 +13,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{error, info};
 
 use super::{BAD_CONFIGURATION, FAILED, STOPPED_AT_ONCE, process_file};
-use crate::config::{Configuration, Process, is_address};
+use crate::config::{Configuration, Connector, Process, is_address};
 use crate::connector::State;
 use crate::connectors::Connectors;
 use crate::reload::{Files, Mark, Reload};
@@ -86,13 +86,16 @@ struct Started {
     replicas: Option<Replicas>,
 }
 
-/// Starts everything, or nothing.
-/// Threads that compress and deliver, and answer over HTTP. Of what a message costs, that is less than a third; and
-/// each thread more than is needed is woken in vain.
-fn delivery_threads() -> usize {
-    std::thread::available_parallelism().map_or(1, NonZeroUsize::get).div_ceil(2)
+/// Threads that deliver, compress, and answer over HTTP. One worker's batches need one: another would be woken each
+/// time in vain. Batches of several workers must not wait for each other, or each worker keeps more of them.
+fn delivery_threads(connectors: &[Connector]) -> usize {
+    if connectors.iter().map(|connector| connector.workers.get()).sum::<usize>() == 1 {
+        return 1;
+    }
+    std::thread::available_parallelism().map_or(2, NonZeroUsize::get).div_ceil(2).max(2)
 }
 
+/// Starts everything, or nothing.
 fn start(
     files: Files,
     mark: Mark,
@@ -101,7 +104,7 @@ fn start(
 ) -> Result<Started, String> {
     let Configuration { process, connectors } = configuration;
     let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(delivery_threads())
+        .worker_threads(delivery_threads(&connectors))
         .enable_all()
         .build();
     let runtime = Arc::new(runtime.map_err(|error| error.to_string())?);
