@@ -253,6 +253,10 @@ impl<R: Record> Record for Replayed<R> {
         self.letter.place()
     }
 
+    fn expect_drop(&self) {
+        self.letter.expect_drop();
+    }
+
     fn size(&self) -> usize {
         self.letter.size()
     }
