@@ -10,6 +10,7 @@ mod isolate;
 mod tests;
 
 use std::collections::{BTreeSet, HashMap};
+use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -30,6 +31,21 @@ use crate::telemetry::{Metrics, WriteResult};
 use crate::watermark::BatchId;
 
 use isolate::{Isolation, Piece};
+
+/// Where batches of so many workers are compressed and delivered, and whatever else the process does besides.
+///
+/// One worker's batches need one thread: another would be woken each time in vain. Those of several must not wait for
+/// each other, or each worker keeps more of them.
+///
+/// # Errors
+/// When the system gives no threads.
+pub fn runtime(workers: usize) -> std::io::Result<Arc<Runtime>> {
+    let several =
+        || std::thread::available_parallelism().map_or(2, NonZeroUsize::get).div_ceil(2).max(2);
+    let threads = if workers == 1 { 1 } else { several() };
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    Ok(Arc::new(runtime.worker_threads(threads).enable_all().build()?))
+}
 
 /// News for a worker: something that it has handed out is over.
 #[derive(Debug)]

@@ -17,6 +17,7 @@ use crate::backfill::Progress;
 use crate::config::raw::LogFormat;
 use crate::config::{self, Connector, InfluxApi};
 use crate::connector::{self, Backfill};
+use crate::deliver;
 use crate::kafka;
 use crate::kafka::range::{Bound, PartitionRange, TopicReader};
 use crate::record::NextOffset;
@@ -80,14 +81,10 @@ fn backfill(arguments: &BackfillArguments) -> Result<ExitCode, Trouble> {
     }
     connector.group = group(&connector, arguments);
     let topics = topics(&connector, arguments)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .map_err(|error| Trouble::Other(format!("can't start: {error}")))?;
-    let (runtime, stop) = (Arc::new(runtime), Arc::<AtomicBool>::default());
-    let stopped = stop_on_signal(&runtime, &stop)
-        .map_err(|error| Trouble::Other(format!("can't start: {error}")))?;
+    let failed = |error: std::io::Error| Trouble::Other(format!("can't start: {error}"));
+    let runtime = deliver::runtime(connector.workers.get()).map_err(failed)?;
+    let stop = Arc::<AtomicBool>::default();
+    let stopped = stop_on_signal(&runtime, &stop).map_err(failed)?;
     let metrics = Metrics::default();
     let mut left = 0;
     for topic in &topics {

@@ -1,7 +1,6 @@
 //! `tidegate run`: runs connectors until it is asked to stop, or all have ended.
 
 use std::net::SocketAddr;
-use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -13,9 +12,10 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{error, info};
 
 use super::{BAD_CONFIGURATION, FAILED, STOPPED_AT_ONCE, process_file};
-use crate::config::{Configuration, Connector, Process, is_address};
+use crate::config::{Configuration, Process, is_address};
 use crate::connector::State;
 use crate::connectors::Connectors;
+use crate::deliver;
 use crate::reload::{Files, Mark, Reload};
 use crate::server::{self, Looks, Replays, Replicas, Served};
 use crate::telemetry::push::Push;
@@ -86,15 +86,6 @@ struct Started {
     replicas: Option<Replicas>,
 }
 
-/// Threads that deliver, compress, and answer over HTTP. One worker's batches need one: another would be woken each
-/// time in vain. Batches of several workers must not wait for each other, or each worker keeps more of them.
-fn delivery_threads(connectors: &[Connector]) -> usize {
-    if connectors.iter().map(|connector| connector.workers.get()).sum::<usize>() == 1 {
-        return 1;
-    }
-    std::thread::available_parallelism().map_or(2, NonZeroUsize::get).div_ceil(2).max(2)
-}
-
 /// Starts everything, or nothing.
 fn start(
     files: Files,
@@ -103,11 +94,8 @@ fn start(
     levels: Levels,
 ) -> Result<Started, String> {
     let Configuration { process, connectors } = configuration;
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(delivery_threads(&connectors))
-        .enable_all()
-        .build();
-    let runtime = Arc::new(runtime.map_err(|error| error.to_string())?);
+    let workers = connectors.iter().map(|connector| connector.workers.get()).sum();
+    let runtime = deliver::runtime(workers).map_err(|error| error.to_string())?;
     // Before the connectors: an address that is taken must be found before anything is consumed.
     let listener = process.listen.map(|address| listen(address, &runtime)).transpose()?;
     let push = process.metrics.clone().map(Push::new).transpose();

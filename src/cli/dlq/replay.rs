@@ -16,6 +16,7 @@ use crate::cli::STOPPED_AT_ONCE;
 use crate::connector::{self, Replay, ReplayCounts};
 use crate::dead_letter::{Account, DeadLetters, Origin, Reasons};
 use crate::decode::Refusal;
+use crate::deliver;
 use crate::kafka::range::{Bound, TopicReader};
 use crate::map::Scratch;
 use crate::record::{Offset, Record, TopicPartition};
@@ -51,12 +52,8 @@ pub(super) fn run(arguments: ReplayArguments) -> Result<ExitCode, Trouble> {
 
 fn replay(dead: &DeadLetters, left: u64, ends: BTreeMap<i32, Offset>) -> Result<ExitCode, Trouble> {
     let failed = |error: std::io::Error| Trouble::Other(format!("can't start: {error}"));
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .map_err(failed)?;
-    let runtime = Arc::new(runtime);
+    // A replay has one worker.
+    let runtime = deliver::runtime(1).map_err(failed)?;
     let replay = dead.replay(ends, &runtime)?;
     let stopped = stop_on_signal(&runtime, &replay.stop).map_err(failed)?;
     let bar = bar(left, "replaying");
