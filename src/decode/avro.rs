@@ -10,9 +10,10 @@ use std::sync::Arc;
 use apache_avro::schema::{InnerDecimalSchema, Name, ResolvedSchema, Schema as Type, UuidSchema};
 
 use super::input::Input;
-use super::tree::Value;
-use super::{DecodeError, Message, Refusal, frame};
+use super::tree::{self, Value};
+use super::{Container, DecodeError, Message, Refusal, Slot, empty, frame};
 use crate::config;
+use crate::path::{Node, PathTrie};
 use crate::registry::{Fetched, Registry};
 
 /// What begins a message in the encoding of single objects.
@@ -80,6 +81,78 @@ impl Schema {
         Ok(value)
     }
 
+    /// The same for the paths of a trie: of what they don't name nothing is kept.
+    ///
+    /// # Panics
+    /// When there are not exactly [`PathTrie::slots`] slots.
+    fn fill<'a>(
+        &self,
+        mut input: Input<'a>,
+        paths: &PathTrie,
+        slots: &mut [Slot<'a>],
+    ) -> Result<(), DecodeError> {
+        assert_eq!(slots.len(), paths.slots(), "one slot a path");
+        empty(slots);
+        self.fill_below(&self.root, Some(paths.root()), &mut input, slots)?;
+        input.end()
+    }
+
+    /// Reads one value, of which nothing is wanted without a node.
+    fn fill_below<'a>(
+        &self,
+        of: &Type,
+        node: Option<&Node>,
+        input: &mut Input<'a>,
+        slots: &mut [Slot<'a>],
+    ) -> Result<(), DecodeError> {
+        match of {
+            Type::Record(record) if node.is_none_or(|node| node.entries().is_empty()) => {
+                input.value()?;
+                let mut keys = node.filter(|node| !node.is_leaf()).map(Node::keys);
+                input.nested(|input| {
+                    record.fields.iter().try_for_each(|field| {
+                        let name = field.name.as_bytes();
+                        let child = keys.as_mut().and_then(|keys| keys.find(name));
+                        self.fill_below(&field.schema, child, input, slots)
+                    })
+                })?;
+                if let Some(slot) = node.and_then(Node::slot) {
+                    slots[slot].set(Slot::Container(Container::Object));
+                }
+            }
+            Type::Union(_) | Type::Ref { .. } => {
+                input.value()?;
+                let meant = self.meant(of, input)?;
+                input.nested(|input| self.fill_below(meant, node, input, slots))?;
+            }
+            _ => {
+                let value = self.value(of, input)?;
+                if let Some(node) = node {
+                    tree::fill_below(value, node, slots);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The type that a value has, of a union's or a named one's.
+    fn meant<'s>(&'s self, of: &'s Type, input: &mut Input<'_>) -> Result<&'s Type, DecodeError> {
+        match of {
+            Type::Union(union) => {
+                let index = usize::try_from(long(input)?).ok();
+                match index.and_then(|index| union.variants().get(index)) {
+                    Some(variant) => Ok(variant),
+                    None => input.fail("a union's branch that the schema does not have"),
+                }
+            }
+            Type::Ref { name } => match self.named.get(name) {
+                Some(named) => Ok(named),
+                None => input.fail("the schema has a type that it does not declare"),
+            },
+            other => Ok(other),
+        }
+    }
+
     fn value<'a>(&self, of: &Type, input: &mut Input<'a>) -> Result<Value<'a>, DecodeError> {
         input.value()?;
         Ok(match of {
@@ -106,12 +179,9 @@ impl Schema {
                     None => return input.fail("an enum's symbol that the schema does not have"),
                 }
             }
-            Type::Union(union) => {
-                let index = usize::try_from(long(input)?).ok();
-                match index.and_then(|index| union.variants().get(index)) {
-                    Some(variant) => input.nested(|input| self.value(variant, input))?,
-                    None => return input.fail("a union's branch that the schema does not have"),
-                }
+            Type::Union(_) | Type::Ref { .. } => {
+                let meant = self.meant(of, input)?;
+                input.nested(|input| self.value(meant, input))?
             }
             Type::Record(record) => input.nested(|input| {
                 let fields = record.fields.iter();
@@ -126,10 +196,6 @@ impl Schema {
             Type::Map(map) => Value::Map(blocks(input, |input| {
                 Ok((text(input)?, self.value(&map.types, input)?))
             })?),
-            Type::Ref { name } => match self.named.get(name) {
-                Some(of) => input.nested(|input| self.value(of, input))?,
-                None => return input.fail("the schema has a type that it does not declare"),
-            },
             logical => return logical_value(logical, input),
         })
     }
@@ -271,16 +337,32 @@ impl Avro {
         }
     }
 
-    /// Reads one message.
+    /// Reads one message, whole.
     pub fn decode<'a>(&mut self, message: &Message<'a>) -> Result<Value<'a>, Refusal> {
+        let (schema, input) = self.open(message)?;
+        Ok(schema.read(input)?)
+    }
+
+    /// Fills `slots` with the values at the paths of a trie.
+    pub fn fill<'a>(
+        &mut self,
+        message: &Message<'a>,
+        paths: &PathTrie,
+        slots: &mut [Slot<'a>],
+    ) -> Result<(), Refusal> {
+        let (schema, input) = self.open(message)?;
+        Ok(schema.fill(input, paths, slots)?)
+    }
+
+    /// A message's schema, and its value's bytes.
+    fn open<'a>(&mut self, message: &Message<'a>) -> Result<(&Schema, Input<'a>), Refusal> {
         let payload = message.payload;
         match self {
             Self::Registry(registry) => {
                 let frame = frame::read(message)?;
-                let schema = registry.schema(frame.id)?;
-                Ok(schema.read(Input::from(payload, frame.end))?)
+                Ok((registry.schema(frame.id)?, Input::from(payload, frame.end)))
             }
-            Self::File { schema, framing: Framing::Raw } => Ok(schema.read(Input::new(payload))?),
+            Self::File { schema, framing: Framing::Raw } => Ok((schema, Input::new(payload))),
             Self::File { schema, framing: Framing::SingleObject } => {
                 let mut input = Input::new(payload);
                 if input.array::<2>()? != SINGLE_OBJECT {
@@ -292,7 +374,7 @@ impl Avro {
                         "a single object of another schema: its fingerprint is not the file's";
                     return Err(DecodeError::at(2, what).into());
                 }
-                Ok(schema.read(input)?)
+                Ok((schema, input))
             }
         }
     }

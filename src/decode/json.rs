@@ -19,7 +19,7 @@ mod trace;
 use std::borrow::Cow;
 
 pub use self::shapes::Json;
-use super::{Container, DecodeError, Slot};
+use super::{Container, DecodeError, Slot, empty};
 use crate::path::{Node, PathTrie};
 
 /// How many containers may be open at once.
@@ -47,12 +47,6 @@ pub fn decode<'a>(
     slots: &mut [Slot<'a>],
 ) -> Result<(), DecodeError> {
     Scanner::checked(payload, trie, slots)?.decode(trie, slots)
-}
-
-fn empty(slots: &mut [Slot<'_>]) {
-    for slot in slots {
-        slot.set(Slot::Missing);
-    }
 }
 
 struct Scanner<'a> {
@@ -464,16 +458,15 @@ fn end_of_plain_text(bytes: &[u8], mut at: usize) -> usize {
 
 /// The top bit of each of eight bytes that is a quote, a backslash or a control character.
 ///
+/// With its second bit turned a quote is what follows upon the control characters, and these stay below it.
+///
 /// Each subtraction borrows only from a byte that it marks, so that marks above the lowest one may be false;
 /// the lowest never is. Bytes of 128 and more are never marked.
 #[inline]
 fn marks(word: u64) -> u64 {
-    let quote = word ^ (ONES * u64::from(b'"'));
-    let backslash = word ^ (ONES * u64::from(b'\\'));
-    let is_quote = quote.wrapping_sub(ONES) & !quote;
-    let is_backslash = backslash.wrapping_sub(ONES) & !backslash;
-    let is_control = word.wrapping_sub(ONES * 0x20) & !word;
-    (is_quote | is_backslash | is_control) & (ONES * 0x80)
+    let low = (word ^ (ONES * 2)).wrapping_sub(ONES * 0x21);
+    let backslash = (word ^ (ONES * u64::from(b'\\'))).wrapping_sub(ONES);
+    (low | backslash) & !word & (ONES * 0x80)
 }
 
 #[cfg(any(test, fuzzing))]

@@ -104,6 +104,13 @@ impl Slot<'_> {
     }
 }
 
+/// As it is before a message.
+fn empty(slots: &mut [Slot<'_>]) {
+    for slot in slots {
+        slot.set(Slot::Missing);
+    }
+}
+
 /// The slots of the elements of an array, one row of them for each.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Rows<'a> {
@@ -311,6 +318,7 @@ impl Documents {
             Self::Unreachable(_) => {
                 return Self::Json(Json::default()).decode(message, paths, slots, each);
             }
+            Self::Avro(avro) => avro.fill(message, paths, slots)?,
             _ => {
                 let Some(document) = self.document(message)? else { return Ok(()) };
                 tree::fill(document, paths, slots);

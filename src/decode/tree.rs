@@ -18,7 +18,7 @@ use base64::prelude::BASE64_STANDARD;
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
 use super::input::{MAX_DEPTH, MAX_VALUES};
-use super::{Container, DecodeError, Rows, Slot, joined};
+use super::{Container, DecodeError, Rows, Slot, empty, joined};
 use crate::path::{Node, Path, PathTrie};
 
 /// A value of a document; borrows from the message where it can.
@@ -174,29 +174,30 @@ impl<'a> Value<'a> {
 /// When there are not exactly [`PathTrie::slots`] slots: a mistake of the caller, whatever the document.
 pub fn fill<'a>(value: Value<'a>, trie: &PathTrie, slots: &mut [Slot<'a>]) {
     assert_eq!(slots.len(), trie.slots(), "one slot a path");
-    slots.fill(Slot::Missing);
+    empty(slots);
     fill_below(value, trie.root(), slots);
 }
 
-fn fill_below<'a>(value: Value<'a>, node: &Node, slots: &mut [Slot<'a>]) {
-    let found = match value {
-        Value::Null => Slot::Null,
-        Value::Boolean(boolean) => Slot::Boolean(boolean),
-        Value::Integer(number) => Slot::Integer(number),
-        Value::Unsigned(number) => Slot::Unsigned(number),
-        Value::Float(number) => Slot::Float(number),
-        Value::Text(text) => Slot::Text(text),
-        Value::Untyped(text) => Slot::Untyped(text),
+/// The same from a place in the trie on. Its slots must be empty.
+#[inline]
+pub(super) fn fill_below<'a>(value: Value<'a>, node: &Node, slots: &mut [Slot<'a>]) {
+    let found = if node.is_leaf() { value.into() } else { fill_container(value, node, slots) };
+    if let Some(slot) = node.slot() {
+        slots[slot].set(found);
+    }
+}
+
+/// Fills the slots of what is inside a value, and gives what it is itself.
+fn fill_container<'a>(value: Value<'a>, node: &Node, slots: &mut [Slot<'a>]) -> Slot<'a> {
+    match value {
         Value::Array(elements) => {
             if let Some(wanted) = node.elements() {
                 slots[wanted.slot] = Slot::Elements(Box::new(rows(&elements, &wanted.paths)));
             }
-            if !node.is_leaf() {
-                let mut indexes = node.indexes();
-                for (index, element) in elements.into_iter().enumerate() {
-                    if let Some(child) = indexes.find(index) {
-                        fill_below(element, child, slots);
-                    }
+            let mut indexes = node.indexes();
+            for (index, element) in elements.into_iter().enumerate() {
+                if let Some(child) = indexes.find(index) {
+                    fill_below(element, child, slots);
                 }
             }
             Slot::Container(Container::Array)
@@ -207,23 +208,37 @@ fn fill_below<'a>(value: Value<'a>, node: &Node, slots: &mut [Slot<'a>]) {
                 gather(&entries, "", wanted.depth, &mut found);
                 slots[wanted.slot] = Slot::Entries(found.into());
             }
-            if !node.is_leaf() {
-                let mut keys = node.keys();
-                for (key, value) in entries {
-                    if let Some(child) = keys.find(key.as_bytes()) {
-                        // The key may be here for the second time.
-                        for &slot in child.below() {
-                            slots[slot] = Slot::Missing;
-                        }
-                        fill_below(value, child, slots);
+            let mut keys = node.keys();
+            for (key, value) in entries {
+                if let Some(child) = keys.find(key.as_bytes()) {
+                    // The key may be here for the second time.
+                    for &slot in child.below() {
+                        slots[slot] = Slot::Missing;
                     }
+                    fill_below(value, child, slots);
                 }
             }
             Slot::Container(Container::Object)
         }
-    };
-    if let Some(slot) = node.slot() {
-        slots[slot] = found;
+        scalar => scalar.into(),
+    }
+}
+
+impl<'a> From<Value<'a>> for Slot<'a> {
+    /// What a value is, whatever is inside.
+    #[inline]
+    fn from(value: Value<'a>) -> Self {
+        match value {
+            Value::Null => Self::Null,
+            Value::Boolean(boolean) => Self::Boolean(boolean),
+            Value::Integer(number) => Self::Integer(number),
+            Value::Unsigned(number) => Self::Unsigned(number),
+            Value::Float(number) => Self::Float(number),
+            Value::Text(text) => Self::Text(text),
+            Value::Untyped(text) => Self::Untyped(text),
+            Value::Array(_) => Self::Container(Container::Array),
+            Value::Map(_) => Self::Container(Container::Object),
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use crate::config::raw::FieldKind;
+use crate::decode::Slot;
 use crate::point::{Float, Number, Value};
 use crate::words::is_digits;
 
@@ -54,10 +55,14 @@ pub(super) fn to_value(
 
 /// What [`to_value`] makes of nearly every number. `None` where it has to say.
 #[inline]
-pub(super) fn plain_number(number: Number<'_>, kind: FieldKind) -> Option<Value<'_>> {
-    match kind {
-        FieldKind::Float => number.float().map(Value::Float),
-        FieldKind::Integer => number.text().parse().ok().map(Value::Integer),
+pub(super) fn plain_number<'a>(slot: &Slot<'a>, kind: FieldKind) -> Option<Value<'a>> {
+    match (slot, kind) {
+        (Slot::Number(number), FieldKind::Float) => number.float().map(Value::Float),
+        (Slot::Number(number), FieldKind::Integer) => {
+            number.text().parse().ok().map(Value::Integer)
+        }
+        (Slot::Float(number), FieldKind::Float) => Float::from_number(*number).map(Value::Float),
+        (Slot::Integer(number), FieldKind::Integer) => Some(Value::Integer(*number)),
         _ => None,
     }
 }
@@ -239,14 +244,22 @@ mod tests {
         #[test]
         fn the_short_way_for_numbers_is_the_long_way(
             text in "-?(0|[1-9][0-9]{0,20})([.][0-9]{1,3})?([eE][+-]?[0-9]{1,3})?|-?(0|[1-9][0-9]{0,18})",
+            (integer, float) in (any::<i64>(), any::<f64>()),
         ) {
             let kinds = [
                 FieldKind::Float, FieldKind::Integer, FieldKind::Unsigned, FieldKind::Boolean,
                 FieldKind::String,
             ];
             for kind in kinds {
-                if let Some(value) = plain_number(text.as_str().into(), kind) {
+                let number = Slot::Number(text.as_str().into());
+                if let Some(value) = plain_number(&number, kind) {
                     prop_assert_eq!(to_value(Input::Number(&text), kind, false), Ok(Some(value)));
+                }
+                if let Some(value) = plain_number(&Slot::Integer(integer), kind) {
+                    prop_assert_eq!(to_value(Input::Integer(integer), kind, false), Ok(Some(value)));
+                }
+                if let Some(value) = plain_number(&Slot::Float(float), kind) {
+                    prop_assert_eq!(to_value(Input::Float(float), kind, false), Ok(Some(value)));
                 }
                 if is_spelled(text.as_str().into(), kind) {
                     let as_it_stands = match to_value(Input::Number(&text), kind, false) {

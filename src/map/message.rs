@@ -208,8 +208,8 @@ impl<'a, R: Record + ?Sized> Message<'a, R> {
     #[inline]
     fn field(&self, field: &'a Planned<Field>) -> Result<Option<Value<'a>>, MapError> {
         // What nearly every field is.
-        if let Some(Slot::Number(number)) = self.slots.get(field.slot)
-            && let Some(value) = convert::plain_number(*number, field.rule.kind)
+        if let Some(slot) = self.slots.get(field.slot)
+            && let Some(value) = convert::plain_number(slot, field.rule.kind)
         {
             return Ok(Some(value));
         }

@@ -12,8 +12,8 @@ use crate::words::eight_digits;
 pub(super) fn from_number(input: &Input<'_>, unit: TimeUnit) -> Result<Timestamp, String> {
     let nanos = match input {
         Input::Number(text) => nanos_of(text, unit),
-        Input::Integer(number) => nanos_of(&number.to_string(), unit),
-        Input::Unsigned(number) => nanos_of(&number.to_string(), unit),
+        Input::Integer(number) => Some(i128::from(*number) * i128::from(scale(unit))),
+        Input::Unsigned(number) => Some(i128::from(*number) * i128::from(scale(unit))),
         Input::Float(number) => nanos_of(&number.to_string(), unit),
         Input::Text(text) | Input::Untyped(text) => nanos_of(text.trim(), unit),
         Input::Nothing => return Err("there is no value".into()),
@@ -93,13 +93,18 @@ pub(crate) fn nanos_of(text: &str, unit: TimeUnit) -> Option<i128> {
 /// The same of what most messages have: digits alone, of a time in range.
 #[inline]
 fn whole_nanos(text: &str, unit: TimeUnit) -> Option<i64> {
-    let scale: i64 = match unit {
+    whole_number(text.as_bytes())?.checked_mul(scale(unit))
+}
+
+/// How many nanoseconds the unit is.
+#[inline]
+fn scale(unit: TimeUnit) -> i64 {
+    match unit {
         TimeUnit::S => 1_000_000_000,
         TimeUnit::Ms => 1_000_000,
         TimeUnit::Us => 1_000,
         TimeUnit::Ns => 1,
-    };
-    whole_number(text.as_bytes())?.checked_mul(scale)
+    }
 }
 
 /// What digits alone spell. `None` of so many that the number might not fit.
@@ -179,6 +184,21 @@ mod tests {
     use super::*;
 
     proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn a_whole_number_is_the_time_that_its_digits_are(number in any::<i64>(), shift in 0..63_u32) {
+            let (number, large) = (number >> shift, number.cast_unsigned());
+            for unit in [TimeUnit::S, TimeUnit::Ms, TimeUnit::Us, TimeUnit::Ns] {
+                let text = number.to_string();
+                let spelled = from_number(&Input::Number(&text), unit);
+                prop_assert_eq!(from_number(&Input::Integer(number), unit), spelled);
+                let text = large.to_string();
+                let spelled = from_number(&Input::Number(&text), unit);
+                prop_assert_eq!(from_number(&Input::Unsigned(large), unit), spelled);
+            }
+        }
+
         #[test]
         fn the_short_way_for_whole_numbers_is_the_long_way(text in "[-+]?[0-9]{0,20}[.e]?[0-9]{0,2}") {
             for unit in [TimeUnit::S, TimeUnit::Ms, TimeUnit::Us, TimeUnit::Ns] {

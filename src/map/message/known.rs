@@ -69,7 +69,7 @@ impl<'a, R: Record + ?Sized> Message<'a, R> {
                 && convert::is_spelled(*number, field.rule.kind)
             {
                 present.spelled |= bit;
-            } else if let Some(value) = self.rarer_field(&field.rule, &field.from).ok()? {
+            } else if let Some(value) = self.field(field).ok()? {
                 others.push(value);
                 present.others |= bit;
             }
