@@ -388,6 +388,11 @@ impl Record for FetchedRecord<'_> {
         // The message lies in an object of librdkafka's (`rd_kafka_op_s`) that begins 120 bytes before it and takes
         // five lines of the cache. To ask the message where that begins would be the wait.
         let first = self.message.message.as_ptr().cast::<i8>().wrapping_sub(120);
+        debug_assert_eq!(
+            self.message.raw()._private.cast(),
+            first,
+            "librdkafka lays its messages out in another way"
+        );
         for line in 0..5 {
             // SAFETY: it is a hint, and may be given of any address.
             unsafe { _mm_prefetch::<_MM_HINT_T0>(first.wrapping_add(64 * line)) };
