@@ -1,5 +1,5 @@
-//! A document as a tree: what every format but JSON is read into, and the walk that fills a mapping's
-//! slots from it.
+//! A document as a tree: what formats are read into, and the walk that fills a mapping's slots from it. JSON
+//! has a walk of its own; so has Avro, but for what is wanted whole.
 //!
 //! One meaning for all formats:
 //! - a point in time that a format or its schema declares is RFC 3339 text in UTC, with all its digits;
