@@ -1,4 +1,10 @@
+use rdkafka::ClientConfig;
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
+
 use super::*;
+use crate::config::Secret;
+use crate::kafka::mock::MockKafka;
+use crate::kafka::{KafkaConsumer, Properties};
 
 fn progress(parts: &[(i32, i64, i64)]) -> (Progress, Arc<AtomicBool>) {
     let stop = Arc::<AtomicBool>::default();
@@ -48,6 +54,45 @@ fn a_partition_that_changes_its_worker_uncommitted_is_not_done() {
         part.given = None;
     });
     assert!(!progress.is_done() && !stop.load(Ordering::Acquire));
+}
+
+/// librdkafka keeps it paused: a rebalance in which the group took it and gave it back would have left a backfill
+/// waiting for good.
+#[test]
+fn a_partition_that_was_at_its_end_is_read_again_when_it_comes_back_uncommitted() {
+    const WITHIN: Duration = Duration::from_secs(30);
+    let kafka = MockKafka::start(&[("t", 1)]).unwrap();
+    let servers = kafka.bootstrap_servers();
+    let producer: BaseProducer =
+        ClientConfig::new().set("bootstrap.servers", &servers).create().unwrap();
+    for _ in 0..4 {
+        let record = BaseRecord::<(), str>::to("t").payload("a").partition(0);
+        producer.send(record).map_err(|(error, _)| error).unwrap();
+    }
+    producer.flush(WITHIN).unwrap();
+
+    let servers = ("bootstrap.servers".to_owned(), Secret::new(servers));
+    let consumer = KafkaConsumer::to_the_end(&Properties::from([servers]), "g", "t", 0).unwrap();
+    let (progress, _) = progress(&[(0, 0, 2)]);
+    let part = Part::new(consumer, Arc::new(progress), None);
+    let until_its_end = || {
+        let (begun, mut offsets) = (Instant::now(), Vec::new());
+        while !part.progress.lock()[&0].at_end {
+            assert!(begun.elapsed() < WITHIN, "read so far: {offsets:?}");
+            match part.poll(Duration::from_millis(100)) {
+                Some(Event::Assigned(partitions)) => part.assign(&partitions).unwrap(),
+                Some(Event::Record(record)) => offsets.push(record.offset().0),
+                _ => {}
+            }
+        }
+        offsets
+    };
+    assert_eq!(until_its_end(), [0, 1]);
+    let partitions = [TopicPartition { topic: "t".into(), partition: 0 }];
+    part.unassign(&partitions).unwrap();
+    part.progress.change(0, |part| part.at_end = false);
+    part.assign(&partitions).unwrap();
+    assert_eq!(until_its_end(), [0, 1]);
 }
 
 #[test]
