@@ -56,43 +56,71 @@ fn a_partition_that_changes_its_worker_uncommitted_is_not_done() {
     assert!(!progress.is_done() && !stop.load(Ordering::Acquire));
 }
 
-/// librdkafka keeps it paused: a rebalance in which the group took it and gave it back would have left a backfill
-/// waiting for good.
-#[test]
-fn a_partition_that_was_at_its_end_is_read_again_when_it_comes_back_uncommitted() {
-    const WITHIN: Duration = Duration::from_secs(30);
-    let kafka = MockKafka::start(&[("t", 1)]).unwrap();
-    let servers = kafka.bootstrap_servers();
-    let producer: BaseProducer =
-        ClientConfig::new().set("bootstrap.servers", &servers).create().unwrap();
-    for _ in 0..4 {
-        let record = BaseRecord::<(), str>::to("t").payload("a").partition(0);
-        producer.send(record).map_err(|(error, _)| error).unwrap();
-    }
-    producer.flush(WITHIN).unwrap();
+const WITHIN: Duration = Duration::from_secs(30);
 
-    let servers = ("bootstrap.servers".to_owned(), Secret::new(servers));
-    let consumer = KafkaConsumer::to_the_end(&Properties::from([servers]), "g", "t", 0).unwrap();
-    let (progress, _) = progress(&[(0, 0, 2)]);
-    let part = Part::new(consumer, Arc::new(progress), None);
-    let until_its_end = || {
+/// The records before `to` of the only partition of a topic, which has four.
+struct Reading {
+    _kafka: MockKafka,
+    part: Part<KafkaConsumer>,
+}
+
+impl Reading {
+    fn new(to: i64) -> Self {
+        let kafka = MockKafka::start(&[("t", 1)]).unwrap();
+        let servers = kafka.bootstrap_servers();
+        let producer: BaseProducer =
+            ClientConfig::new().set("bootstrap.servers", &servers).create().unwrap();
+        for _ in 0..4 {
+            let record = BaseRecord::<(), str>::to("t").payload("a").partition(0);
+            producer.send(record).map_err(|(error, _)| error).unwrap();
+        }
+        producer.flush(WITHIN).unwrap();
+        let properties = Properties::from([("bootstrap.servers".to_owned(), Secret::new(servers))]);
+        let consumer = KafkaConsumer::to_the_end(&properties, "g", "t", 0).unwrap();
+        let (progress, _) = progress(&[(0, 0, to)]);
+        Self { _kafka: kafka, part: Part::new(consumer, Arc::new(progress), None) }
+    }
+
+    fn partitions() -> [TopicPartition; 1] {
+        [TopicPartition { topic: "t".into(), partition: 0 }]
+    }
+
+    /// The offsets of what comes until the partition is at its end.
+    fn until_its_end(&self) -> Vec<i64> {
+        self.part.progress.change(0, |part| part.at_end = false);
         let (begun, mut offsets) = (Instant::now(), Vec::new());
-        while !part.progress.lock()[&0].at_end {
+        while !self.part.progress.lock()[&0].at_end {
             assert!(begun.elapsed() < WITHIN, "read so far: {offsets:?}");
-            match part.poll(Duration::from_millis(100)) {
-                Some(Event::Assigned(partitions)) => part.assign(&partitions).unwrap(),
+            match self.part.poll(Duration::from_millis(100)) {
+                Some(Event::Assigned(partitions)) => self.part.assign(&partitions).unwrap(),
                 Some(Event::Record(record)) => offsets.push(record.offset().0),
                 _ => {}
             }
         }
         offsets
-    };
-    assert_eq!(until_its_end(), [0, 1]);
-    let partitions = [TopicPartition { topic: "t".into(), partition: 0 }];
-    part.unassign(&partitions).unwrap();
-    part.progress.change(0, |part| part.at_end = false);
-    part.assign(&partitions).unwrap();
-    assert_eq!(until_its_end(), [0, 1]);
+    }
+}
+
+/// librdkafka keeps it paused: a rebalance in which the group took it and gave it back would have left a backfill
+/// waiting for good.
+#[test]
+fn a_partition_that_was_at_its_end_is_read_again_when_it_comes_back_uncommitted() {
+    let reading = Reading::new(2);
+    assert_eq!(reading.until_its_end(), [0, 1]);
+    reading.part.unassign(&Reading::partitions()).unwrap();
+    reading.part.assign(&Reading::partitions()).unwrap();
+    assert_eq!(reading.until_its_end(), [0, 1]);
+}
+
+/// As when the database is slow, or in a rebalance: all of the partition came a second time.
+#[test]
+fn a_pause_at_the_end_of_a_partition_does_not_have_it_read_again() {
+    let reading = Reading::new(10);
+    assert_eq!(reading.until_its_end(), [0, 1, 2, 3]);
+    reading.part.pause(&Reading::partitions()).unwrap();
+    std::thread::sleep(Duration::from_millis(300));
+    reading.part.resume(&Reading::partitions()).unwrap();
+    assert_eq!(reading.until_its_end(), Vec::<i64>::new());
 }
 
 #[test]

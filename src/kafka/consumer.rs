@@ -124,7 +124,8 @@ impl KafkaConsumer {
             Topics::Pattern(pattern) => consumer.subscribe(&[pattern])?,
         }
         let no_queue = || KafkaError { reason: "librdkafka makes no queue".into(), fatal: true };
-        let fetches = Fetches::new(Arc::clone(&consumer)).ok_or_else(no_queue)?;
+        let tells_ends = config.get("enable.partition.eof") == Some("true");
+        let fetches = Fetches::new(Arc::clone(&consumer), tells_ends).ok_or_else(no_queue)?;
         let (client, told) = (Arc::clone(&consumer), Arc::clone(&consumer));
         let commits = Commits::start(
             move |offsets| Ok(client.commit(&offset_list(offsets)?, CommitMode::Sync)?),

@@ -40,6 +40,9 @@ pub(super) struct Fetches {
     /// The client's.
     events: Queue,
     state: RefCell<State>,
+    /// Whether the ends of partitions are among what is fetched. librdkafka's call for many counts one as a record
+    /// that was taken, and after a pause goes on behind it, where nothing is: so each is taken alone.
+    tells_ends: bool,
     /// The queues must go before the client does.
     client: Arc<BaseConsumer<Context>>,
 }
@@ -92,7 +95,7 @@ unsafe impl Send for Fetches {}
 unsafe impl Send for Message {}
 
 impl Fetches {
-    pub(super) fn new(client: Arc<BaseConsumer<Context>>) -> Option<Self> {
+    pub(super) fn new(client: Arc<BaseConsumer<Context>>, tells_ends: bool) -> Option<Self> {
         let native = client.client().native_ptr();
         // SAFETY: the client is alive, and what these return is ours to destroy.
         let (queue, events) = unsafe {
@@ -106,7 +109,7 @@ impl Fetches {
             sys::rd_kafka_queue_cb_event_enable(events.0.as_ptr(), Some(wake), woken);
         }
         let state = RefCell::new(State { most: MOST, ..State::default() });
-        Some(Self { queue, events, state, client })
+        Some(Self { queue, events, state, tells_ends, client })
     }
 
     /// Has these partitions' records come here. To be called before they are assigned, so that none
@@ -232,7 +235,12 @@ impl Fetches {
         // SAFETY: the queue is alive, and there is room for as many pointers as are asked for.
         let taken = unsafe {
             let room = state.room.as_mut_ptr();
-            sys::rd_kafka_consume_batch_queue(self.queue.0.as_ptr(), millis, room, most)
+            if self.tells_ends {
+                *room = sys::rd_kafka_consume_queue(self.queue.0.as_ptr(), millis);
+                isize::from(!(*room).is_null())
+            } else {
+                sys::rd_kafka_consume_batch_queue(self.queue.0.as_ptr(), millis, room, most)
+            }
         };
         // Negative for an error of its arguments, which there can be none of.
         let taken = usize::try_from(taken).unwrap_or(0);
