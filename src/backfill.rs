@@ -176,11 +176,7 @@ impl<C: Consumer> Consumer for Part<C> {
         self.consumer.assign(partitions)
     }
 
-    /// One that is paused at its end would come back paused, if it does, and never be at its end again.
     fn unassign(&self, partitions: &[TopicPartition]) -> Result<(), KafkaError> {
-        if let Err(error) = self.consumer.resume(partitions) {
-            debug!(%error, "resuming partitions that are let go");
-        }
         self.consumer.unassign(partitions)
     }
 

@@ -306,13 +306,14 @@ impl Consumer for KafkaConsumer {
     fn unassign(&self, partitions: &[TopicPartition]) -> Result<(), KafkaError> {
         self.commits.forget(partitions);
         self.fetches.end(partitions);
+        let list = partition_list(partitions);
+        // librdkafka keeps a partition paused after it is let go, and so also when it comes back.
+        let resumed = self.consumer.resume(&list);
         match self.consumer.rebalance_protocol() {
-            RebalanceProtocol::Cooperative => {
-                self.consumer.incremental_unassign(&partition_list(partitions))?;
-            }
+            RebalanceProtocol::Cooperative => self.consumer.incremental_unassign(&list)?,
             _ => self.consumer.unassign()?,
         }
-        Ok(())
+        Ok(resumed?)
     }
 
     fn pause(&self, partitions: &[TopicPartition]) -> Result<(), KafkaError> {

@@ -56,7 +56,8 @@ pub trait Consumer {
     /// what the group has committed.
     fn assign(&self, partitions: &[TopicPartition]) -> Result<(), KafkaError>;
 
-    /// Lets partitions go that [`Event::Revoked`] has named; the group waits for this.
+    /// Lets partitions go that [`Event::Revoked`] has named; the group waits for this. One that comes back is not
+    /// paused.
     fn unassign(&self, partitions: &[TopicPartition]) -> Result<(), KafkaError>;
 
     /// Stops fetching, keeping the place.

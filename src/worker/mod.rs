@@ -325,10 +325,6 @@ impl<'c, C: Consumer, D: DeadLetterTopic, W: Write> Worker<'c, C, D, W> {
             self.drain(if hopeless { DRAIN_IN_OUTAGE } else { self.settings.drain });
             self.commit_and_wait();
         }
-        if self.paused {
-            // librdkafka keeps a partition paused after it is let go, and so also when it comes back.
-            self.report(self.consumer.resume(partitions), "resuming what is let go");
-        }
         self.held.let_go(partitions);
         for partition in partitions {
             self.partitions.remove(partition);

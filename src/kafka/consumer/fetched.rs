@@ -232,18 +232,27 @@ impl Fetches {
     fn take_most(&self, state: &mut State, most: usize, timeout: Duration) -> usize {
         let millis = i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX);
         state.room.resize(most, null_mut());
-        // SAFETY: the queue is alive, and there is room for as many pointers as are asked for.
-        let taken = unsafe {
-            let room = state.room.as_mut_ptr();
-            if self.tells_ends {
-                *room = sys::rd_kafka_consume_queue(self.queue.0.as_ptr(), millis);
-                isize::from(!(*room).is_null())
-            } else {
-                sys::rd_kafka_consume_batch_queue(self.queue.0.as_ptr(), millis, room, most)
+        let taken = if self.tells_ends {
+            let waits = std::iter::once(millis).chain(std::iter::repeat(0));
+            let mut taken = 0;
+            for (message, millis) in state.room.iter_mut().zip(waits) {
+                // SAFETY: the queue is alive.
+                *message = unsafe { sys::rd_kafka_consume_queue(self.queue.0.as_ptr(), millis) };
+                if message.is_null() {
+                    break;
+                }
+                taken += 1;
             }
+            taken
+        } else {
+            // SAFETY: the queue is alive, and there is room for as many pointers as are asked for.
+            let taken = unsafe {
+                let room = state.room.as_mut_ptr();
+                sys::rd_kafka_consume_batch_queue(self.queue.0.as_ptr(), millis, room, most)
+            };
+            // Negative for an error of its arguments, which there can be none of.
+            usize::try_from(taken).unwrap_or(0)
         };
-        // Negative for an error of its arguments, which there can be none of.
-        let taken = usize::try_from(taken).unwrap_or(0);
         let mut names = Names::default();
         let mut bytes = 0;
         for &message in &state.room[..taken] {

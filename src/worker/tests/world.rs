@@ -240,6 +240,7 @@ impl Consumer for FakeKafka {
 
     fn unassign(&self, partitions: &[TopicPartition]) -> Result<(), KafkaError> {
         self.owned.borrow_mut().retain(|owned| !partitions.contains(owned));
+        self.paused.borrow_mut().retain(|paused| !partitions.contains(paused));
         Ok(())
     }
 
