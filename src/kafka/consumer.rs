@@ -30,7 +30,7 @@ use crate::watermark::Covers;
 
 /// What Tidegate sets where the user does not. Reasons in docs/decisions.md.
 const DEFAULTS: &[(&str, &str)] = &[
-    ("partition.assignment.strategy", "cooperative-sticky"),
+    (ASSIGNMENT, "cooperative-sticky"),
     ("isolation.level", "read_committed"),
     ("fetch.queue.backoff.ms", "20"),
     ("fetch.max.bytes", "262144"),
@@ -56,6 +56,13 @@ const LARGEST_MESSAGE: u32 = 1_000_000_000;
 /// A member of the group must be told apart from the others by its `group.instance.id`.
 const INSTANCE_ID: &str = "group.instance.id";
 
+const ASSIGNMENT: &str = "partition.assignment.strategy";
+
+/// Of static members. A cooperative assignment is made in two steps, and after the first the partitions that move have
+/// no owner. A static member that ends there and comes back is given what it had, without a rebalance (KIP-345), so
+/// that nobody would read them.
+const STATIC_ASSIGNMENT: &str = "roundrobin";
+
 /// The longest that one question of a look-up may take, and when it begins with no further one.
 const LOOK_UP: Duration = Duration::from_secs(1);
 
@@ -65,8 +72,11 @@ const LEFT_WITHIN: Duration = Duration::from_secs(4);
 const TURN: Duration = Duration::from_millis(50);
 
 /// On top of that, for a consumer that reads to an end ([`KafkaConsumer::to_the_end`]).
-const TO_THE_END: &[(&str, &str)] =
-    &[("enable.partition.eof", "true"), ("auto.offset.reset", "earliest")];
+const TO_THE_END: &[(&str, &str)] = &[
+    ("enable.partition.eof", "true"),
+    ("auto.offset.reset", "earliest"),
+    (ASSIGNMENT, STATIC_ASSIGNMENT),
+];
 
 /// One member of a consumer group.
 pub struct KafkaConsumer {
@@ -231,6 +241,9 @@ fn configuration(
     let mut config = ClientConfig::new();
     for (key, value) in DEFAULTS {
         config.set(*key, *value);
+    }
+    if properties.contains_key(INSTANCE_ID) {
+        config.set(ASSIGNMENT, STATIC_ASSIGNMENT);
     }
     for (key, value) in properties {
         config.set(key, value.expose());

@@ -16,6 +16,11 @@ const ADVICE: &[(&str, &str)] = &[
     ("SASL authentication error", "look at sasl.mechanism, sasl.username and sasl.password"),
     ("mechanism", "look at sasl.mechanism"),
     ("resolve", "look at bootstrap.servers"),
+    (
+        "Inconsistent group protocol",
+        "all members of a group must have one partition.assignment.strategy, and that of members with a group.instance.id \
+         is another unless it is set",
+    ),
     ("Connection refused", "look at bootstrap.servers"),
     (
         "Disconnected",

@@ -1,0 +1,150 @@
+//! Static members of a consumer group: processes that are known by their `group.instance.id`, and are awaited when they
+//! end. Everything here is real: the binary, Kafka and the database.
+#![allow(clippy::expect_used, clippy::panic, reason = "a test that has no server can only panic")]
+
+#[path = "support/pipeline.rs"]
+mod pipeline;
+#[path = "support/run.rs"]
+mod run;
+mod stack;
+
+use std::net::TcpListener;
+use std::thread;
+use std::time::Duration;
+
+use pipeline::Pipeline;
+use run::{Message, Tidegate, Topic};
+use stack::{Kafka, VictoriaMetrics, shared_kafka, shared_victoria_metrics};
+
+const START: i64 = 1_700_000_000_000;
+const PARTITIONS: i32 = 4;
+
+/// Message n is value n at a time of its own.
+fn pipeline<'k>(kafka: &'k Kafka, workers: usize) -> Pipeline<'k> {
+    let rest = format!(
+        "
+workers: {workers}
+point:
+  measurement: NAME
+  fields: {{ v: {{ path: v, required: true }} }}
+  timestamp: {{ path: at, unit: ms }}
+sink: {{ influxdb: {{ url: '${{URL}}', org: none, bucket: none }} }}
+"
+    );
+    let mut pipeline = Pipeline::new(kafka, "static", PARTITIONS, &rest);
+    let broker = "kafka: { ";
+    let member = format!("{broker}group.instance.id: '${{INSTANCE}}', ");
+    pipeline.connector = pipeline.connector.replace(broker, &member);
+    pipeline
+}
+
+fn run(pipeline: &Pipeline<'_>, instance: &str, url: &str) -> Tidegate {
+    Tidegate::run(&pipeline.connector, &[("INSTANCE", instance), ("URL", url)])
+}
+
+fn produce(topic: &Topic<'_>, numbers: std::ops::Range<i32>) {
+    let message = |n: i32| {
+        let value = format!(r#"{{"v":{n},"at":{}}}"#, START + i64::from(n) * 100);
+        Message::new(value).in_partition(n % PARTITIONS)
+    };
+    topic.produce(numbers.map(message));
+}
+
+#[track_caller]
+fn assert_stored(
+    pipeline: &Pipeline<'_>,
+    database: &VictoriaMetrics,
+    numbers: std::ops::Range<i64>,
+) {
+    database.flush();
+    let series = database.export(&format!("{}_v", pipeline.topic.name));
+    let mut stored: Vec<i64> =
+        series.into_iter().flat_map(|(_, s)| s).map(|(at, _)| (at - START) / 100).collect();
+    stored.sort_unstable();
+    assert_eq!(stored, numbers.collect::<Vec<_>>());
+}
+
+#[test]
+fn a_static_member_that_is_killed_has_its_partitions_back_at_once() {
+    let (kafka, database) = (shared_kafka(), shared_victoria_metrics());
+    // The session (45 s) is longer than this test waits for anything.
+    let pipeline = pipeline(&kafka, 2);
+    let mut tidegate = run(&pipeline, "host-1", database.url());
+    tidegate.until("two members", || pipeline.group.members().len() == 2);
+    produce(&pipeline.topic, 0..200);
+    tidegate.until_committed(&pipeline.group, &pipeline.topic);
+    tidegate.signal("KILL");
+    drop(tidegate);
+
+    produce(&pipeline.topic, 200..400);
+    let mut again = run(&pipeline, "host-1", database.url());
+    again.until_committed(&pipeline.group, &pipeline.topic);
+    again.stop();
+    assert_stored(&pipeline, &database, 0..400);
+}
+
+#[test]
+fn a_stop_of_a_static_member_does_not_leave_the_group() {
+    let (kafka, database) = (shared_kafka(), shared_victoria_metrics());
+    let pipeline = pipeline(&kafka, 1);
+    let start = |instance| run(&pipeline, instance, database.url());
+    let (mut first, mut second) = (start("a"), start("b"));
+    second.until("two members", || pipeline.group.members().len() == 2);
+    produce(&pipeline.topic, 0..200);
+    first.until_committed(&pipeline.group, &pipeline.topic);
+    let members = pipeline.group.members();
+
+    first.stop();
+    assert_eq!(pipeline.group.members(), members, "a rebalance after the stop");
+    produce(&pipeline.topic, 200..400);
+    let mut again = start("a");
+    again.until_committed(&pipeline.group, &pipeline.topic);
+    let after = pipeline.group.members();
+    assert_eq!(after.len(), 2);
+    assert!(after.iter().any(|id| members.contains(id)), "{members:?} {after:?}");
+    again.stop();
+    second.stop();
+    assert_stored(&pipeline, &database, 0..400);
+}
+
+#[test]
+fn of_two_processes_with_one_instance_id_the_first_fails_and_says_why() {
+    let (kafka, database) = (shared_kafka(), shared_victoria_metrics());
+    let pipeline = pipeline(&kafka, 1);
+    let mut first = run(&pipeline, "host-1", database.url());
+    produce(&pipeline.topic, 0..10);
+    first.until_committed(&pipeline.group, &pipeline.topic);
+
+    let mut second = run(&pipeline, "host-1", database.url());
+    assert_eq!(first.exit_code(), 1, "{}", first.log());
+    assert!(first.log().contains("group.instance.id"), "{}", first.log());
+    produce(&pipeline.topic, 10..20);
+    second.until_committed(&pipeline.group, &pipeline.topic);
+    second.stop();
+    assert_stored(&pipeline, &database, 0..20);
+}
+
+/// A cooperative assignment is made in two steps, and in the first the partitions that move have no owner. Kafka gives
+/// a static member that comes back what it had: so nobody would have read them until the next rebalance.
+#[test]
+fn what_a_static_member_was_handing_over_when_it_was_killed_is_read_by_somebody() {
+    let (kafka, database) = (shared_kafka(), shared_victoria_metrics());
+    let pipeline = pipeline(&kafka, 1);
+    // It takes writes and never answers, so that the handing over takes `delivery.drain`, 20 seconds.
+    let silent = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let url = format!("http://{}", silent.local_addr().expect("an address"));
+    let first = run(&pipeline, "a", &url);
+    produce(&pipeline.topic, 0..200);
+    let _in_flight = silent.accept().expect("a write");
+
+    let mut second = run(&pipeline, "b", database.url());
+    // The first learns of the second with its next heartbeat, each three seconds.
+    thread::sleep(Duration::from_secs(6));
+    first.signal("KILL");
+    drop(first);
+    let mut again = run(&pipeline, "a", database.url());
+    again.until_committed(&pipeline.group, &pipeline.topic);
+    again.stop();
+    second.stop();
+    assert_stored(&pipeline, &database, 0..200);
+}
