@@ -20,7 +20,7 @@ const START: i64 = 1_700_000_000_000;
 const PARTITIONS: i32 = 4;
 
 /// Message n is value n at a time of its own.
-fn pipeline<'k>(kafka: &'k Kafka, workers: usize) -> Pipeline<'k> {
+fn pipeline(kafka: &Kafka, workers: usize) -> Pipeline<'_> {
     let rest = format!(
         "
 workers: {workers}
