@@ -54,14 +54,14 @@ fn produce(topic: &Topic<'_>, numbers: std::ops::Range<i32>) {
 fn assert_stored(
     pipeline: &Pipeline<'_>,
     database: &VictoriaMetrics,
-    numbers: std::ops::Range<i64>,
+    numbers: impl IntoIterator<Item = i64>,
 ) {
     database.flush();
     let series = database.export(&format!("{}_v", pipeline.topic.name));
     let mut stored: Vec<i64> =
         series.into_iter().flat_map(|(_, s)| s).map(|(at, _)| (at - START) / 100).collect();
     stored.sort_unstable();
-    assert_eq!(stored, numbers.collect::<Vec<_>>());
+    assert_eq!(stored, numbers.into_iter().collect::<Vec<_>>());
 }
 
 #[test]
@@ -147,4 +147,62 @@ fn what_a_static_member_was_handing_over_when_it_was_killed_is_read_by_somebody(
     again.stop();
     second.stop();
     assert_stored(&pipeline, &database, 0..200);
+}
+
+/// Stops the only member, has something done, and has it come back with these topics.
+fn comes_back(pipeline: &mut Pipeline<'_>, topics: &str, meanwhile: impl FnOnce()) -> Tidegate {
+    let database = shared_victoria_metrics();
+    let mut first = run(pipeline, "a", database.url());
+    produce(&pipeline.topic, 0..100);
+    first.until_committed(&pipeline.group, &pipeline.topic);
+    first.stop();
+    meanwhile();
+    let before = format!("topics: [{}]", pipeline.topic.name);
+    pipeline.connector = pipeline.connector.replace(&before, topics);
+    run(pipeline, "a", database.url())
+}
+
+/// Kafka gave it the partitions that it had before, and nobody read those of the new topic.
+fn comes_back_with_a_topic(assignment: &str) {
+    let (kafka, database) = (shared_kafka(), shared_victoria_metrics());
+    let mut pipeline = pipeline(&kafka, 1);
+    let strategy = format!("kafka: {{ partition.assignment.strategy: {assignment}, ");
+    pipeline.connector = pipeline.connector.replace("kafka: { ", &strategy);
+    let name = pipeline.topic.name.clone();
+    let more = Topic::create(&kafka, format!("{name}.more"), PARTITIONS);
+    let both = format!("topics: [{name}, {}]", more.name);
+    let mut again = comes_back(&mut pipeline, &both, || produce(&more, 100..200));
+    again.until_committed(&pipeline.group, &more);
+    produce(&pipeline.topic, 200..300);
+    again.until_committed(&pipeline.group, &pipeline.topic);
+    again.stop();
+    assert_stored(&pipeline, &database, 0..300);
+}
+
+#[test]
+fn a_topic_that_a_static_member_comes_back_with_is_read() {
+    comes_back_with_a_topic("cooperative-sticky");
+}
+
+#[test]
+fn a_topic_that_a_static_member_with_an_eager_assignment_comes_back_with_is_read() {
+    comes_back_with_a_topic("range");
+}
+
+/// And it had gone on with the topic that it no longer subscribed to.
+#[test]
+fn a_topic_that_a_static_member_comes_back_without_is_given_up() {
+    let (kafka, database) = (shared_kafka(), shared_victoria_metrics());
+    let mut pipeline = pipeline(&kafka, 1);
+    let other = Topic::create(&kafka, format!("{}.other", pipeline.topic.name), PARTITIONS);
+    let topics = format!("topics: [{}]", other.name);
+    let mut again = comes_back(&mut pipeline, &topics, || produce(&other, 100..200));
+    again.until_logged("the group divides them again");
+    again.until_committed(&pipeline.group, &other);
+    produce(&pipeline.topic, 200..300);
+    produce(&other, 300..400);
+    again.until_committed(&pipeline.group, &other);
+    again.stop();
+    assert_eq!(pipeline.group.committed(&pipeline.topic), [25; PARTITIONS as usize]);
+    assert_stored(&pipeline, &database, (0..200).chain(300..400));
 }

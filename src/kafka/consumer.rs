@@ -1,5 +1,6 @@
 //! The consumer, on librdkafka.
 
+mod assignment;
 mod context;
 mod fetched;
 mod lists;
@@ -15,6 +16,7 @@ use rdkafka::error::KafkaError as LibraryError;
 use rdkafka::topic_partition_list::TopicPartitionListElem;
 use rdkafka::types::RDKafkaErrorCode;
 
+use assignment::AssignmentCheck;
 use context::{Context, Pending};
 pub use fetched::FetchedRecord;
 use fetched::{Fetched, Fetches};
@@ -58,11 +60,6 @@ const INSTANCE_ID: &str = "group.instance.id";
 
 const ASSIGNMENT: &str = "partition.assignment.strategy";
 
-/// Of static members. A cooperative assignment is made in two steps, and after the first the partitions that move have
-/// no owner. A static member that ends there and comes back is given what it had, without a rebalance (KIP-345), so
-/// that nobody would read them.
-const STATIC_ASSIGNMENT: &str = "roundrobin";
-
 /// The longest that one question of a look-up may take, and when it begins with no further one.
 const LOOK_UP: Duration = Duration::from_secs(1);
 
@@ -71,11 +68,12 @@ const LOOK_UP: Duration = Duration::from_secs(1);
 const LEFT_WITHIN: Duration = Duration::from_secs(4);
 const TURN: Duration = Duration::from_millis(50);
 
-/// On top of that, for a consumer that reads to an end ([`KafkaConsumer::to_the_end`]).
+/// On top of that, for a consumer that reads to an end ([`KafkaConsumer::to_the_end`]). Not a cooperative assignment:
+/// a static member that comes back in the midst of one would have to wait for an [`AssignmentCheck`].
 const TO_THE_END: &[(&str, &str)] = &[
     ("enable.partition.eof", "true"),
     ("auto.offset.reset", "earliest"),
-    (ASSIGNMENT, STATIC_ASSIGNMENT),
+    (ASSIGNMENT, "roundrobin"),
 ];
 
 /// One member of a consumer group.
@@ -86,6 +84,9 @@ pub struct KafkaConsumer {
     commits: Commits,
     /// By its `group.instance.id`.
     is_static: bool,
+    topics: Topics,
+    /// Of the first member of a process, if it is static and reads on and on.
+    check: Option<AssignmentCheck>,
 }
 
 impl KafkaConsumer {
@@ -97,7 +98,10 @@ impl KafkaConsumer {
         topics: &Topics,
         number: usize,
     ) -> Result<Self, KafkaError> {
-        Self::with(properties, group, topics, number, &[])
+        let mut member = Self::with(properties, group, topics, number, &[])?;
+        let is_checked = member.is_static && number == 0;
+        member.check = is_checked.then(|| AssignmentCheck::start(properties, group, topics));
+        Ok(member)
     }
 
     /// The same, of one topic, and it says when it is [`AtEnd`](Event::AtEnd) of a partition. It is a
@@ -146,7 +150,7 @@ impl KafkaConsumer {
             fatal: true,
         })?;
         let is_static = config.get(INSTANCE_ID).is_some();
-        Ok(Self { fetches, consumer, commits, is_static })
+        Ok(Self { fetches, consumer, commits, is_static, topics: topics.clone(), check: None })
     }
 
     /// Shows there what librdkafka says of this client.
@@ -209,9 +213,18 @@ impl KafkaConsumer {
     /// What the client has told of.
     fn take_event<R>(&self) -> Option<Event<R>> {
         let mut event = self.context().take_event()?;
-        if let Event::Ends(ends) = &mut event {
-            self.fetches.correct(ends);
-            self.fetches.forward_again();
+        match &mut event {
+            Event::Ends(ends) => {
+                self.fetches.correct(ends);
+                self.fetches.forward_again();
+            }
+            // A static member is given what it had, also of topics that it no longer subscribes to (KIP-345).
+            Event::Assigned(partitions) => {
+                if let Topics::List(topics) = &self.topics {
+                    partitions.retain(|partition| topics.iter().any(|t| **t == *partition.topic));
+                }
+            }
+            _ => {}
         }
         Some(event)
     }
@@ -241,9 +254,6 @@ fn configuration(
     let mut config = ClientConfig::new();
     for (key, value) in DEFAULTS {
         config.set(*key, *value);
-    }
-    if properties.contains_key(INSTANCE_ID) {
-        config.set(ASSIGNMENT, STATIC_ASSIGNMENT);
     }
     for (key, value) in properties {
         config.set(key, value.expose());

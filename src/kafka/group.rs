@@ -111,7 +111,7 @@ pub(super) fn set_properties(config: &mut ClientConfig, properties: &Properties)
 }
 
 /// A client that names a group and joins nothing.
-fn outsider(properties: &Properties, group: &str) -> Result<BaseConsumer, KafkaError> {
+pub(super) fn outsider(properties: &Properties, group: &str) -> Result<BaseConsumer, KafkaError> {
     let config = &mut client(properties);
     Ok(config.set("group.id", group).set("enable.auto.commit", "false").create()?)
 }

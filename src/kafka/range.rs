@@ -190,25 +190,38 @@ pub(super) fn consumer(properties: &Properties) -> Result<BaseConsumer<Context>,
     Ok(config.create_with_context(Context)?)
 }
 
+/// The numbers of a topic's partitions, in order; none where there is no such topic.
+pub(super) fn partitions<C: ConsumerContext>(
+    consumer: &BaseConsumer<C>,
+    topic: &str,
+    within: Duration,
+) -> Result<Vec<i32>, KafkaError> {
+    let metadata = consumer.fetch_metadata(Some(topic), within)?;
+    Ok(metadata.topics().first().map(numbers).unwrap_or_default())
+}
+
+fn numbers(topic: &MetadataTopic) -> Vec<i32> {
+    let mut numbers: Vec<i32> = topic.partitions().iter().map(MetadataPartition::id).collect();
+    numbers.sort_unstable();
+    numbers
+}
+
 /// The topics and the numbers of their partitions, in order.
 pub(super) fn existing<C: ConsumerContext>(
     consumer: &BaseConsumer<C>,
     topics: &Topics,
     within: Duration,
 ) -> Result<Vec<(String, Vec<i32>)>, KafkaError> {
-    let numbers = |topic: &MetadataTopic| {
-        let mut numbers: Vec<i32> = topic.partitions().iter().map(MetadataPartition::id).collect();
-        numbers.sort_unstable();
-        (topic.name().to_owned(), numbers)
-    };
     match topics {
         Topics::List(names) => names
             .iter()
             .map(|name| {
-                let metadata = consumer.fetch_metadata(Some(name), within)?;
-                let topic = metadata.topics().first().filter(|t| !t.partitions().is_empty());
-                let missing = || format!("the topic {name} {}", super::MISSING);
-                topic.map(numbers).ok_or_else(|| KafkaError { reason: missing(), fatal: false })
+                let numbers = partitions(consumer, name, within)?;
+                if numbers.is_empty() {
+                    let reason = format!("the topic {name} {}", super::MISSING);
+                    return Err(KafkaError { reason, fatal: false });
+                }
+                Ok((name.clone(), numbers))
             })
             .collect(),
         Topics::Pattern(pattern) => {
@@ -219,7 +232,7 @@ pub(super) fn existing<C: ConsumerContext>(
                 .topics()
                 .iter()
                 .filter(|topic| pattern.is_match(topic.name()))
-                .map(numbers)
+                .map(|topic| (topic.name().to_owned(), numbers(topic)))
                 .collect();
             found.sort_unstable();
             Ok(found)

@@ -18,8 +18,7 @@ const ADVICE: &[(&str, &str)] = &[
     ("resolve", "look at bootstrap.servers"),
     (
         "Inconsistent group protocol",
-        "all members of a group must have one partition.assignment.strategy, and that of members with a group.instance.id \
-         is another unless it is set",
+        "all members of a group must have the same partition.assignment.strategy",
     ),
     ("Connection refused", "look at bootstrap.servers"),
     (
@@ -79,6 +78,8 @@ mod tests {
             "certificate verify failed: verify that ssl.ca.location is correctly configured";
         assert_eq!(explained(known), known);
         assert_eq!(explained("3/3 brokers are down"), "3/3 brokers are down");
+        let other = explained("JoinGroup failed: Broker: Inconsistent group protocol");
+        assert!(other.ends_with("must have the same partition.assignment.strategy"), "{other}");
     }
 
     #[test]

@@ -234,7 +234,6 @@ pub(super) fn membership(checker: &mut Checker<'_>, properties: &Properties) {
              `classic`",
         );
     }
-    static_assignment(checker, properties);
     let (session, poll) = (millis(properties, SESSION), millis(properties, POLL_INTERVAL));
     if let (Some(session), Some(poll)) = (session, poll)
         && poll < session
@@ -257,23 +256,6 @@ pub(super) fn membership(checker: &mut Checker<'_>, properties: &Properties) {
             &["kafka", "statistics.interval.ms"],
             "`statistics.interval.ms` must be from 100 to 60000: partitions that stand still are \
              found by the statistics",
-        );
-    }
-}
-
-/// Partitions that a static member was giving up when it ended would have no owner: see
-/// `STATIC_ASSIGNMENT` of the consumer.
-fn static_assignment(checker: &mut Checker<'_>, properties: &Properties) {
-    let (assignment, instance) = ("partition.assignment.strategy", "group.instance.id");
-    let named = properties.get(assignment).map_or("", |value| value.expose());
-    let is_cooperative = named.split(',').any(|name| name.trim() == "cooperative-sticky");
-    if is_cooperative && properties.contains_key(instance) {
-        let is_here = checker.node(&["kafka", assignment]).is_some();
-        checker.wrong(
-            &["kafka", if is_here { assignment } else { instance }],
-            "`cooperative-sticky` does not go with static members (`group.instance.id`, which the \
-             Helm chart sets unless `staticMembership` is `false`): of one that ends while it gives \
-             partitions up, nobody would read them any more; leave either out, or write `roundrobin`",
         );
     }
 }

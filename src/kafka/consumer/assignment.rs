@@ -1,0 +1,213 @@
+//! What a static member sees to once it has started: that its group leaves no partition out.
+//!
+//! Kafka hands a static member that comes back what it had, and calls the group stable (KIP-345). What has come since
+//! was given to nobody: topics of a changed subscription, and topics and partitions that were made meanwhile. The same
+//! holds for partitions that a cooperative assignment was about to move. No error says so, and librdkafka has no call
+//! that asks for a rebalance. So the group is looked at from outside, and where it leaves something out, a dynamic
+//! member visits it: for one that joins, Kafka has the group divide everything again.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use tracing::{debug, info};
+
+use super::{INSTANCE_ID, KafkaConsumer};
+use crate::config::Topics;
+use crate::kafka::{Consumer as _, Event, KafkaError, Properties, group, range};
+
+const LOOKS_APART: Duration = Duration::from_secs(5);
+/// A group that changes all the time, or that may not be looked at, is not looked at for ever.
+const LOOKS: u32 = 60;
+/// A look may find a rebalance between its two steps. What is still so at the second is visited, and again later.
+const VISITED_AT: &[u32] = &[2, 12, 36];
+const ANSWERED_WITHIN: Duration = Duration::from_secs(5);
+/// A rebalance takes as long as the slowest member needs to give its partitions up.
+const VISIT: Duration = Duration::from_mins(2);
+const TURN: Duration = Duration::from_millis(100);
+
+/// Ends when it is dropped.
+pub(super) struct AssignmentCheck {
+    ended: Arc<AtomicBool>,
+}
+
+/// A group, and how to join it.
+struct Group {
+    properties: Properties,
+    name: String,
+    topics: Topics,
+}
+
+impl AssignmentCheck {
+    /// Of a member with these properties that has just been made. Looks on a thread of its own until the assignment has
+    /// been found whole once.
+    pub(super) fn start(properties: &Properties, group: &str, topics: &Topics) -> Self {
+        let mut properties = properties.clone();
+        // Whoever visits is to leave again.
+        properties.remove(INSTANCE_ID);
+        let group = Group { properties, name: group.to_owned(), topics: topics.clone() };
+        let ended = Arc::<AtomicBool>::default();
+        let is_ended = Arc::clone(&ended);
+        let looks = move || group.look_until_whole(&|| is_ended.load(Ordering::Acquire));
+        if let Err(error) = thread::Builder::new().name("assignment".into()).spawn(looks) {
+            debug!(%error, "no thread looks at the group");
+        }
+        Self { ended }
+    }
+}
+
+impl Drop for AssignmentCheck {
+    fn drop(&mut self) {
+        self.ended.store(true, Ordering::Release);
+    }
+}
+
+impl Group {
+    fn look_until_whole(&self, is_ended: &dyn Fn() -> bool) {
+        let mut left_out = 0;
+        for _ in 0..LOOKS {
+            let next = Instant::now() + LOOKS_APART;
+            while Instant::now() < next {
+                if is_ended() {
+                    return;
+                }
+                thread::sleep(TURN);
+            }
+            match self.is_whole() {
+                Ok(Some(true)) => return,
+                Ok(Some(false)) => left_out += 1,
+                Ok(None) => continue,
+                Err(error) => {
+                    debug!(%error, group = self.name, "the group can't be looked at");
+                    continue;
+                }
+            }
+            if VISITED_AT.contains(&left_out)
+                && let Err(error) = self.visit(is_ended)
+            {
+                debug!(%error, group = self.name, "the group can't be visited");
+            }
+        }
+    }
+
+    /// `None` while the group is about to agree on an assignment.
+    fn is_whole(&self) -> Result<Option<bool>, KafkaError> {
+        let outsider = group::outsider(&self.properties, &self.name)?;
+        let groups = outsider.client().fetch_group_list(Some(&self.name), ANSWERED_WITHIN)?;
+        let Some(group) = groups.groups().iter().find(|group| group.state() == "Stable") else {
+            return Ok(None);
+        };
+        let members = group.members().iter();
+        let assigned: HashSet<_> =
+            members.flat_map(|member| assigned(member.assignment().unwrap_or_default())).collect();
+        Ok(Some(self.subscribed(&outsider)?.is_subset(&assigned)))
+    }
+
+    /// The partitions of the topics, as far as these are there.
+    fn subscribed(&self, outsider: &BaseConsumer) -> Result<HashSet<(String, i32)>, KafkaError> {
+        let topics = match &self.topics {
+            Topics::List(names) => {
+                let numbers = |name: &String| {
+                    let numbers = range::partitions(outsider, name, ANSWERED_WITHIN)?;
+                    Ok((name.clone(), numbers))
+                };
+                names.iter().map(numbers).collect::<Result<Vec<_>, KafkaError>>()?
+            }
+            Topics::Pattern(_) => range::existing(outsider, &self.topics, ANSWERED_WITHIN)?,
+        };
+        let each = |(name, numbers): (String, Vec<i32>)| {
+            numbers.into_iter().map(move |number| (name.clone(), number))
+        };
+        Ok(topics.into_iter().flat_map(each).collect())
+    }
+
+    /// Joins the group, and leaves it as soon as it has been given something, or nothing.
+    fn visit(&self, is_ended: &dyn Fn() -> bool) -> Result<(), KafkaError> {
+        info!(
+            group = self.name,
+            "a static member was given what it had before, and some partitions have no member that \
+             reads them: the group divides them again"
+        );
+        let visitor = KafkaConsumer::new(&self.properties, &self.name, &self.topics, 0)?;
+        let deadline = Instant::now() + VISIT;
+        while Instant::now() < deadline && !is_ended() {
+            if let Some(Event::Assigned(partitions)) = visitor.poll(TURN) {
+                return visitor.assign(&partitions);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A member's partitions, as the group's leader has written them (`ConsumerProtocolAssignment.json` of Kafka): none
+/// where there is nothing, or something else.
+fn assigned(bytes: &[u8]) -> Vec<(String, i32)> {
+    let mut bytes = Bytes(bytes);
+    let mut all = Vec::new();
+    let mut read = || {
+        let _version = bytes.short()?;
+        for _ in 0..bytes.int()? {
+            let length = usize::try_from(bytes.short()?).ok()?;
+            let topic = std::str::from_utf8(bytes.take(length)?).ok()?;
+            for _ in 0..bytes.int()? {
+                all.push((topic.to_owned(), bytes.int()?));
+            }
+        }
+        Some(())
+    };
+    read();
+    all
+}
+
+struct Bytes<'a>(&'a [u8]);
+
+impl<'a> Bytes<'a> {
+    fn take(&mut self, length: usize) -> Option<&'a [u8]> {
+        let (taken, rest) = self.0.split_at_checked(length)?;
+        self.0 = rest;
+        Some(taken)
+    }
+
+    fn short(&mut self) -> Option<i16> {
+        Some(i16::from_be_bytes(*self.take(2)?.first_chunk()?))
+    }
+
+    fn int(&mut self) -> Option<i32> {
+        Some(i32::from_be_bytes(*self.take(4)?.first_chunk()?))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Two partitions of one topic and one of another, and no data of the leader's own.
+    const WRITTEN: &[u8] = b"\0\x01\0\0\0\x02\
+        \0\x01a\0\0\0\x02\0\0\0\0\0\0\0\x07\
+        \0\x02bc\0\0\0\x01\0\0\x01\0\
+        \xff\xff\xff\xff";
+
+    #[test]
+    fn a_members_partitions_are_read() {
+        let expected = [("a", 0), ("a", 7), ("bc", 256)];
+        assert_eq!(assigned(WRITTEN), expected.map(|(topic, number)| (topic.to_owned(), number)));
+        assert_eq!(assigned(b""), []);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn no_bytes_make_it_panic_or_grow(
+            bytes in prop::collection::vec(any::<u8>(), 0..64), end in 0..WRITTEN.len()
+        ) {
+            prop_assert!(assigned(&bytes).len() < 64);
+            prop_assert!(assigned(&WRITTEN[..end]).len() <= 3);
+        }
+    }
+}
