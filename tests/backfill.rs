@@ -15,7 +15,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use pipeline::Pipeline;
-use run::{Group, Message};
+use run::{Group, Message, Topic};
 use stack::{Kafka, VictoriaMetrics, shared_kafka, shared_victoria_metrics};
 
 const START: i64 = 1_700_000_000_000;
@@ -134,7 +134,8 @@ fn a_backfill_that_was_stopped_goes_on_where_it_was_and_keeps_to_its_rate() {
             .spawn()
             .expect("tidegate")
     };
-    let name = format!("tidegate-{}-backfill-mine", pipeline.topic.name);
+    let topic = &pipeline.topic.name;
+    let name = format!("tidegate-{topic}-backfill-mine-{topic}");
     let group = Group::new(&kafka, &name);
     let done = || {
         let committed = group.committed(&pipeline.topic);
@@ -179,4 +180,23 @@ fn what_can_not_be_backfilled_is_said() {
     let wrong = backfill(&pipeline, &["--into", "other"]);
     assert_eq!(wrong.status.code(), Some(2), "{}", said(&wrong));
     assert!(said(&wrong).contains("this connector has another sink"), "{}", said(&wrong));
+}
+
+/// Its members are static: Kafka gave those of the second topic what they had of the first, and it waited for good.
+#[test]
+fn of_several_topics_one_is_written_after_the_other() {
+    let (kafka, database) = (shared_kafka(), shared_victoria_metrics());
+    let mut pipeline = pipeline(&kafka, &database);
+    let other = Topic::create(&kafka, format!("{}.other", pipeline.topic.name), PARTITIONS);
+    let record = |number: i64| {
+        let at = START + number * 1000;
+        Message::new(format!(r#"{{"v":{number},"at":{at}}}"#)).at(at).in_partition(1)
+    };
+    other.produce((RECORDS..RECORDS + 100).map(record));
+    let topics = format!("topics: [{}, {}]", pipeline.topic.name, other.name);
+    let before = format!("topics: [{}]", pipeline.topic.name);
+    pipeline.connector = pipeline.connector.replace(&before, &topics);
+    let output = pipeline.command(&["backfill", "--from", "2023-11-14", "--to", "now"]);
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    assert_eq!(stored(&database, &pipeline)["live"], (0..RECORDS + 100).collect::<Vec<_>>());
 }

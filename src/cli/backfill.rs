@@ -92,7 +92,7 @@ fn backfill(arguments: &BackfillArguments) -> Result<ExitCode, Trouble> {
             topic.left()
         } else {
             let rate = arguments.rate;
-            run_topic(&connector, topic, rate, &metrics, &stop, &runtime)?
+            run_topic(topic, rate, &metrics, &stop, &runtime)?
         };
     }
     Ok(summary(&connector, &metrics, left))
@@ -115,7 +115,8 @@ fn write_into(connector: &mut Connector, bucket: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// The group that remembers what this backfill has done.
+/// The group that remembers what this backfill has done, without the topic: each has its own. The members are static,
+/// and Kafka would give those of the next topic what they had of the last one.
 fn group(connector: &Connector, arguments: &BackfillArguments) -> String {
     let name = arguments.name.clone().unwrap_or_else(|| {
         let mut hasher = DefaultHasher::new();
@@ -128,6 +129,8 @@ fn group(connector: &Connector, arguments: &BackfillArguments) -> String {
 /// A topic's part, and what of it is done.
 struct Topic {
     name: Arc<str>,
+    /// What reads it.
+    connector: Connector,
     ranges: Vec<PartitionRange>,
     committed: Covers,
 }
@@ -147,8 +150,7 @@ impl Topic {
     }
 }
 
-/// The topics with their parts. A group that has no place in a partition yet is given one: the
-/// beginning of its part.
+/// The topics with their parts.
 fn topics(
     connector: &Connector,
     arguments: &BackfillArguments,
@@ -156,34 +158,45 @@ fn topics(
     let (from, to) = (Bound::Time(arguments.from), Bound::Time(arguments.to));
     let (properties, within) = (&connector.kafka, arguments.timeout);
     let reader = TopicReader::open(properties, &connector.topics, from, to, within)?;
-    let ranges = reader.partitions();
-    let partitions = || ranges.iter().map(|range| &range.partition);
-    let mut committed = kafka::committed(properties, &connector.group, partitions(), within)?;
-    let fresh = ranges.iter().filter(|range| !committed.contains_key(&range.partition));
-    let fresh: Covers =
-        fresh.map(|range| (range.partition.clone(), NextOffset::at(range.from))).collect();
-    if !fresh.is_empty() {
-        kafka::set_place(properties, &connector.group, &fresh)?;
-    }
-    committed.extend(fresh);
     let mut topics: Vec<Topic> = Vec::new();
-    for range in ranges {
+    for range in reader.partitions() {
         let name = &range.partition.topic;
         match topics.last_mut().filter(|topic| topic.name == *name) {
             Some(topic) => topic.ranges.push(range.clone()),
             None => topics.push(Topic {
                 name: Arc::clone(name),
+                connector: Connector {
+                    group: format!("{}-{name}", connector.group),
+                    ..connector.clone()
+                },
                 ranges: vec![range.clone()],
-                committed: committed.clone(),
+                committed: Covers::new(),
             }),
         }
+    }
+    for topic in &mut topics {
+        topic.committed = places(topic, within)?;
     }
     Ok(topics)
 }
 
+/// Where a topic's group is. Where it has no place yet it is given one: the beginning of the part.
+fn places(topic: &Topic, within: Duration) -> Result<Covers, kafka::KafkaError> {
+    let Connector { kafka: properties, group, .. } = &topic.connector;
+    let partitions = topic.ranges.iter().map(|range| &range.partition);
+    let mut committed = kafka::committed(properties, group, partitions, within)?;
+    let fresh = topic.ranges.iter().filter(|range| !committed.contains_key(&range.partition));
+    let fresh: Covers =
+        fresh.map(|range| (range.partition.clone(), NextOffset::at(range.from))).collect();
+    if !fresh.is_empty() {
+        kafka::set_place(properties, group, &fresh)?;
+    }
+    committed.extend(fresh);
+    Ok(committed)
+}
+
 /// Reads a topic's part to its end, or until a stop; says how many offsets are left.
 fn run_topic(
-    connector: &Connector,
     topic: &Topic,
     rate: Option<NonZeroU32>,
     metrics: &Metrics,
@@ -198,8 +211,15 @@ fn run_topic(
     let partitions =
         topic.ranges.iter().map(|range| (range.partition.partition, topic.next(range), range.to));
     let progress = Arc::new(Progress::new(partitions, Arc::clone(&ended)));
-    let backfill =
-        connector::backfill(connector, &topic.name, &progress, rate, metrics, &ended, runtime)?;
+    let backfill = connector::backfill(
+        &topic.connector,
+        &topic.name,
+        &progress,
+        rate,
+        metrics,
+        &ended,
+        runtime,
+    )?;
     let bar = bar(total, "backfilling");
     while !backfill.has_ended() {
         if stop.load(Ordering::Acquire) {

@@ -85,7 +85,8 @@ pub struct KafkaConsumer {
     /// By its `group.instance.id`.
     is_static: bool,
     topics: Topics,
-    /// Of the first member of a process, if it is static and reads on and on.
+    /// Of the first member of a process, if it is static.
+    #[expect(dead_code, reason = "it ends when the member does")]
     check: Option<AssignmentCheck>,
 }
 
@@ -98,10 +99,7 @@ impl KafkaConsumer {
         topics: &Topics,
         number: usize,
     ) -> Result<Self, KafkaError> {
-        let mut member = Self::with(properties, group, topics, number, &[])?;
-        let is_checked = member.is_static && number == 0;
-        member.check = is_checked.then(|| AssignmentCheck::start(properties, group, topics));
-        Ok(member)
+        Self::with(properties, group, topics, number, &[])
     }
 
     /// The same, of one topic, and it says when it is [`AtEnd`](Event::AtEnd) of a partition. It is a
@@ -150,7 +148,11 @@ impl KafkaConsumer {
             fatal: true,
         })?;
         let is_static = config.get(INSTANCE_ID).is_some();
-        Ok(Self { fetches, consumer, commits, is_static, topics: topics.clone(), check: None })
+        let is_checked = is_static && number == 0;
+        let assignment = config.get(ASSIGNMENT).unwrap_or_default();
+        let check =
+            is_checked.then(|| AssignmentCheck::start(properties, assignment, group, topics));
+        Ok(Self { fetches, consumer, commits, is_static, topics: topics.clone(), check })
     }
 
     /// Shows there what librdkafka says of this client.

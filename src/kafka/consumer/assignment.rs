@@ -15,8 +15,8 @@ use std::time::{Duration, Instant};
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use tracing::{debug, info};
 
-use super::{INSTANCE_ID, KafkaConsumer};
-use crate::config::Topics;
+use super::{ASSIGNMENT, INSTANCE_ID, KafkaConsumer};
+use crate::config::{Secret, Topics};
 use crate::kafka::{Consumer as _, Event, KafkaError, Properties, group, range};
 
 const LOOKS_APART: Duration = Duration::from_secs(5);
@@ -44,10 +44,16 @@ struct Group {
 impl AssignmentCheck {
     /// Of a member with these properties that has just been made. Looks on a thread of its own until the assignment has
     /// been found whole once.
-    pub(super) fn start(properties: &Properties, group: &str, topics: &Topics) -> Self {
+    pub(super) fn start(
+        properties: &Properties,
+        assignment: &str,
+        group: &str,
+        topics: &Topics,
+    ) -> Self {
         let mut properties = properties.clone();
-        // Whoever visits is to leave again.
+        // Whoever visits is to leave again, and Kafka lets nobody in who has another assignment.
         properties.remove(INSTANCE_ID);
+        properties.insert(ASSIGNMENT.to_owned(), Secret::new(assignment));
         let group = Group { properties, name: group.to_owned(), topics: topics.clone() };
         let ended = Arc::<AtomicBool>::default();
         let is_ended = Arc::clone(&ended);
