@@ -206,3 +206,35 @@ fn a_topic_that_a_static_member_comes_back_without_is_given_up() {
     assert_eq!(pipeline.group.committed(&pipeline.topic), [25; PARTITIONS as usize]);
     assert_stored(&pipeline, &database, (0..200).chain(300..400));
 }
+
+/// What `helm upgrade` does with a connector that gets another topic.
+#[test]
+fn a_roll_out_with_one_topic_more_reads_everything() {
+    let (kafka, database) = (shared_kafka(), shared_victoria_metrics());
+    let mut pipeline = pipeline(&kafka, 1);
+    let name = pipeline.topic.name.clone();
+    let more = Topic::create(&kafka, format!("{name}.more"), PARTITIONS);
+    let start = |pipeline: &Pipeline<'_>, pod| run(pipeline, pod, database.url());
+    let mut pods = ["pod-0", "pod-1"].map(|pod| start(&pipeline, pod));
+    pods[0].until("two members", || pipeline.group.members().len() == 2);
+    produce(&pipeline.topic, 0..100);
+    pods[0].until_committed(&pipeline.group, &pipeline.topic);
+
+    let (one, both) = (format!("topics: [{name}]"), format!("topics: [{name}, {}]", more.name));
+    pipeline.connector = pipeline.connector.replace(&one, &both);
+    let mut next = 100;
+    for (number, pod) in ["pod-0", "pod-1"].into_iter().enumerate().rev() {
+        produce(&pipeline.topic, next..next + 100);
+        produce(&more, next + 100..next + 200);
+        next += 200;
+        pods[number].stop();
+        pods[number] = start(&pipeline, pod);
+        thread::sleep(Duration::from_secs(2));
+    }
+    pods[0].until_committed(&pipeline.group, &more);
+    pods[0].until_committed(&pipeline.group, &pipeline.topic);
+    for pod in &mut pods {
+        pod.stop();
+    }
+    assert_stored(&pipeline, &database, 0..i64::from(next));
+}

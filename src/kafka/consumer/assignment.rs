@@ -13,7 +13,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
-use tracing::{debug, info};
+use tracing::{debug, info, warn};
 
 use super::{ASSIGNMENT, INSTANCE_ID, KafkaConsumer};
 use crate::config::{Secret, Topics};
@@ -41,6 +41,13 @@ struct Group {
     topics: Topics,
 }
 
+/// What all looks together have seen of a group.
+enum Seen {
+    Enough,
+    /// Never an assignment, and why.
+    Nothing(String),
+}
+
 impl AssignmentCheck {
     /// Of a member with these properties that has just been made. Looks on a thread of its own until the assignment has
     /// been found whole once.
@@ -57,7 +64,16 @@ impl AssignmentCheck {
         let group = Group { properties, name: group.to_owned(), topics: topics.clone() };
         let ended = Arc::<AtomicBool>::default();
         let is_ended = Arc::clone(&ended);
-        let looks = move || group.look_until_whole(&|| is_ended.load(Ordering::Acquire));
+        let looks = move || {
+            let seen =
+                group.look_until_whole(LOOKS, LOOKS_APART, &|| is_ended.load(Ordering::Acquire));
+            if let Seen::Nothing(reason) = seen {
+                warn!(
+                    group = group.name,
+                    reason, "whether the group leaves partitions out could not be seen"
+                );
+            }
+        };
         if let Err(error) = thread::Builder::new().name("assignment".into()).spawn(looks) {
             debug!(%error, "no thread looks at the group");
         }
@@ -72,22 +88,24 @@ impl Drop for AssignmentCheck {
 }
 
 impl Group {
-    fn look_until_whole(&self, is_ended: &dyn Fn() -> bool) {
+    fn look_until_whole(&self, looks: u32, apart: Duration, is_ended: &dyn Fn() -> bool) -> Seen {
         let mut left_out = 0;
-        for _ in 0..LOOKS {
-            let next = Instant::now() + LOOKS_APART;
+        let mut reason =
+            String::from("it was never stable, or this user may not see it (DESCRIBE)");
+        for _ in 0..looks {
+            let next = Instant::now() + apart;
             while Instant::now() < next {
                 if is_ended() {
-                    return;
+                    return Seen::Enough;
                 }
-                thread::sleep(TURN);
+                thread::sleep(TURN.min(apart));
             }
             match self.is_whole() {
-                Ok(Some(true)) => return,
+                Ok(Some(true)) => return Seen::Enough,
                 Ok(Some(false)) => left_out += 1,
                 Ok(None) => continue,
                 Err(error) => {
-                    debug!(%error, group = self.name, "the group can't be looked at");
+                    reason = error.reason;
                     continue;
                 }
             }
@@ -97,6 +115,7 @@ impl Group {
                 debug!(%error, group = self.name, "the group can't be visited");
             }
         }
+        if left_out > 0 { Seen::Enough } else { Seen::Nothing(reason) }
     }
 
     /// `None` while the group is about to agree on an assignment.
@@ -191,6 +210,20 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::kafka::mock::MockKafka;
+
+    /// librdkafka's own cluster lists no groups, like a broker whose user may not see them.
+    #[test]
+    fn a_group_that_can_not_be_looked_at_is_told_of() {
+        let kafka = MockKafka::start(&[("t", 1)]).unwrap();
+        let servers = Secret::new(kafka.bootstrap_servers());
+        let properties = Properties::from([("bootstrap.servers".to_owned(), servers)]);
+        let topics = Topics::List(vec!["t".into()]);
+        let group = Group { properties, name: "g".into(), topics };
+        let seen = group.look_until_whole(2, Duration::from_millis(1), &|| false);
+        assert!(matches!(seen, Seen::Nothing(reason) if !reason.is_empty()));
+        assert!(matches!(group.look_until_whole(2, TURN, &|| true), Seen::Enough));
+    }
 
     /// Two partitions of one topic and one of another, and no data of the leader's own.
     const WRITTEN: &[u8] = b"\0\x01\0\0\0\x02\
