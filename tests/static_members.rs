@@ -189,13 +189,22 @@ fn a_topic_that_a_static_member_with_an_eager_assignment_comes_back_with_is_read
     comes_back_with_a_topic("range");
 }
 
-/// And it had gone on with the topic that it no longer subscribed to.
 #[test]
 fn a_topic_that_a_static_member_comes_back_without_is_given_up() {
+    comes_back_without_a_topic("topics: [NAME]");
+}
+
+#[test]
+fn a_topic_that_the_pattern_of_a_static_member_no_longer_matches_is_given_up() {
+    comes_back_without_a_topic("topics_pattern: '^NAME$'");
+}
+
+/// It had gone on with the topic that it no longer subscribed to.
+fn comes_back_without_a_topic(topics: &str) {
     let (kafka, database) = (shared_kafka(), shared_victoria_metrics());
     let mut pipeline = pipeline(&kafka, 1);
     let other = Topic::create(&kafka, format!("{}.other", pipeline.topic.name), PARTITIONS);
-    let topics = format!("topics: [{}]", other.name);
+    let topics = topics.replace("NAME", &other.name);
     let mut again = comes_back(&mut pipeline, &topics, || produce(&other, 100..200));
     again.until_logged("the group divides them again");
     again.until_committed(&pipeline.group, &other);
