@@ -42,14 +42,15 @@ batch: {{ max_points: 50, linger: 50ms }}
         database.url()
     );
     let pipeline = Pipeline::new(kafka, "backfill", PARTITIONS, &connector);
-    let record = |number: i64| {
-        let at = START + number * 1000;
-        let value = format!(r#"{{"v":{number},"at":{at}}}"#);
-        let partition = i32::try_from(number % i64::from(PARTITIONS)).expect("0 to 2");
-        Message::new(value).at(at).in_partition(partition)
-    };
     pipeline.topic.produce((0..RECORDS).map(record));
     pipeline
+}
+
+fn record(number: i64) -> Message {
+    let at = START + number * 1000;
+    let value = format!(r#"{{"v":{number},"at":{at}}}"#);
+    let partition = i32::try_from(number % i64::from(PARTITIONS)).expect("0 to 2");
+    Message::new(value).at(at).in_partition(partition)
 }
 
 /// The numbers that are stored in each database of this connector, by its name.
@@ -188,14 +189,8 @@ fn of_several_topics_one_is_written_after_the_other() {
     let (kafka, database) = (shared_kafka(), shared_victoria_metrics());
     let mut pipeline = pipeline(&kafka, &database);
     let other = Topic::create(&kafka, format!("{}.other", pipeline.topic.name), PARTITIONS);
-    let record = |number: i64| {
-        let at = START + number * 1000;
-        Message::new(format!(r#"{{"v":{number},"at":{at}}}"#)).at(at).in_partition(1)
-    };
     other.produce((RECORDS..RECORDS + 100).map(record));
-    let topics = format!("topics: [{}, {}]", pipeline.topic.name, other.name);
-    let before = format!("topics: [{}]", pipeline.topic.name);
-    pipeline.connector = pipeline.connector.replace(&before, &topics);
+    pipeline.subscribe(&format!("topics: [{}, {}]", pipeline.topic.name, other.name));
     let output = pipeline.command(&["backfill", "--from", "2023-11-14", "--to", "now"]);
     assert_eq!(output.status.code(), Some(0), "{}", said(&output));
     assert_eq!(stored(&database, &pipeline)["live"], (0..RECORDS + 100).collect::<Vec<_>>());

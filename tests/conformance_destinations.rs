@@ -157,8 +157,7 @@ delivery: {{ drain: 2s }}
         ),
     );
     // So that the killed one's partitions are soon another's.
-    let soon = "kafka: { session.timeout.ms: 3000, heartbeat.interval.ms: 500,";
-    pipeline.connector = pipeline.connector.replace("kafka: {", soon);
+    pipeline.set_kafka("session.timeout.ms: 3000, heartbeat.interval.ms: 500");
     let name = &pipeline.topic.name;
     // The names of the rules are all there are: they are known before the first record.
     let said = String::from_utf8_lossy(&pipeline.command(&["check"]).stdout).into_owned();

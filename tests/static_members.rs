@@ -32,9 +32,7 @@ sink: {{ influxdb: {{ url: '${{URL}}', org: none, bucket: none }} }}
 "
     );
     let mut pipeline = Pipeline::new(kafka, "static", PARTITIONS, &rest);
-    let broker = "kafka: { ";
-    let member = format!("{broker}group.instance.id: '${{INSTANCE}}', ");
-    pipeline.connector = pipeline.connector.replace(broker, &member);
+    pipeline.set_kafka("group.instance.id: '${INSTANCE}'");
     pipeline
 }
 
@@ -157,8 +155,7 @@ fn comes_back(pipeline: &mut Pipeline<'_>, topics: &str, meanwhile: impl FnOnce(
     first.until_committed(&pipeline.group, &pipeline.topic);
     first.stop();
     meanwhile();
-    let before = format!("topics: [{}]", pipeline.topic.name);
-    pipeline.connector = pipeline.connector.replace(&before, topics);
+    pipeline.subscribe(topics);
     run(pipeline, "a", database.url())
 }
 
@@ -166,8 +163,7 @@ fn comes_back(pipeline: &mut Pipeline<'_>, topics: &str, meanwhile: impl FnOnce(
 fn comes_back_with_a_topic(assignment: &str) {
     let (kafka, database) = (shared_kafka(), shared_victoria_metrics());
     let mut pipeline = pipeline(&kafka, 1);
-    let strategy = format!("kafka: {{ partition.assignment.strategy: {assignment}, ");
-    pipeline.connector = pipeline.connector.replace("kafka: { ", &strategy);
+    pipeline.set_kafka(&format!("partition.assignment.strategy: {assignment}"));
     let name = pipeline.topic.name.clone();
     let more = Topic::create(&kafka, format!("{name}.more"), PARTITIONS);
     let both = format!("topics: [{name}, {}]", more.name);
@@ -229,8 +225,7 @@ fn a_roll_out_with_one_topic_more_reads_everything() {
     produce(&pipeline.topic, 0..100);
     pods[0].until_committed(&pipeline.group, &pipeline.topic);
 
-    let (one, both) = (format!("topics: [{name}]"), format!("topics: [{name}, {}]", more.name));
-    pipeline.connector = pipeline.connector.replace(&one, &both);
+    pipeline.subscribe(&format!("topics: [{name}, {}]", more.name));
     let mut next = 100;
     for (number, pod) in ["pod-0", "pod-1"].into_iter().enumerate().rev() {
         produce(&pipeline.topic, next..next + 100);

@@ -34,6 +34,8 @@ use std::num::{NonZeroU16, NonZeroU64, NonZeroUsize};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use regex::Regex;
+
 pub use decode::{Avro, Decode, Documents, Points, Protobuf, Registry};
 pub use error::{Error, Errors};
 pub use expand::Environment;
@@ -209,6 +211,20 @@ pub enum Topics {
     List(Vec<String>),
     /// Starts with `^`, as librdkafka wants it.
     Pattern(String),
+}
+
+impl Topics {
+    /// Tells whether a topic is one of these.
+    pub fn matcher(&self) -> impl Fn(&str) -> bool + '_ {
+        let pattern = match self {
+            Self::List(_) => None,
+            Self::Pattern(pattern) => Regex::new(pattern).ok(),
+        };
+        move |topic| match self {
+            Self::List(topics) => topics.iter().any(|one| one == topic),
+            Self::Pattern(_) => pattern.as_ref().is_some_and(|pattern| pattern.is_match(topic)),
+        }
+    }
 }
 
 /// What to do where there is no place to read on from.

@@ -10,10 +10,9 @@ use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
 use rdkafka::error::{KafkaError as LibraryError, RDKafkaErrorCode as Code};
 use rdkafka::metadata::{Metadata, MetadataTopic};
 use rdkafka::topic_partition_list::{Offset as LibraryOffset, TopicPartitionList};
-use regex::Regex;
 
 use super::group::set_properties;
-use super::{KafkaError, Properties, trouble};
+use super::{KafkaError, Properties, range, trouble};
 use crate::check::Finding;
 use crate::config::{Connector, Secret, Topics, is_secret};
 
@@ -186,20 +185,11 @@ fn topics(
             found
         }
         Topics::Pattern(pattern) => {
-            let found = matching(pattern, cluster);
+            let found = range::matching(pattern, cluster).unwrap_or_default();
             findings.push(of_pattern(pattern, &found));
             found
         }
     }
-}
-
-fn matching(pattern: &str, cluster: &Metadata) -> Vec<(String, Vec<i32>)> {
-    let Ok(regex) = Regex::new(pattern) else { return Vec::new() };
-    let matching = cluster.topics().iter().filter(|topic| regex.is_match(topic.name()));
-    let mut found: Vec<_> =
-        matching.map(|topic| (topic.name().to_owned(), numbers(topic))).collect();
-    found.sort_unstable();
-    found
 }
 
 fn of_pattern(pattern: &str, found: &[(String, Vec<i32>)]) -> Finding {
@@ -223,10 +213,6 @@ fn count(count: usize, one: &str) -> String {
     format!("{count} {one}{plural}")
 }
 
-fn numbers(topic: &MetadataTopic) -> Vec<i32> {
-    topic.partitions().iter().map(rdkafka::metadata::MetadataPartition::id).collect()
-}
-
 /// What is wrong, and its mend.
 type Wrong = (String, &'static str);
 
@@ -241,7 +227,7 @@ fn partitions(
     let topic = metadata.topics().first();
     let error = topic.and_then(MetadataTopic::error).map(Code::from);
     match (topic, error) {
-        (Some(topic), None) if !topic.partitions().is_empty() => Ok(numbers(topic)),
+        (Some(topic), None) if !topic.partitions().is_empty() => Ok(range::numbers(topic)),
         (_, Some(Code::TopicAuthorizationFailed)) => Err((
             "this user may not look at it".into(),
             "allow this user READ and DESCRIBE on the topic",

@@ -15,7 +15,6 @@ use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _, RebalanceProtoc
 use rdkafka::error::KafkaError as LibraryError;
 use rdkafka::topic_partition_list::TopicPartitionListElem;
 use rdkafka::types::RDKafkaErrorCode;
-use regex::Regex;
 
 use assignment::AssignmentCheck;
 use context::{Context, Pending};
@@ -77,13 +76,6 @@ const TO_THE_END: &[(&str, &str)] = &[
     (ASSIGNMENT, "roundrobin"),
 ];
 
-/// Which topics are a member's own.
-enum Subscription {
-    List(Vec<String>),
-    /// By the rules of the configuration, where librdkafka's differ.
-    Pattern(Option<Regex>),
-}
-
 /// One member of a consumer group.
 pub struct KafkaConsumer {
     fetches: Fetches,
@@ -92,7 +84,7 @@ pub struct KafkaConsumer {
     commits: Commits,
     /// By its `group.instance.id`.
     is_static: bool,
-    subscription: Subscription,
+    topics: Topics,
     /// Of the first member of a process, if it is static.
     #[expect(dead_code, reason = "it ends when the member does")]
     check: Option<AssignmentCheck>,
@@ -137,16 +129,12 @@ impl KafkaConsumer {
                 let KafkaError { reason, fatal } = error.into();
                 KafkaError { reason: trouble::explained(&reason), fatal }
             })?);
-        let subscription = match topics {
+        match topics {
             Topics::List(topics) => {
                 consumer.subscribe(&topics.iter().map(String::as_str).collect::<Vec<_>>())?;
-                Subscription::List(topics.clone())
             }
-            Topics::Pattern(pattern) => {
-                consumer.subscribe(&[pattern])?;
-                Subscription::Pattern(Regex::new(pattern).ok())
-            }
-        };
+            Topics::Pattern(pattern) => consumer.subscribe(&[pattern])?,
+        }
         let no_queue = || KafkaError { reason: "librdkafka makes no queue".into(), fatal: true };
         let tells_ends = config.get("enable.partition.eof") == Some("true");
         let fetches = Fetches::new(Arc::clone(&consumer), tells_ends).ok_or_else(no_queue)?;
@@ -164,7 +152,7 @@ impl KafkaConsumer {
         let assignment = config.get(ASSIGNMENT).unwrap_or_default();
         let check =
             is_checked.then(|| AssignmentCheck::start(properties, assignment, group, topics));
-        Ok(Self { fetches, consumer, commits, is_static, subscription, check })
+        Ok(Self { fetches, consumer, commits, is_static, topics: topics.clone(), check })
     }
 
     /// Shows there what librdkafka says of this client.
@@ -234,7 +222,8 @@ impl KafkaConsumer {
             }
             // It is given what it had, also of topics that it no longer subscribes to (KIP-345).
             Event::Assigned(partitions) if self.is_static => {
-                partitions.retain(|partition| self.subscription.has(&partition.topic));
+                let is_own = self.topics.matcher();
+                partitions.retain(|partition| is_own(&partition.topic));
             }
             _ => {}
         }
@@ -251,15 +240,6 @@ impl KafkaConsumer {
                 self.context().set_reason(reason);
                 self.context().failed(&LibraryError::MessageConsumption(code))
             }
-        }
-    }
-}
-
-impl Subscription {
-    fn has(&self, topic: &str) -> bool {
-        match self {
-            Self::List(topics) => topics.iter().any(|own| own == topic),
-            Self::Pattern(pattern) => pattern.as_ref().is_none_or(|own| own.is_match(topic)),
         }
     }
 }

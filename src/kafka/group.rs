@@ -1,6 +1,5 @@
 //! What a group has committed, seen and set from outside.
 
-use std::sync::Arc;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -46,16 +45,7 @@ pub fn place(
 ) -> Result<Covers, KafkaError> {
     let consumer = outsider(properties, group)?;
     let topics = range::existing(&consumer, topics, within)?;
-    let partitions: Vec<_> = topics
-        .iter()
-        .flat_map(|(topic, numbers)| {
-            let topic: Arc<str> = topic.as_str().into();
-            numbers
-                .iter()
-                .map(move |number| TopicPartition { topic: Arc::clone(&topic), partition: *number })
-        })
-        .collect();
-    look_up(&consumer, &partitions, within)
+    look_up(&consumer, &range::each_partition(topics), within)
 }
 
 /// Sets a group's place in these partitions. The broker refuses it while the group has members.

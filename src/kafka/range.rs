@@ -1,6 +1,7 @@
 //! A bounded part of topics, read once, aside from any group: nothing is joined and nothing is
 //! committed, so a running connector is not disturbed.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rdkafka::TopicPartitionList;
@@ -8,7 +9,7 @@ use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
 use rdkafka::error::KafkaError as LibraryError;
 use rdkafka::message::BorrowedMessage;
-use rdkafka::metadata::{MetadataPartition, MetadataTopic};
+use rdkafka::metadata::{Metadata, MetadataPartition, MetadataTopic};
 use rdkafka::topic_partition_list::Offset as LibraryOffset;
 use rdkafka::{ClientContext, Message as _};
 use regex::Regex;
@@ -200,10 +201,35 @@ pub(super) fn partitions<C: ConsumerContext>(
     Ok(metadata.topics().first().map(numbers).unwrap_or_default())
 }
 
-fn numbers(topic: &MetadataTopic) -> Vec<i32> {
+/// The numbers of a topic's partitions, in order.
+pub(super) fn numbers(topic: &MetadataTopic) -> Vec<i32> {
     let mut numbers: Vec<i32> = topic.partitions().iter().map(MetadataPartition::id).collect();
     numbers.sort_unstable();
     numbers
+}
+
+/// The topics that a pattern matches, with the numbers of their partitions, in order.
+pub(super) fn matching(
+    pattern: &str,
+    cluster: &Metadata,
+) -> Result<Vec<(String, Vec<i32>)>, KafkaError> {
+    let pattern = Regex::new(pattern)
+        .map_err(|error| KafkaError { reason: error.to_string(), fatal: false })?;
+    let matching = cluster.topics().iter().filter(|topic| pattern.is_match(topic.name()));
+    let mut found: Vec<_> =
+        matching.map(|topic| (topic.name().to_owned(), numbers(topic))).collect();
+    found.sort_unstable();
+    Ok(found)
+}
+
+/// All of them, each by itself.
+pub(super) fn each_partition(topics: Vec<(String, Vec<i32>)>) -> Vec<TopicPartition> {
+    let of_topic = |(topic, numbers): (String, Vec<i32>)| {
+        let topic: Arc<str> = topic.into();
+        let named = move |partition| TopicPartition { topic: Arc::clone(&topic), partition };
+        numbers.into_iter().map(named)
+    };
+    topics.into_iter().flat_map(of_topic).collect()
 }
 
 /// The topics and the numbers of their partitions, in order.
@@ -224,19 +250,7 @@ pub(super) fn existing<C: ConsumerContext>(
                 Ok((name.clone(), numbers))
             })
             .collect(),
-        Topics::Pattern(pattern) => {
-            let pattern = Regex::new(pattern)
-                .map_err(|error| KafkaError { reason: error.to_string(), fatal: false })?;
-            let metadata = consumer.fetch_metadata(None, within)?;
-            let mut found: Vec<_> = metadata
-                .topics()
-                .iter()
-                .filter(|topic| pattern.is_match(topic.name()))
-                .map(|topic| (topic.name().to_owned(), numbers(topic)))
-                .collect();
-            found.sort_unstable();
-            Ok(found)
-        }
+        Topics::Pattern(pattern) => matching(pattern, &consumer.fetch_metadata(None, within)?),
     }
 }
 
@@ -250,7 +264,7 @@ fn ranges(
 ) -> Result<Vec<PartitionRange>, KafkaError> {
     let starts = by_time(consumer, topic, numbers, from, within)?;
     let ends = by_time(consumer, topic, numbers, to, within)?;
-    let topic: std::sync::Arc<str> = topic.into();
+    let topic: Arc<str> = topic.into();
     let range = |&partition: &i32| {
         let (low, high) = consumer.fetch_watermarks(&topic, partition, within)?;
         let found = |list: &TopicPartitionList| {

@@ -105,13 +105,7 @@ fn preview(call: &Call) -> Answer {
 
 /// The connector, as if it read this one of its topics.
 fn only(connector: &Connector, topic: &str) -> Result<Connector, Refusal> {
-    let reads = match &connector.topics {
-        Topics::List(topics) => topics.iter().any(|one| one == topic),
-        Topics::Pattern(pattern) => {
-            regex::Regex::new(pattern).is_ok_and(|pattern| pattern.is_match(topic))
-        }
-    };
-    if !reads {
+    if !connector.topics.matcher()(topic) {
         return Err(Refusal::new(404, format!("the connector does not read the topic {topic}")));
     }
     Ok(Connector { topics: Topics::List(vec![topic.to_owned()]), ..connector.clone() })

@@ -52,6 +52,18 @@ dead_letter: {{ topic: {name}.dead }}
         Tidegate::run(&self.connector, &[])
     }
 
+    /// Has its connector subscribe to something else than its topic, in lines of its file.
+    pub fn subscribe(&mut self, topics: &str) {
+        let own = format!("topics: [{}]", self.topic.name);
+        self.connector = self.connector.replace(&own, topics);
+    }
+
+    /// Gives its connector one more property of librdkafka, such as `a.b: c`.
+    pub fn set_kafka(&mut self, property: &str) {
+        let more = format!("kafka: {{ {property}, ");
+        self.connector = self.connector.replace("kafka: { ", &more);
+    }
+
     /// Has all of the topic delivered.
     pub fn deliver(&self) {
         let mut tidegate = self.run();

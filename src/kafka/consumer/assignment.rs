@@ -18,6 +18,7 @@ use tracing::{debug, info, warn};
 use super::{ASSIGNMENT, INSTANCE_ID, KafkaConsumer};
 use crate::config::{Secret, Topics};
 use crate::kafka::{Consumer as _, Event, KafkaError, Properties, group, range};
+use crate::record::TopicPartition;
 
 const LOOKS_APART: Duration = Duration::from_secs(5);
 /// A group that changes all the time, or that may not be looked at, is not looked at for ever.
@@ -128,11 +129,11 @@ impl Group {
         let members = group.members().iter();
         let assigned: HashSet<_> =
             members.flat_map(|member| assigned(member.assignment().unwrap_or_default())).collect();
-        Ok(Some(self.subscribed(&outsider)?.is_subset(&assigned)))
+        Ok(Some(self.subscribed(&outsider)?.iter().all(|partition| assigned.contains(partition))))
     }
 
     /// The partitions of the topics, as far as these are there.
-    fn subscribed(&self, outsider: &BaseConsumer) -> Result<HashSet<(String, i32)>, KafkaError> {
+    fn subscribed(&self, outsider: &BaseConsumer) -> Result<Vec<TopicPartition>, KafkaError> {
         let topics = match &self.topics {
             Topics::List(names) => {
                 let numbers = |name: &String| {
@@ -143,10 +144,7 @@ impl Group {
             }
             Topics::Pattern(_) => range::existing(outsider, &self.topics, ANSWERED_WITHIN)?,
         };
-        let each = |(name, numbers): (String, Vec<i32>)| {
-            numbers.into_iter().map(move |number| (name.clone(), number))
-        };
-        Ok(topics.into_iter().flat_map(each).collect())
+        Ok(range::each_partition(topics))
     }
 
     /// Joins the group, and leaves it as soon as it has been given something, or nothing.
@@ -169,16 +167,16 @@ impl Group {
 
 /// A member's partitions, as the group's leader has written them (`ConsumerProtocolAssignment.json` of Kafka): none
 /// where there is nothing, or something else.
-fn assigned(bytes: &[u8]) -> Vec<(String, i32)> {
+fn assigned(bytes: &[u8]) -> Vec<TopicPartition> {
     let mut bytes = Bytes(bytes);
     let mut all = Vec::new();
     let mut read = || {
         let _version = bytes.short()?;
         for _ in 0..bytes.int()? {
             let length = usize::try_from(bytes.short()?).ok()?;
-            let topic = std::str::from_utf8(bytes.take(length)?).ok()?;
+            let topic: Arc<str> = std::str::from_utf8(bytes.take(length)?).ok()?.into();
             for _ in 0..bytes.int()? {
-                all.push((topic.to_owned(), bytes.int()?));
+                all.push(TopicPartition { topic: Arc::clone(&topic), partition: bytes.int()? });
             }
         }
         Some(())
@@ -234,7 +232,9 @@ mod tests {
     #[test]
     fn a_members_partitions_are_read() {
         let expected = [("a", 0), ("a", 7), ("bc", 256)];
-        assert_eq!(assigned(WRITTEN), expected.map(|(topic, number)| (topic.to_owned(), number)));
+        let named =
+            |(topic, partition): (&str, i32)| TopicPartition { topic: topic.into(), partition };
+        assert_eq!(assigned(WRITTEN), expected.map(named));
         assert_eq!(assigned(b""), []);
     }
 

@@ -41,7 +41,7 @@ pub(super) struct Fetches {
     events: Queue,
     state: RefCell<State>,
     /// Whether the ends of partitions are among what is fetched. librdkafka's call for many counts one as a record
-    /// that was taken, and after a pause goes on behind it, where nothing is: so each is taken alone.
+    /// that was taken, and after a pause goes on behind it, where nothing is: so each is taken by a call of its own.
     tells_ends: bool,
     /// The queues must go before the client does.
     client: Arc<BaseConsumer<Context>>,
