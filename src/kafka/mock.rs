@@ -50,6 +50,13 @@ impl MockKafka {
         self.cluster.request_errors(RDKafkaApiKey::OffsetCommit, &vec![error; times]);
     }
 
+    /// Refuses the next producer, as a broker does that lets it write no topic.
+    #[cfg(test)]
+    pub(crate) fn refuse_producer(&self) {
+        let error = RDKafkaRespErr::RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED;
+        self.cluster.request_errors(RDKafkaApiKey::InitProducerId, &[error]);
+    }
+
     /// Answers every request so much later.
     #[cfg(test)]
     pub(crate) fn answer_after(&self, delay: Duration) {

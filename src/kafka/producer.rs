@@ -1,7 +1,8 @@
 //! The producer of dead letters, on librdkafka.
 
-use std::sync::Arc;
-use std::time::Duration;
+use std::cell::RefCell;
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
 
 use rdkafka::client::ClientContext;
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
@@ -14,7 +15,7 @@ use rdkafka::producer::{
 use tokio::sync::mpsc::UnboundedSender;
 use tracing::{debug, warn};
 
-use super::{DeadLetterTopic, KafkaError, LetterId, Properties};
+use super::{DeadLetterTopic, KafkaError, LetterId, Properties, trouble};
 use crate::dead_letter::{self, Header};
 use crate::deliver::Settled;
 use crate::record::Record;
@@ -48,10 +49,23 @@ pub(super) fn set_properties(config: &mut ClientConfig, properties: &Properties)
 /// How long the brokers may take to say whether the topic exists.
 const CHECK_WITHIN: Duration = Duration::from_secs(10);
 
+/// So long after it was made a client that has failed for good is made anew: a permission may have come meanwhile.
+const RENEWED_AFTER: Duration = Duration::from_secs(10);
+
 /// Produces to one dead-letter topic and reports what the brokers have confirmed.
 pub struct DeadLetterProducer {
+    config: ClientConfig,
     topic: Arc<str>,
+    settled: UnboundedSender<Settled>,
+    client: RefCell<Client>,
+}
+
+/// What may fail for good: an idempotent client does where it can't tell any longer what has been written, and where
+/// it may not write at all.
+#[derive(Clone)]
+struct Client {
     producer: Arc<ThreadedProducer<Context>>,
+    made: Instant,
 }
 
 impl DeadLetterProducer {
@@ -76,10 +90,23 @@ impl DeadLetterProducer {
         set_properties(&mut config, properties);
         // All in-sync replicas confirm, and a retry inside librdkafka writes no second letter.
         config.set("acks", "all").set("enable.idempotence", "true");
+        config.set_log_level(RDKafkaLogLevel::Info);
         let topic: Arc<str> = topic.into();
-        let context = Context { topic: topic.clone(), settled };
-        let producer = config.set_log_level(RDKafkaLogLevel::Info).create_with_context(context)?;
-        Ok(Self { topic, producer: Arc::new(producer) })
+        let client = Client::new(&config, &topic, &settled)?;
+        Ok(Self { config, topic, settled, client: RefCell::new(client) })
+    }
+
+    /// One that has not failed for good. Of another the brokers' confirmations are lost, so that its letters fail, and
+    /// are produced again.
+    fn producer(&self) -> Result<Arc<ThreadedProducer<Context>>, KafkaError> {
+        let mut client = self.client.borrow_mut();
+        if let Some(reason) = client.producer.client().context().failure.get() {
+            if client.made.elapsed() < RENEWED_AFTER {
+                return Err(KafkaError { reason: reason.clone(), fatal: false });
+            }
+            *client = Client::new(&self.config, &self.topic, &self.settled)?;
+        }
+        Ok(Arc::clone(&client.producer))
     }
 
     /// Asks the brokers for the topic, which lets those create it that create topics by themselves.
@@ -87,29 +114,46 @@ impl DeadLetterProducer {
     /// # Errors
     /// When it can't be written, with the mend. Brokers that don't answer in time are no error.
     pub fn check(&self, within: Duration) -> Result<(), KafkaError> {
-        let Ok(metadata) = self.producer.client().fetch_metadata(Some(&self.topic), within) else {
-            return Ok(());
-        };
-        let topic = metadata.topics().first();
-        let code = topic.and_then(MetadataTopic::error).map(RDKafkaErrorCode::from);
-        match code {
-            // A leader that is not elected yet, as of a topic that was created just now, will be.
-            None | Some(RDKafkaErrorCode::LeaderNotAvailable) => Ok(()),
-            Some(code) => Err(KafkaError { reason: refusal(code, &self.topic), fatal: false }),
-        }
+        self.client.borrow().check(&self.topic, within)
     }
 
     /// Says so at once, instead of with the first letter, when the topic can't be written.
     pub fn warn_if_unwritable(&self, connector: &str) {
-        let checked = Self { topic: self.topic.clone(), producer: self.producer.clone() };
+        let (client, topic) = (self.client.borrow().clone(), Arc::clone(&self.topic));
         let connector = connector.to_owned();
         // Not on the worker's thread, which must poll. Without the thread nothing is lost but time.
         let thread = std::thread::Builder::new().name("dead-letter-check".to_owned());
         let _ = thread.spawn(move || {
-            if let Err(error) = checked.check(CHECK_WITHIN) {
+            if let Err(error) = client.check(&topic, CHECK_WITHIN) {
                 warn!(connector, reason = error.reason, "rejected records will have to wait");
             }
         });
+    }
+}
+
+impl Client {
+    fn new(
+        config: &ClientConfig,
+        topic: &Arc<str>,
+        settled: &UnboundedSender<Settled>,
+    ) -> Result<Self, KafkaError> {
+        let (topic, settled) = (Arc::clone(topic), settled.clone());
+        let context = Context { topic, settled, failure: OnceLock::new() };
+        let producer = Arc::new(config.create_with_context(context)?);
+        Ok(Self { producer, made: Instant::now() })
+    }
+
+    fn check(&self, topic: &str, within: Duration) -> Result<(), KafkaError> {
+        let Ok(metadata) = self.producer.client().fetch_metadata(Some(topic), within) else {
+            return Ok(());
+        };
+        let found = metadata.topics().first();
+        let code = found.and_then(MetadataTopic::error).map(RDKafkaErrorCode::from);
+        match code {
+            // A leader that is not elected yet, as of a topic that was created just now, will be.
+            None | Some(RDKafkaErrorCode::LeaderNotAvailable) => Ok(()),
+            Some(code) => Err(KafkaError { reason: refusal(code, topic), fatal: false }),
+        }
     }
 }
 
@@ -131,20 +175,46 @@ impl DeadLetterTopic for DeadLetterProducer {
         letter.key = record.key();
         letter.payload = record.value();
         letter.timestamp = record.timestamp_millis();
-        self.producer
-            .send(letter)
-            .map_err(|(error, _)| KafkaError { reason: why(&error, &self.topic), ..error.into() })
+        let producer = self.producer()?;
+        let sent = producer.send(letter);
+        sent.map_err(|(error, _)| KafkaError {
+            reason: producer.client().context().why(&error),
+            fatal: false,
+        })
     }
 }
 
 struct Context {
     topic: Arc<str>,
     settled: UnboundedSender<Settled>,
+    /// Why the client has failed for good, once it has.
+    failure: OnceLock<String>,
+}
+
+impl Context {
+    /// Why a letter was not produced, with the mend where there is one.
+    fn why(&self, error: &LibraryError) -> String {
+        match (error.rdkafka_error_code(), self.failure.get()) {
+            // Of a failure for good librdkafka says no more with each letter.
+            (Some(RDKafkaErrorCode::Fatal | RDKafkaErrorCode::PurgeQueue), Some(reason)) => {
+                reason.clone()
+            }
+            (Some(code), _) => refusal(code, &self.topic),
+            (None, _) => error.to_string(),
+        }
+    }
 }
 
 impl ClientContext for Context {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        super::pass_on_log(level, facility, message);
+        // Nothing else is of this level (`rd_kafka_set_fatal_error0`). A letter that fails says it, and which.
+        if let RDKafkaLogLevel::Emerg = level {
+            let reason = trouble::of_log_line(message);
+            let reason = trouble::explained(reason.trim_start_matches("Fatal error: "));
+            let _ = self.failure.set(format!("the dead-letter topic {}: {reason}", self.topic));
+        } else {
+            super::pass_on_log(level, facility, message);
+        }
     }
 
     /// The consumer of the same worker sees the same brokers and reports.
@@ -159,16 +229,11 @@ impl ProducerContext for Context {
     fn delivery(&self, result: &DeliveryResult<'_>, id: Box<LetterId>) {
         let result = match result {
             Ok(_) => Ok(()),
-            Err((error, _)) => Err(why(error, &self.topic)),
+            Err((error, _)) => Err(self.why(error)),
         };
         // The receiver is gone when the worker has ended: nobody commits then.
         let _ = self.settled.send(Settled::DeadLetter { id: id.batch, record: id.record, result });
     }
-}
-
-/// Why a letter was not produced, with the mend where there is one.
-fn why(error: &LibraryError, topic: &str) -> String {
-    error.rdkafka_error_code().map_or_else(|| error.to_string(), |code| refusal(code, topic))
 }
 
 /// What a broker's (or librdkafka's) error says of a dead-letter topic, with the mend.
@@ -199,7 +264,45 @@ fn refusal(code: RDKafkaErrorCode, topic: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use tokio::sync::mpsc;
+
     use super::*;
+    use crate::batch::RecordIndex;
+    use crate::config::Secret;
+    use crate::kafka::mock::MockKafka;
+    use crate::record::OwnedRecord;
+    use crate::watermark::{Covers, Watermark};
+
+    /// Letters would have failed until the process ended.
+    #[test]
+    fn a_producer_that_has_failed_for_good_says_why_and_is_made_anew() {
+        let kafka = MockKafka::start(&[("t", 1), ("x.dead", 1)]).unwrap();
+        kafka.refuse_producer();
+        let servers = Secret::new(kafka.bootstrap_servers());
+        let properties = Properties::from([("bootstrap.servers".to_owned(), servers)]);
+        let (settled, mut confirmations) = mpsc::unbounded_channel();
+        let producer = DeadLetterProducer::new(&properties, "x.dead", settled).unwrap();
+        let record = OwnedRecord::new("t", b"x".to_vec(), None);
+        let batch = Watermark::default().push(Covers::new(), ());
+        let id = LetterId { batch, record: RecordIndex(0) };
+        let mut send = || {
+            producer.send(&record, &[], id)?;
+            match confirmations.blocking_recv() {
+                Some(Settled::DeadLetter { result, .. }) => {
+                    result.map_err(|reason| KafkaError { reason, fatal: false })
+                }
+                other => panic!("{other:?}"),
+            }
+        };
+        for _ in 0..2 {
+            let refused = send().unwrap_err().reason;
+            assert!(refused.starts_with("the dead-letter topic x.dead: Broker"), "{refused}");
+            assert!(refused.contains("grant its user WRITE"), "{refused}");
+        }
+        producer.client.borrow_mut().made -= RENEWED_AFTER;
+        send().unwrap();
+        assert_eq!(kafka.count_records("x.dead", CHECK_WITHIN).unwrap().records, 1);
+    }
 
     #[test]
     fn a_refusal_that_a_person_must_mend_names_the_topic_and_the_mend() {
@@ -211,7 +314,7 @@ mod tests {
             (RDKafkaErrorCode::InvalidRecord, "cleanup.policy"),
             (RDKafkaErrorCode::NotEnoughReplicas, ""),
         ] {
-            let text = why(&LibraryError::MessageProduction(code), "x.dead");
+            let text = refusal(code, "x.dead");
             assert!(text.contains("x.dead") && text.contains(mend), "{text}");
         }
     }

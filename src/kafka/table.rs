@@ -1,6 +1,7 @@
 //! A compacted topic with one partition as a table: of each key the last value counts.
 
 use std::sync::mpsc::{Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use rdkafka::TopicPartitionList;
@@ -10,7 +11,7 @@ use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::KafkaError as LibraryError;
 use rdkafka::message::{DeliveryResult, Message as _};
-use rdkafka::producer::{BaseProducer, BaseRecord, ProducerContext};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _, ProducerContext};
 use rdkafka::topic_partition_list::Offset as LibraryOffset;
 use rdkafka::types::RDKafkaErrorCode;
 use tracing::debug;
@@ -50,7 +51,8 @@ pub async fn create(properties: &Properties, topic: &str) -> Result<(), KafkaErr
 
 /// Writes rows.
 pub struct TableWriter {
-    producer: BaseProducer<Confirming>,
+    config: ClientConfig,
+    producer: Mutex<Arc<BaseProducer<Confirming>>>,
     topic: String,
 }
 
@@ -62,8 +64,17 @@ impl TableWriter {
             .set("enable.idempotence", "true")
             // Beyond it nothing is written any more: a failure is one.
             .set("message.timeout.ms", WITHIN.as_millis().to_string());
-        let producer = config.create_with_context(Confirming)?;
-        Ok(Self { producer, topic: topic.to_owned() })
+        let producer = Mutex::new(Arc::new(config.create_with_context(Confirming)?));
+        Ok(Self { config, producer, topic: topic.to_owned() })
+    }
+
+    /// One that has not failed for good, as an idempotent client does that may not write: it may be allowed to by now.
+    fn producer(&self) -> Result<Arc<BaseProducer<Confirming>>, KafkaError> {
+        let mut producer = self.producer.lock().unwrap_or_else(PoisonError::into_inner);
+        if producer.client().fatal_error().is_some() {
+            *producer = Arc::new(self.config.create_with_context(Confirming)?);
+        }
+        Ok(Arc::clone(&producer))
     }
 
     /// Sets keys' values, or removes them, and waits until the brokers have confirmed it. After an
@@ -73,7 +84,7 @@ impl TableWriter {
         rows: impl IntoIterator<Item = (&'r str, Option<&'r [u8]>)>,
         within: Duration,
     ) -> Result<(), KafkaError> {
-        let deadline = Instant::now() + within;
+        let (deadline, producer) = (Instant::now() + within, self.producer()?);
         let (sender, confirmations) = channel();
         let mut waiting = 0;
         for (key, value) in rows {
@@ -82,12 +93,12 @@ impl TableWriter {
                 Some(value) => record.payload(value),
                 None => record,
             };
-            self.producer.send(record).map_err(|(error, _)| error)?;
+            producer.send(record).map_err(|(error, _)| error)?;
             waiting += 1;
         }
         while waiting > 0 {
             // Another's confirmations may be served here, and these elsewhere.
-            self.producer.poll(TURN);
+            producer.poll(TURN);
             while let Ok(result) = confirmations.try_recv() {
                 result?;
                 waiting -= 1;
@@ -178,5 +189,26 @@ impl ProducerContext for Confirming {
         let result = result.as_ref().map(|_| ()).map_err(|(error, _)| error.clone());
         // Nobody waits any longer after a time-out.
         let _ = waiting.send(result);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Secret;
+    use crate::kafka::mock::MockKafka;
+
+    /// Its client has failed for good, and another is made: nobody restarts a process for a permission.
+    #[test]
+    fn rows_can_be_written_as_soon_as_that_is_allowed() {
+        let kafka = MockKafka::start(&[("t", 1)]).unwrap();
+        kafka.refuse_producer();
+        let servers = Secret::new(kafka.bootstrap_servers());
+        let properties = Properties::from([("bootstrap.servers".to_owned(), servers)]);
+        let writer = TableWriter::new(&properties, "t").unwrap();
+        let put = || writer.put_all([("key", Some(&b"value"[..]))], WITHIN);
+        put().unwrap_err();
+        put().unwrap();
+        assert_eq!(kafka.count_records("t", WITHIN).unwrap().records, 1);
     }
 }

@@ -20,6 +20,13 @@ const ADVICE: &[(&str, &str)] = &[
         "Inconsistent group protocol",
         "all members of a group must have the same partition.assignment.strategy",
     ),
+    ("Group authorization failed", "grant its user READ on the group"),
+    ("Topic authorization failed", "grant its user READ on the topic"),
+    // What a broker says to a producer that may write no topic at all.
+    (
+        "Cluster authorization failed",
+        "grant its user WRITE and DESCRIBE on the topic (and IDEMPOTENT_WRITE on the cluster before Kafka 2.8)",
+    ),
     ("Connection refused", "look at bootstrap.servers"),
     (
         "Disconnected",

@@ -19,6 +19,8 @@ pub struct SecuredKafka {
 
 impl SecuredKafka {
     pub const USER: &'static str = "tidegate";
+    /// Who may do nothing but what [`Self::allow`] lets it do.
+    pub const LIMITED: &'static str = "limited";
     pub const PASSWORD: &'static str = "correct horse";
 
     pub fn start() -> Self {
@@ -42,6 +44,16 @@ impl SecuredKafka {
     pub fn set_password(&self, password: &str) {
         let arguments = [self.kafka.bootstrap(), Self::USER, password];
         let output = start_script("kafka-password.sh").args(arguments).output().expect("bash");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+
+    /// Lets [`Self::LIMITED`] do something, as Kafka's own command says it: `--operation read --topic t`.
+    pub fn allow(&self, what: &[&str]) {
+        let who = format!("User:{}", Self::LIMITED);
+        let arguments =
+            ["--bootstrap-server", self.kafka.bootstrap(), "--add", "--allow-principal", &who];
+        let output =
+            start_script("kafka-acls.sh").args(arguments).args(what).output().expect("bash");
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     }
 
