@@ -1,18 +1,19 @@
 //! What a group has committed, seen and set from outside.
 
+use std::sync::{Mutex, PoisonError};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use rdkafka::admin::{AdminClient, AdminOptions};
-use rdkafka::client::DefaultClientContext;
-use rdkafka::config::ClientConfig;
-use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
+use rdkafka::client::{ClientContext, DefaultClientContext};
+use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _, ConsumerContext};
 use rdkafka::error::KafkaError as LibraryError;
 use rdkafka::topic_partition_list::{Offset as LibraryOffset, TopicPartitionList};
 use rdkafka::types::RDKafkaErrorCode;
 
 use super::consumer::committed_covers;
-use super::{KafkaError, Properties, range};
+use super::{KafkaError, Properties, range, trouble};
 use crate::config::Topics;
 use crate::record::TopicPartition;
 use crate::watermark::Covers;
@@ -101,13 +102,49 @@ pub(super) fn set_properties(config: &mut ClientConfig, properties: &Properties)
 }
 
 /// A client that names a group and joins nothing.
-pub(super) fn outsider(properties: &Properties, group: &str) -> Result<BaseConsumer, KafkaError> {
+pub(super) fn outsider(
+    properties: &Properties,
+    group: &str,
+) -> Result<BaseConsumer<Outsider>, KafkaError> {
     let config = &mut client(properties);
-    Ok(config.set("group.id", group).set("enable.auto.commit", "false").create()?)
+    config.set("group.id", group).set("enable.auto.commit", "false");
+    Ok(config.create_with_context(Outsider::default())?)
+}
+
+/// Keeps what the client has told of last: of a call that brokers didn't answer it is the reason.
+#[derive(Default)]
+pub(super) struct Outsider {
+    told: Mutex<Option<String>>,
+}
+
+impl ClientContext for Outsider {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        super::pass_on_log(level, facility, message);
+    }
+
+    fn error(&self, _: LibraryError, reason: &str) {
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        *told = Some(trouble::explained(reason));
+    }
+}
+
+impl ConsumerContext for Outsider {}
+
+/// An error of a call, with its reason if it says no more than that there was no answer.
+fn with_reason(consumer: &BaseConsumer<Outsider>, error: LibraryError) -> KafkaError {
+    // What the client tells of waits for a poll.
+    while consumer.poll(Duration::ZERO).is_some() {}
+    let told = consumer.context().told.lock().unwrap_or_else(PoisonError::into_inner);
+    match &*told {
+        Some(reason) if error.rdkafka_error_code() == Some(RDKafkaErrorCode::OperationTimedOut) => {
+            KafkaError { reason: reason.clone(), fatal: false }
+        }
+        _ => error.into(),
+    }
 }
 
 fn look_up<'p>(
-    consumer: &BaseConsumer,
+    consumer: &BaseConsumer<Outsider>,
     partitions: impl IntoIterator<Item = &'p TopicPartition>,
     within: Duration,
 ) -> Result<Covers, KafkaError> {
@@ -116,7 +153,8 @@ fn look_up<'p>(
         list.add_partition(&partition.topic, partition.partition);
     }
     let committed = || consumer.committed_offsets(list.clone(), within);
-    committed_covers(&when_settled(within, committed)?)
+    let committed = when_settled(within, committed);
+    committed_covers(&committed.map_err(|error| with_reason(consumer, error))?)
 }
 
 /// Asks again while the group's coordinator is moving or begins, as after the start of a cluster:
@@ -150,6 +188,20 @@ mod tests {
     use std::cell::Cell;
 
     use super::*;
+    use crate::config::Secret;
+    use crate::kafka::mock::MockKafka;
+
+    /// It said that the time was over.
+    #[test]
+    fn a_group_that_may_not_be_seen_is_told_of_with_the_mend() {
+        let kafka = MockKafka::start(&[("t", 1)]).unwrap();
+        kafka.refuse_group();
+        let servers = Secret::new(kafka.bootstrap_servers());
+        let properties = Properties::from([("bootstrap.servers".to_owned(), servers)]);
+        let partition = TopicPartition { topic: "t".into(), partition: 0 };
+        let error = committed(&properties, "g", [&partition], Duration::from_secs(2)).unwrap_err();
+        assert!(error.reason.ends_with("; grant its user READ on the group"), "{}", error.reason);
+    }
 
     /// How often it is asked until an answer, which comes after two errors of this code.
     fn asked(code: RDKafkaErrorCode, within: Duration) -> (u32, bool) {

@@ -57,6 +57,13 @@ impl MockKafka {
         self.cluster.request_errors(RDKafkaApiKey::InitProducerId, &[error]);
     }
 
+    /// Lets nobody see or join a group, as long as a test may take.
+    #[cfg(test)]
+    pub(crate) fn refuse_group(&self) {
+        let error = RDKafkaRespErr::RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED;
+        self.cluster.request_errors(RDKafkaApiKey::FindCoordinator, &[error; 100]);
+    }
+
     /// Answers every request so much later.
     #[cfg(test)]
     pub(crate) fn answer_after(&self, delay: Duration) {

@@ -133,7 +133,10 @@ impl Group {
     }
 
     /// The partitions of the topics, as far as these are there.
-    fn subscribed(&self, outsider: &BaseConsumer) -> Result<Vec<TopicPartition>, KafkaError> {
+    fn subscribed(
+        &self,
+        outsider: &BaseConsumer<group::Outsider>,
+    ) -> Result<Vec<TopicPartition>, KafkaError> {
         let topics = match &self.topics {
             Topics::List(names) => {
                 let numbers = |name: &String| {
