@@ -96,8 +96,7 @@ impl DeadLetterProducer {
         Ok(Self { config, topic, settled, client: RefCell::new(client) })
     }
 
-    /// One that has not failed for good. Of another the brokers' confirmations are lost, so that its letters fail, and
-    /// are produced again.
+    /// One that has not failed for good. What one that has was still producing fails as it goes, and is produced again.
     fn producer(&self) -> Result<Arc<ThreadedProducer<Context>>, KafkaError> {
         let mut client = self.client.borrow_mut();
         if let Some(reason) = client.producer.client().context().failure.get() {
@@ -194,9 +193,10 @@ struct Context {
 impl Context {
     /// Why a letter was not produced, with the mend where there is one.
     fn why(&self, error: &LibraryError) -> String {
+        use RDKafkaErrorCode as Code;
         match (error.rdkafka_error_code(), self.failure.get()) {
-            // Of a failure for good librdkafka says no more with each letter.
-            (Some(RDKafkaErrorCode::Fatal | RDKafkaErrorCode::PurgeQueue), Some(reason)) => {
+            // With each letter librdkafka only says that the client has failed, or has gone since.
+            (Some(Code::Fatal | Code::PurgeQueue | Code::PurgeInflight), Some(reason)) => {
                 reason.clone()
             }
             (Some(code), _) => refusal(code, &self.topic),

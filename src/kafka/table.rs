@@ -18,7 +18,7 @@ use tracing::debug;
 
 use super::producer::set_properties;
 use super::range::{Context as ReaderContext, consumer};
-use super::{KafkaError, Properties};
+use super::{KafkaError, Properties, trouble};
 
 /// How long brokers may take to confirm a row.
 const WITHIN: Duration = Duration::from_secs(10);
@@ -85,6 +85,11 @@ impl TableWriter {
         within: Duration,
     ) -> Result<(), KafkaError> {
         let (deadline, producer) = (Instant::now() + within, self.producer()?);
+        // Of a failure for good librdkafka says no more with each row.
+        let why = |error: LibraryError| match producer.client().fatal_error() {
+            Some((_, reason)) => KafkaError { reason: trouble::explained(&reason), fatal: false },
+            None => error.into(),
+        };
         let (sender, confirmations) = channel();
         let mut waiting = 0;
         for (key, value) in rows {
@@ -93,14 +98,14 @@ impl TableWriter {
                 Some(value) => record.payload(value),
                 None => record,
             };
-            producer.send(record).map_err(|(error, _)| error)?;
+            producer.send(record).map_err(|(error, _)| why(error))?;
             waiting += 1;
         }
         while waiting > 0 {
             // Another's confirmations may be served here, and these elsewhere.
             producer.poll(TURN);
             while let Ok(result) = confirmations.try_recv() {
-                result?;
+                result.map_err(why)?;
                 waiting -= 1;
             }
             if Instant::now() > deadline && waiting > 0 {
@@ -207,7 +212,8 @@ mod tests {
         let properties = Properties::from([("bootstrap.servers".to_owned(), servers)]);
         let writer = TableWriter::new(&properties, "t").unwrap();
         let put = || writer.put_all([("key", Some(&b"value"[..]))], WITHIN);
-        put().unwrap_err();
+        let refused = put().unwrap_err().reason;
+        assert!(refused.contains("; grant its user WRITE"), "{refused}");
         put().unwrap();
         assert_eq!(kafka.count_records("t", WITHIN).unwrap().records, 1);
     }
