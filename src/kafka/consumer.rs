@@ -430,7 +430,7 @@ impl From<rdkafka::error::KafkaError> for KafkaError {
             rdkafka::error::KafkaError::ClientConfig(_, reason, property, _) => {
                 format!("{property}: {reason}")
             }
-            error => error.to_string(),
+            error => trouble::explained(&error.to_string()),
         };
         Self { reason, fatal }
     }

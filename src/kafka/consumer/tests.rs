@@ -207,3 +207,11 @@ fn a_member_that_reads_to_an_end_has_no_cooperative_assignment() {
     assert_eq!(of(&[(ASSIGNMENT, "range")], &[]), "range");
     assert_eq!(of(&[(ASSIGNMENT, "cooperative-sticky")], TO_THE_END), "roundrobin");
 }
+
+#[test]
+fn a_commit_that_is_not_allowed_is_told_with_the_mend() {
+    use rdkafka::error::KafkaError as LibraryError;
+    let code = RDKafkaErrorCode::GroupAuthorizationFailed;
+    let error = KafkaError::from(LibraryError::ConsumerCommit(code));
+    assert!(error.reason.ends_with("; grant its user READ on the group"), "{}", error.reason);
+}
