@@ -52,13 +52,18 @@ fn documented(name: &str) -> Vec<Vec<String>> {
     commands.map(words).collect()
 }
 
+/// The topic of the connector of this name, with a record that is rejected, and its dead-letter topic.
+fn topics<'k>(kafka: &'k SecuredKafka, name: &str) -> (Topic<'k>, Topic<'k>) {
+    let topic = Topic::create(kafka.kafka(), name, 1);
+    topic.produce([GOOD, BAD].map(Message::new));
+    (topic, Topic::create(kafka.kafka(), format!("{name}.dead"), 1))
+}
+
 #[test]
 fn what_the_documentation_allows_is_enough() {
     let (kafka, database) = (SecuredKafka::start(), shared_victoria_metrics());
     let name = unique("allowed");
-    let topic = Topic::create(kafka.kafka(), name.clone(), 1);
-    let dead = Topic::create(kafka.kafka(), format!("{name}.dead"), 1);
-    topic.produce([GOOD, BAD].map(Message::new));
+    let (topic, dead) = topics(&kafka, &name);
     let allowed = documented(&name);
     assert!(!allowed.is_empty());
     for command in &allowed {
@@ -91,9 +96,7 @@ fn what_the_documentation_allows_is_enough() {
 fn a_permission_that_comes_later_needs_no_restart() {
     let (kafka, database) = (SecuredKafka::start(), shared_victoria_metrics());
     let name = unique("later");
-    let topic = Topic::create(kafka.kafka(), name.clone(), 1);
-    let dead = Topic::create(kafka.kafka(), format!("{name}.dead"), 1);
-    topic.produce([GOOD, BAD].map(Message::new));
+    let (topic, dead) = topics(&kafka, &name);
     let id = format!("tidegate-{name}");
     let (group, mut tidegate) =
         (Group::new(kafka.kafka(), &id), Tidegate::run(&connector(&name, &kafka, &database), &[]));

@@ -12,7 +12,7 @@ use rdkafka::metadata::{Metadata, MetadataTopic};
 use rdkafka::topic_partition_list::{Offset as LibraryOffset, TopicPartitionList};
 
 use super::group::set_properties;
-use super::{KafkaError, Properties, range, trouble};
+use super::{Properties, range, trouble};
 use crate::check::Finding;
 use crate::config::{Connector, Secret, Topics, is_secret};
 
@@ -32,7 +32,7 @@ pub async fn check(config: &Connector, within: Duration) -> Vec<Finding> {
         Ok(client) => client,
         Err(error) => {
             let mend = "correct the property under `kafka`";
-            return vec![Finding::failed("brokers", KafkaError::from(error).reason, mend)];
+            return vec![failed("brokers", &trouble::words(&error), mend)];
         }
     };
     let security = Security::of(&config.kafka);

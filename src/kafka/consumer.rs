@@ -125,10 +125,7 @@ impl KafkaConsumer {
     ) -> Result<Self, KafkaError> {
         let config = configuration(properties, group, number, more);
         let consumer: Arc<BaseConsumer<Context>> =
-            Arc::new(config.create_with_context(Context::default()).map_err(|error| {
-                let KafkaError { reason, fatal } = error.into();
-                KafkaError { reason: trouble::explained(&reason), fatal }
-            })?);
+            Arc::new(config.create_with_context(Context::default())?);
         match topics {
             Topics::List(topics) => {
                 consumer.subscribe(&topics.iter().map(String::as_str).collect::<Vec<_>>())?;
@@ -425,13 +422,6 @@ impl Consumer for KafkaConsumer {
 impl From<rdkafka::error::KafkaError> for KafkaError {
     fn from(error: rdkafka::error::KafkaError) -> Self {
         let fatal = matches!(error, rdkafka::error::KafkaError::MessageConsumptionFatal(_));
-        let reason = match error {
-            // Not the value: it may be a password or a key.
-            rdkafka::error::KafkaError::ClientConfig(_, reason, property, _) => {
-                format!("{property}: {reason}")
-            }
-            error => trouble::explained(&error.to_string()),
-        };
-        Self { reason, fatal }
+        Self { reason: trouble::explained(&trouble::words(&error)), fatal }
     }
 }

@@ -188,7 +188,6 @@ mod tests {
     use std::cell::Cell;
 
     use super::*;
-    use crate::config::Secret;
     use crate::kafka::mock::MockKafka;
 
     /// It said that the time was over.
@@ -196,8 +195,7 @@ mod tests {
     fn a_group_that_may_not_be_seen_is_told_of_with_the_mend() {
         let kafka = MockKafka::start(&[("t", 1)]).unwrap();
         kafka.refuse_group();
-        let servers = Secret::new(kafka.bootstrap_servers());
-        let properties = Properties::from([("bootstrap.servers".to_owned(), servers)]);
+        let properties = kafka.properties();
         let partition = TopicPartition { topic: "t".into(), partition: 0 };
         let error = committed(&properties, "g", [&partition], Duration::from_secs(2)).unwrap_err();
         assert!(error.reason.ends_with("; grant its user READ on the group"), "{}", error.reason);

@@ -23,6 +23,11 @@ use rdkafka::producer::{
 use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 use rdkafka::{Offset, TopicPartitionList};
 
+#[cfg(test)]
+use super::Properties;
+#[cfg(test)]
+use crate::config::Secret;
+
 /// A cluster of one mock broker. Dropping it ends it.
 pub struct MockKafka {
     cluster: MockCluster<'static, DefaultProducerContext>,
@@ -68,6 +73,13 @@ impl MockKafka {
     #[cfg(test)]
     pub(crate) fn answer_after(&self, delay: Duration) {
         self.cluster.broker_round_trip_time(1, delay).unwrap();
+    }
+
+    /// What clients take as `kafka:` of a connector.
+    #[cfg(test)]
+    pub(crate) fn properties(&self) -> Properties {
+        let servers = Secret::new(self.bootstrap_servers());
+        Properties::from([("bootstrap.servers".to_owned(), servers)])
     }
 
     /// A producer to this cluster.

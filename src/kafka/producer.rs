@@ -268,7 +268,6 @@ mod tests {
 
     use super::*;
     use crate::batch::RecordIndex;
-    use crate::config::Secret;
     use crate::kafka::mock::MockKafka;
     use crate::record::OwnedRecord;
     use crate::watermark::{Covers, Watermark};
@@ -278,8 +277,7 @@ mod tests {
     fn a_producer_that_has_failed_for_good_says_why_and_is_made_anew() {
         let kafka = MockKafka::start(&[("t", 1), ("x.dead", 1)]).unwrap();
         kafka.refuse_producer();
-        let servers = Secret::new(kafka.bootstrap_servers());
-        let properties = Properties::from([("bootstrap.servers".to_owned(), servers)]);
+        let properties = kafka.properties();
         let (settled, mut confirmations) = mpsc::unbounded_channel();
         let producer = DeadLetterProducer::new(&properties, "x.dead", settled).unwrap();
         let record = OwnedRecord::new("t", b"x".to_vec(), None);

@@ -351,7 +351,6 @@ impl rdkafka::consumer::ConsumerContext for Context {}
 mod tests {
     use super::super::mock::MockKafka;
     use super::*;
-    use crate::config::Secret;
 
     const WITHIN: Duration = Duration::from_secs(10);
 
@@ -365,8 +364,8 @@ mod tests {
             producer.send(topic, &key, number.to_string().as_bytes(), 1000 + number).unwrap();
         }
         producer.flush(WITHIN).unwrap();
-        let servers = Secret::new(kafka.bootstrap_servers());
-        (kafka, Properties::from([("bootstrap.servers".to_owned(), servers)]))
+        let properties = kafka.properties();
+        (kafka, properties)
     }
 
     fn read(properties: &Properties, topics: &Topics, from: Bound, to: Bound) -> Vec<i64> {

@@ -200,7 +200,6 @@ impl ProducerContext for Confirming {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Secret;
     use crate::kafka::mock::MockKafka;
 
     /// Its client has failed for good, and another is made: nobody restarts a process for a permission.
@@ -208,8 +207,7 @@ mod tests {
     fn rows_can_be_written_as_soon_as_that_is_allowed() {
         let kafka = MockKafka::start(&[("t", 1)]).unwrap();
         kafka.refuse_producer();
-        let servers = Secret::new(kafka.bootstrap_servers());
-        let properties = Properties::from([("bootstrap.servers".to_owned(), servers)]);
+        let properties = kafka.properties();
         let writer = TableWriter::new(&properties, "t").unwrap();
         let put = || writer.put_all([("key", Some(&b"value"[..]))], WITHIN);
         let refused = put().unwrap_err().reason;

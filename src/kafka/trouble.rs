@@ -1,6 +1,8 @@
 //! What goes wrong between here and the brokers, in librdkafka's and the brokers' own words, and
 //! where to look.
 
+use rdkafka::error::KafkaError as LibraryError;
+
 /// Texts of librdkafka and the brokers (seen with Kafka 4.3), and what to look at then. The first
 /// that is found counts.
 const ADVICE: &[(&str, &str)] = &[
@@ -35,6 +37,15 @@ const ADVICE: &[(&str, &str)] = &[
 ];
 const CLIENT_CERTIFICATE: &str = "the broker doesn't accept this client's certificate: look at ssl.certificate.location and \
      ssl.key.location";
+
+/// What an error of the client library says, without a secret.
+pub(super) fn words(error: &LibraryError) -> String {
+    match error {
+        // Not the value: it may be a password or a key.
+        LibraryError::ClientConfig(_, reason, property, _) => format!("{property}: {reason}"),
+        error => error.to_string(),
+    }
+}
 
 /// A line for the log from librdkafka's text of an error.
 pub(super) fn explained(words: &str) -> String {

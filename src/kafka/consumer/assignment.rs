@@ -217,8 +217,7 @@ mod tests {
     #[test]
     fn a_group_that_can_not_be_looked_at_is_told_of() {
         let kafka = MockKafka::start(&[("t", 1)]).unwrap();
-        let servers = Secret::new(kafka.bootstrap_servers());
-        let properties = Properties::from([("bootstrap.servers".to_owned(), servers)]);
+        let properties = kafka.properties();
         let topics = Topics::List(vec!["t".into()]);
         let group = Group { properties, name: "g".into(), topics };
         let seen = group.look_until_whole(2, Duration::from_millis(1), &|| false);
