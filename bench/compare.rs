@@ -68,6 +68,8 @@ fn sources(kafka: &Kafka, messages: u64, peers: bool) -> Vec<Source> {
         (Message::Standard, messages, &["none", "lz4", "zstd"][..]),
         (Message::Wide, messages / 4, &["none", "lz4", "zstd"]),
         (Message::Avro, messages, &["none"]),
+        (Message::Protobuf, messages, &["none"]),
+        (Message::Msgpack, messages, &["none"]),
         (Message::Line, messages, &["none"]),
     ];
     for (message, messages, compressions) in works {

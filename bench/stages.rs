@@ -45,10 +45,13 @@ pub fn run(name: &str, messages: u64) {
     };
     let kind = match std::env::var("STAGES_MESSAGE").as_deref() {
         Ok("wide") => Message::Wide,
+        Ok("avro") => Message::Avro,
+        Ok("protobuf") => Message::Protobuf,
+        Ok("msgpack") => Message::Msgpack,
         _ => Message::Standard,
     };
     let records = records(kind);
-    let mut transform = prepared(sink);
+    let mut transform = prepared(kind, sink);
     let before = cpu_seconds(std::process::id());
     pass(&mut transform, &records, messages, stage);
     #[expect(clippy::cast_precision_loss, reason = "a count of messages")]
@@ -56,10 +59,10 @@ pub fn run(name: &str, messages: u64) {
     println!("{name}: {messages} messages of {} bytes, {each:.0} ns each", records[0].size());
 }
 
-fn prepared(sink: &str) -> Transform {
+fn prepared(kind: Message, sink: &str) -> Transform {
     let text = format!(
         "topics: [t]\nkafka: {{ bootstrap.servers: 'localhost:1' }}\n{}sink: {{ {sink} }}\n",
-        Message::Standard.mapping()
+        kind.mapping()
     );
     let config = load_text("stages.yaml", &text, &Process::default(), &Environment::process())
         .expect("a connector");

@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use rmp::encode;
+
 /// A kind of message. All kinds carry the same three tags, five fields and timestamp.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Message {
@@ -11,6 +13,10 @@ pub enum Message {
     Wide,
     /// The standard message's values in Avro, by `bench/sensor.avsc`.
     Avro,
+    /// The same in Protobuf, by `bench/sensor.proto`.
+    Protobuf,
+    /// The same in `MessagePack`.
+    Msgpack,
     /// The standard message as the line that it becomes.
     Line,
 }
@@ -25,6 +31,8 @@ impl Message {
             Self::Standard => standard(n, devices).into_bytes(),
             Self::Wide => widened(&standard(n, devices), n).into_bytes(),
             Self::Avro => avro(&Reading::number(n, devices)),
+            Self::Protobuf => protobuf(&Reading::number(n, devices)),
+            Self::Msgpack => message_pack(&Reading::number(n, devices)),
             Self::Line => line(&Reading::number(n, devices)).into_bytes(),
         }
     }
@@ -34,6 +42,8 @@ impl Message {
             Self::Standard => "JSON 280 B",
             Self::Wide => "JSON 1.5 KB",
             Self::Avro => "Avro",
+            Self::Protobuf => "Protobuf",
+            Self::Msgpack => "MessagePack",
             Self::Line => "line protocol passed through",
         }
     }
@@ -46,6 +56,11 @@ impl Message {
                 "decode: {{ avro: {{ schema_file: '{}/bench/sensor.avsc' }} }}\n{POINT}",
                 env!("CARGO_MANIFEST_DIR")
             ),
+            Self::Protobuf => format!(
+                "decode: {{ protobuf: {{ schema_file: '{}/bench/sensor.proto', message: Sensor }} }}\n{POINT}",
+                env!("CARGO_MANIFEST_DIR")
+            ),
+            Self::Msgpack => format!("decode: msgpack\n{POINT}"),
             Self::Line => "decode: line_protocol\n".into(),
         }
     }
@@ -130,14 +145,83 @@ fn avro(reading: &Reading) -> Vec<u8> {
     out
 }
 
+/// In the order of the schema's fields, whose numbers are all below 16.
+fn protobuf(reading: &Reading) -> Vec<u8> {
+    let text = |out: &mut Vec<u8>, number: u8, value: &[u8]| {
+        out.push(number << 3 | 2);
+        varint(out, value.len() as u64);
+        out.extend_from_slice(value);
+    };
+    let (mut device, mut values, mut out) = (Vec::new(), Vec::new(), Vec::new());
+    for (number, value) in (1..).zip([&reading.device, &reading.model, &reading.firmware]) {
+        text(&mut device, number, value.as_bytes());
+    }
+    let numbers = [&reading.temperature, &reading.humidity, &reading.pressure, &reading.vibration];
+    for (number, value) in (1..).zip(numbers) {
+        values.push(number << 3 | 1);
+        values.extend_from_slice(&value.parse::<f64>().expect("a number").to_le_bytes());
+    }
+    values.push(5 << 3);
+    varint(&mut values, reading.cycles);
+    out.push(1 << 3);
+    varint(&mut out, reading.millis);
+    let parts = [reading.site.as_bytes(), &device, &values, STATUS.as_bytes(), NOTE.as_bytes()];
+    for (number, value) in (2..).zip(parts) {
+        text(&mut out, number, value);
+    }
+    out
+}
+
+fn message_pack(reading: &Reading) -> Vec<u8> {
+    let mut out = Vec::new();
+    // Writing to memory can't fail.
+    let text = |out: &mut Vec<u8>, key: &str, value: &str| {
+        let _ = encode::write_str(out, key);
+        let _ = encode::write_str(out, value);
+    };
+    let object = |out: &mut Vec<u8>, key: &str, len: u32| {
+        let _ = encode::write_str(out, key);
+        let _ = encode::write_map_len(out, len);
+    };
+    let Reading { site, device, model, firmware, .. } = reading;
+    let _ = encode::write_map_len(&mut out, 6);
+    let _ = encode::write_str(&mut out, "ts");
+    let _ = encode::write_uint(&mut out, reading.millis);
+    text(&mut out, "site", site);
+    object(&mut out, "device", 3);
+    for (key, value) in [("id", device), ("model", model), ("firmware", firmware)] {
+        text(&mut out, key, value);
+    }
+    object(&mut out, "reading", 5);
+    let Reading { temperature, humidity, pressure, vibration, .. } = reading;
+    for (key, value) in [
+        ("temperature", temperature),
+        ("humidity", humidity),
+        ("pressure", pressure),
+        ("vibration", vibration),
+    ] {
+        let _ = encode::write_str(&mut out, key);
+        let _ = encode::write_f64(&mut out, value.parse().expect("a number"));
+    }
+    let _ = encode::write_str(&mut out, "cycles");
+    let _ = encode::write_uint(&mut out, reading.cycles);
+    text(&mut out, "status", STATUS);
+    text(&mut out, "note", NOTE);
+    out
+}
+
 fn text(out: &mut Vec<u8>, value: &str) {
     long(out, value.len() as u64);
     out.extend_from_slice(value.as_bytes());
 }
 
-/// A `long` that is not negative: zigzag, then seven bits a byte.
+/// A `long` that is not negative, by zigzag.
 fn long(out: &mut Vec<u8>, value: u64) {
-    let mut rest = value << 1;
+    varint(out, value << 1);
+}
+
+/// Seven bits a byte.
+fn varint(out: &mut Vec<u8>, mut rest: u64) {
     while rest >= 0x80 {
         out.push(rest.to_le_bytes()[0] | 0x80);
         rest >>= 7;

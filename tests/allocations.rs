@@ -6,6 +6,7 @@ use std::time::Duration;
 use apache_avro::Schema;
 use apache_avro::types::Value;
 use apache_avro::writer::datum::GenericDatumWriter;
+use rmp::encode;
 use tidegate::batch::{OpenParts, RecordIndex};
 use tidegate::cardinality::{Cardinality, Guard};
 use tidegate::config::{Environment, Process, load_text};
@@ -32,6 +33,19 @@ const SCHEMA: &str = r#"{"type": "record", "name": "Sensor", "fields": [
         {"name": "cycles", "type": "long"}
     ]}}
 ]}"#;
+
+const PROTO: &str = r#"syntax = "proto3";
+message Sensor {
+    message Device { string id = 1; }
+    message Reading { double temperature = 1; optional double humidity = 2; int64 cycles = 3; }
+    int64 ts = 1;
+    string kind = 2;
+    string site = 3;
+    Device device = 4;
+    string note = 5;
+    Reading reading = 6;
+}
+"#;
 
 const LINES: &str = "influxdb: { url: 'http://localhost', org: o, bucket: b }";
 const SAMPLES: &str = "prometheus: { url: 'http://localhost/api/v1/write' }";
@@ -98,6 +112,72 @@ fn avro(number: u32, schema: &Schema) -> Vec<u8> {
     writer.write_value_to_vec(value).expect("a value of the schema")
 }
 
+/// Of the same values as [`json`], field by field of [`PROTO`].
+fn protobuf(number: u32) -> Vec<u8> {
+    let varint = |mut rest: u64| {
+        let mut bytes = Vec::new();
+        while rest >= 0x80 {
+            bytes.push(rest.to_le_bytes()[0] | 0x80);
+            rest >>= 7;
+        }
+        bytes.push(rest.to_le_bytes()[0]);
+        bytes
+    };
+    let whole = |field: u8, number: u64| [vec![field << 3], varint(number)].concat();
+    let float = |field: u8, number: f64| [&[field << 3 | 1], &number.to_le_bytes()[..]].concat();
+    let within = |field: u8, bytes: &[u8]| {
+        [vec![field << 3 | 2], varint(bytes.len() as u64), bytes.to_vec()].concat()
+    };
+    let humidity = if number.is_multiple_of(3) { Vec::new() } else { float(2, 40.5) };
+    let reading =
+        [float(1, f64::from(number % 40) + 0.5), humidity, whole(3, number.into())].concat();
+    [
+        whole(1, 1_700_000_000_000 + u64::from(number)),
+        within(2, b"weather"),
+        within(3, format!("site {:02}", number % 20).as_bytes()),
+        within(4, &within(1, format!("d-{:03}", number % 500).as_bytes())),
+        within(5, b"a"),
+        within(6, &reading),
+    ]
+    .concat()
+}
+
+/// Likewise.
+fn message_pack(number: u32) -> Vec<u8> {
+    let mut out = Vec::new();
+    let key = |out: &mut Vec<u8>, key: &str| encode::write_str(out, key).expect("memory");
+    let map = |out: &mut Vec<u8>, len| {
+        encode::write_map_len(out, len).expect("memory");
+    };
+    let whole = |out: &mut Vec<u8>, number| {
+        encode::write_uint(out, number).expect("memory");
+    };
+    map(&mut out, 6);
+    key(&mut out, "ts");
+    whole(&mut out, 1_700_000_000_000 + u64::from(number));
+    let site = format!("site {:02}", number % 20);
+    for (name, value) in [("kind", "weather"), ("site", &site), ("note", "a")] {
+        key(&mut out, name);
+        key(&mut out, value);
+    }
+    key(&mut out, "device");
+    map(&mut out, 1);
+    key(&mut out, "id");
+    key(&mut out, &format!("d-{:03}", number % 500));
+    key(&mut out, "reading");
+    let has_humidity = !number.is_multiple_of(3);
+    map(&mut out, 2 + u32::from(has_humidity));
+    for (name, value) in [("temperature", f64::from(number % 40) + 0.5), ("humidity", 40.5)] {
+        if name != "humidity" || has_humidity {
+            key(&mut out, name);
+            encode::write_f64(&mut out, value).expect("memory");
+        }
+    }
+    key(&mut out, "cycles");
+    whole(&mut out, number.into());
+    out
+}
+
 fn allocations(mut transform: Transform, value: impl Fn(u32) -> Vec<u8>) -> u64 {
     let record = |number| OwnedRecord {
         offset: Offset(i64::from(number)),
@@ -142,5 +222,24 @@ fn a_record_of_avro_is_made_both_without_an_allocation() {
     let decode = format!("{{ avro: {{ schema_file: '{}' }} }}", file.display());
     for sink in [LINES, SAMPLES] {
         none_a_record(allocations(transform(&decode, sink), |number| avro(number, &schema)));
+    }
+}
+
+#[test]
+fn a_record_of_protobuf_is_made_both_without_an_allocation() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("sensor.proto");
+    std::fs::write(&file, PROTO).expect("a file");
+    let file = file.display();
+    let decode = format!("{{ protobuf: {{ schema_file: '{file}', message: Sensor }} }}");
+    for sink in [LINES, SAMPLES] {
+        none_a_record(allocations(transform(&decode, sink), protobuf));
+    }
+}
+
+#[test]
+fn a_record_of_message_pack_is_made_both_without_an_allocation() {
+    for sink in [LINES, SAMPLES] {
+        none_a_record(allocations(transform("msgpack", sink), message_pack));
     }
 }

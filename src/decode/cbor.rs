@@ -7,6 +7,7 @@ use ciborium_ll::{Decoder, Header, simple};
 use super::DecodeError;
 use super::input::Input;
 use super::tree::Value;
+use super::walk::{Format, Item, value};
 
 /// Tags that change what a value means (IANA's registry of CBOR tags); others are looked through.
 mod tag {
@@ -17,17 +18,44 @@ mod tag {
     pub(super) const DAYS: u64 = 100;
 }
 
-/// Reads one document.
-pub fn decode(payload: &[u8]) -> Result<Value<'_>, DecodeError> {
-    let mut input = Input::new(payload);
-    let value = value(&mut input)?;
-    input.end()?;
-    Ok(value)
-}
+/// Its heads and the sign that ends what has no length.
+pub(super) enum Cbor {}
 
-fn value<'a>(input: &mut Input<'a>) -> Result<Value<'a>, DecodeError> {
-    let header = header(input)?;
-    item(header, input)
+/// That sign.
+const BREAK: u8 = 0xff;
+
+impl Format for Cbor {
+    fn item<'a>(input: &mut Input<'a>) -> Result<Item<'a>, DecodeError> {
+        loop {
+            input.value()?;
+            return Ok(match header(input)? {
+                Header::Positive(number) => Item::Value(Value::whole(number.into())),
+                Header::Negative(number) => Item::Value(Value::whole(i128::from(number) ^ !0)),
+                Header::Float(number) => Item::Value(Value::Float(number)),
+                Header::Simple(simple::FALSE) => Item::Value(Value::Boolean(false)),
+                Header::Simple(simple::TRUE) => Item::Value(Value::Boolean(true)),
+                Header::Simple(simple::NULL | simple::UNDEFINED) => Item::Value(Value::Null),
+                Header::Simple(_) => return input.fail("a simple value that has no meaning"),
+                Header::Break => return input.fail("the end of something that has not begun"),
+                Header::Bytes(length) => Item::Bytes(bytes(length, input)?),
+                Header::Text(length) => Item::Value(Value::Text(text(length, input)?)),
+                Header::Array(length) => Item::Array(length),
+                Header::Map(length) => Item::Map(length),
+                Header::Tag(tag) => match input.nested(|input| tagged(tag, input))? {
+                    Some(value) => Item::Value(value),
+                    None => continue,
+                },
+            });
+        }
+    }
+
+    fn is_end(input: &mut Input<'_>) -> Result<bool, DecodeError> {
+        let ends = input.rest().first() == Some(&BREAK);
+        if ends {
+            input.byte()?;
+        }
+        Ok(ends)
+    }
 }
 
 /// What begins here, without its contents.
@@ -41,49 +69,6 @@ fn header(input: &mut Input<'_>) -> Result<Header, DecodeError> {
         Err(ciborium_ll::Error::Io(_)) => input.fail("the message ends too early"),
         Err(ciborium_ll::Error::Syntax(_)) => input.fail("a byte that begins nothing in CBOR"),
     }
-}
-
-fn item<'a>(header: Header, input: &mut Input<'a>) -> Result<Value<'a>, DecodeError> {
-    input.value()?;
-    Ok(match header {
-        Header::Positive(number) => Value::whole(number.into()),
-        Header::Negative(number) => Value::whole(i128::from(number) ^ !0),
-        Header::Float(number) => Value::Float(number),
-        Header::Simple(simple::FALSE) => Value::Boolean(false),
-        Header::Simple(simple::TRUE) => Value::Boolean(true),
-        Header::Simple(simple::NULL | simple::UNDEFINED) => Value::Null,
-        Header::Simple(_) => return input.fail("a simple value that has no meaning"),
-        Header::Break => return input.fail("the end of something that has not begun"),
-        Header::Bytes(length) => Value::bytes(&bytes(length, input)?),
-        Header::Text(length) => Value::Text(text(length, input)?),
-        Header::Array(length) => Value::Array(items(length, input, item)?),
-        Header::Map(length) => Value::Map(items(length, input, |header, input| {
-            let at = input.at();
-            let key = item(header, input)?.into_key();
-            let wrong = || DecodeError::at(at, "a map's key is neither text nor a number");
-            Ok((key.ok_or_else(wrong)?, value(input)?))
-        })?),
-        Header::Tag(tag) => input.nested(|input| tagged(tag, input))?,
-    })
-}
-
-/// The items of a container, whose end is a length or a sign. No room is made in advance: a message can
-/// promise any length.
-fn items<'a, T>(
-    length: Option<usize>,
-    input: &mut Input<'a>,
-    mut read: impl FnMut(Header, &mut Input<'a>) -> Result<T, DecodeError>,
-) -> Result<Vec<T>, DecodeError> {
-    input.nested(|input| {
-        let mut items = Vec::new();
-        while length.is_none_or(|length| items.len() < length) {
-            match header(input)? {
-                Header::Break if length.is_none() => break,
-                header => items.push(read(header, input)?),
-            }
-        }
-        Ok(items)
-    })
 }
 
 fn bytes<'a>(length: Option<usize>, input: &mut Input<'a>) -> Result<Cow<'a, [u8]>, DecodeError> {
@@ -114,12 +99,13 @@ fn text<'a>(length: Option<usize>, input: &mut Input<'a>) -> Result<Cow<'a, str>
     }
 }
 
-fn tagged<'a>(tag: u64, input: &mut Input<'a>) -> Result<Value<'a>, DecodeError> {
+/// A value whose tag changes what it means. `None` of another tag, of which nothing but the tag is read.
+fn tagged<'a>(tag: u64, input: &mut Input<'a>) -> Result<Option<Value<'a>>, DecodeError> {
     let at = input.at();
     let wrong = |what: &'static str| move || DecodeError::at(at, what);
-    match tag {
+    let meant = match tag {
         tag::EPOCH_TIME => {
-            let time = match value(input)? {
+            let time = match value::<Cbor>(input)? {
                 Value::Integer(seconds) => Value::time(i128::from(seconds) * 1_000_000_000),
                 #[expect(
                     clippy::cast_possible_truncation,
@@ -133,7 +119,7 @@ fn tagged<'a>(tag: u64, input: &mut Input<'a>) -> Result<Value<'a>, DecodeError>
             time.ok_or_else(wrong("a time that is no number, or out of range"))
         }
         tag::DAYS => {
-            let days = value(input)?.as_integer();
+            let days = value::<Cbor>(input)?.as_integer();
             days.and_then(Value::date).ok_or_else(wrong("a date out of range"))
         }
         tag::POSITIVE_BIG_NUMBER | tag::NEGATIVE_BIG_NUMBER => {
@@ -145,7 +131,7 @@ fn tagged<'a>(tag: u64, input: &mut Input<'a>) -> Result<Value<'a>, DecodeError>
                 .ok_or_else(wrong("a number of more than 127 bits"))
         }
         tag::DECIMAL_FRACTION => {
-            let parts = value(input)?;
+            let parts = value::<Cbor>(input)?;
             let fraction = match &parts {
                 Value::Array(parts) => match parts.as_slice() {
                     [Value::Integer(exponent), Value::Integer(mantissa)] => {
@@ -159,8 +145,9 @@ fn tagged<'a>(tag: u64, input: &mut Input<'a>) -> Result<Value<'a>, DecodeError>
             };
             fraction.ok_or_else(wrong("a decimal fraction of another form, or out of range"))
         }
-        _ => value(input),
-    }
+        _ => return Ok(None),
+    };
+    meant.map(Some)
 }
 
 fn big_number(digits: &[u8], negative: bool) -> Option<i128> {

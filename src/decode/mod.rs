@@ -22,6 +22,8 @@ pub mod points;
 pub mod protobuf;
 pub mod text;
 pub mod tree;
+mod walk;
+mod wire;
 
 use std::borrow::Cow;
 
@@ -29,8 +31,10 @@ pub use compression::Decompressed;
 pub use points::Points;
 
 use self::avro::Avro;
+use self::cbor::Cbor;
 use self::csv::Csv;
 use self::json::Json;
+use self::msgpack::MessagePack;
 use self::protobuf::Protobuf;
 use self::tree::Value;
 use crate::config;
@@ -319,6 +323,9 @@ impl Documents {
                 return Self::Json(Json::default()).decode(message, paths, slots, each);
             }
             Self::Avro(avro) => avro.fill(message, paths, slots)?,
+            Self::Protobuf(protobuf) => protobuf.fill(message, paths, slots)?,
+            Self::MessagePack => walk::fill::<MessagePack>(payload, paths, slots)?,
+            Self::Cbor => walk::fill::<Cbor>(payload, paths, slots)?,
             _ => {
                 let Some(document) = self.document(message)? else { return Ok(()) };
                 tree::fill(document, paths, slots);
@@ -349,8 +356,8 @@ impl Documents {
             Self::ConnectJson => connect::decode(payload)?,
             Self::Debezium(deletes) => debezium::decode(payload, *deletes)?,
             Self::CloudEvents => Some(cloudevents::decode(message)?),
-            Self::MessagePack => Some(msgpack::decode(payload)?),
-            Self::Cbor => Some(cbor::decode(payload)?),
+            Self::MessagePack => Some(walk::document::<MessagePack>(payload)?),
+            Self::Cbor => Some(walk::document::<Cbor>(payload)?),
             Self::Text => Some(text::decode(payload)?),
             Self::Avro(avro) => Some(avro.decode(message)?),
             Self::Protobuf(protobuf) => Some(protobuf.decode(message)?),

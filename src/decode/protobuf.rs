@@ -3,6 +3,9 @@
 //! Fields have the names of their `.proto` file. A field without presence that is not in the message has its
 //! default value, as in every language: on the wire, a reading of 0 is no byte.
 
+mod plan;
+mod walk;
+
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -18,10 +21,13 @@ use prost_reflect::{
 use protox::file::{ChainFileResolver, File, FileResolver, GoogleFileResolver};
 
 use super::input::{Input, MAX_DEPTH};
-use super::tree::Value;
-use super::{DecodeError, Message, Refusal, frame};
+use super::tree::{self, Value};
+use super::{DecodeError, Message, Refusal, Slot, frame};
 use crate::config;
+use crate::path::PathTrie;
 use crate::registry::{Fetched, Registry};
+
+use plan::Plans;
 
 /// The name of a schema that is its registry's own text.
 const FETCHED: &str = "schema.proto";
@@ -96,9 +102,16 @@ pub fn message(file: &Path, includes: &[PathBuf], name: &str) -> Result<MessageD
     })
 }
 
+/// A decoder of messages, and how it reads each type for a mapping.
+#[derive(Debug)]
+pub struct Protobuf {
+    types: Types,
+    plans: Plans,
+}
+
 /// Where the type of a message is.
 #[derive(Debug)]
-pub enum Protobuf {
+enum Types {
     Registry(Box<Registry<Schema>>),
     File(MessageDescriptor),
 }
@@ -106,32 +119,65 @@ pub enum Protobuf {
 impl Protobuf {
     /// What the configuration says.
     pub fn new(config: &config::Protobuf) -> Self {
-        match config {
+        let types = match config {
             config::Protobuf::Registry(registry) => {
-                Self::Registry(Box::new(Registry::new(registry.clone(), Schema::fetched)))
+                Types::Registry(Box::new(Registry::new(registry.clone(), Schema::fetched)))
             }
-            config::Protobuf::File(message) => Self::File(message.clone()),
-        }
+            config::Protobuf::File(message) => Types::File(message.clone()),
+        };
+        Self { types, plans: Plans::default() }
     }
 
-    /// Reads one message.
+    /// Reads one message, whole.
     pub fn decode<'a>(&mut self, message: &Message<'a>) -> Result<Value<'a>, Refusal> {
+        let (of, payload) = self.types.open(message)?;
+        Ok(read(of, payload)?)
+    }
+
+    /// Fills `slots` with the values at the paths of a trie.
+    ///
+    /// # Panics
+    /// When there are not exactly [`PathTrie::slots`] slots.
+    pub fn fill<'a>(
+        &mut self,
+        message: &Message<'a>,
+        paths: &PathTrie,
+        slots: &mut [Slot<'a>],
+    ) -> Result<(), Refusal> {
+        let (of, payload) = self.types.open(message)?;
+        if self.plans.fill(&of, payload, paths, slots).is_none() {
+            tree::fill(read(of, payload)?, paths, slots);
+        }
+        Ok(())
+    }
+}
+
+impl Types {
+    /// A message's type, and its own bytes.
+    fn open<'a>(
+        &mut self,
+        message: &Message<'a>,
+    ) -> Result<(MessageDescriptor, &'a [u8]), Refusal> {
         let payload = message.payload;
-        let (descriptor, start) = match self {
-            Self::File(descriptor) => (descriptor.clone(), 0),
+        match self {
+            Self::File(descriptor) => Ok((descriptor.clone(), payload)),
             Self::Registry(registry) => {
                 let mut frame = frame::read(message)?;
                 let indexes = frame.message_indexes(payload)?;
                 let schema = registry.schema(frame.id)?;
                 let found = schema.message(&indexes);
                 let wrong = || DecodeError::new(format!("the schema has no message {indexes:?}"));
-                (found.ok_or_else(wrong)?, frame.end)
+                let rest = payload.get(frame.end..).unwrap_or_default();
+                Ok((found.ok_or_else(wrong)?, rest))
             }
-        };
-        let read = DynamicMessage::decode(descriptor, payload.get(start..).unwrap_or_default());
-        let read = read.map_err(|error| DecodeError::new(format!("no Protobuf: {error}")))?;
-        Ok(document(&read, &mut Input::new(payload))?)
+        }
     }
+}
+
+fn read(of: MessageDescriptor, payload: &[u8]) -> Result<Value<'static>, DecodeError> {
+    let read = DynamicMessage::decode(of, payload);
+    let read = read.map_err(|error| DecodeError::new(format!("no Protobuf: {error}")))?;
+    document(&read, &mut Input::new(payload))
 }
 
 /// `input` is there for its limits alone.
@@ -208,6 +254,22 @@ fn key_text(key: &MapKey) -> Cow<'static, str> {
     })
 }
 
+/// Whether a type of Protobuf's own is a scalar with presence.
+fn is_wrapper(name: &str) -> bool {
+    matches!(
+        name,
+        "DoubleValue"
+            | "FloatValue"
+            | "Int64Value"
+            | "UInt64Value"
+            | "Int32Value"
+            | "UInt32Value"
+            | "BoolValue"
+            | "StringValue"
+            | "BytesValue"
+    )
+}
+
 /// A message that stands for a value (<https://protobuf.dev/reference/protobuf/google.protobuf/>).
 fn well_known(
     name: &str,
@@ -231,10 +293,7 @@ fn well_known(
         "Duration" => Some(Value::Float(
             number("seconds").unwrap_or(0) as f64 + number("nanos").unwrap_or(0) as f64 / 1e9,
         )),
-        "DoubleValue" | "FloatValue" | "Int64Value" | "UInt64Value" | "Int32Value"
-        | "UInt32Value" | "BoolValue" | "StringValue" | "BytesValue" => {
-            inner(message, "value", input)?
-        }
+        wrapper if is_wrapper(wrapper) => inner(message, "value", input)?,
         "Struct" => inner(message, "fields", input)?,
         "ListValue" => inner(message, "values", input)?,
         "Value" => {

@@ -6,18 +6,24 @@ use std::sync::{Arc, LazyLock};
 use prost_reflect::MessageDescriptor;
 
 use super::mapping::Bare;
+use crate::config;
 use crate::config::raw::Deletes;
 use crate::decode::avro::{Avro, Framing, Schema};
 use crate::decode::csv::Csv;
 use crate::decode::json::Json;
 use crate::decode::protobuf::{self, Protobuf};
-use crate::decode::{Documents, Message, Refusal, Slot};
+use crate::decode::{Documents, Message, Refusal, Slot, tree};
 use crate::path::PathTrie;
 
-/// A message is read, or refused for good, and what is refused is told.
+/// Of the formats of the golden folders, and of what libFuzzer makes up.
+const PATHS: &str = "$ a a.b after.id data.temperature reading.temperature a[1] device site site.name at temperature \
+    state took pressure raw port counts.a";
+
+/// A message is read, or refused for good, and what is refused is told. What the paths find without reading the rest is
+/// what they find in the whole.
 pub fn documents(data: &[u8]) {
     let mut paths = PathTrie::new();
-    for path in ["$", "a", "a.b", "after.id", "data.temperature", "reading.temperature", "a[1]"] {
+    for path in PATHS.split(' ') {
         paths.slot(&path.parse().unwrap());
     }
     let formats = [
@@ -38,7 +44,15 @@ pub fn documents(data: &[u8]) {
     for mut format in formats {
         let mut slots = vec![Slot::Missing; paths.slots()];
         let taken = format.decode(&message, &paths, &mut slots, &mut |_| Ok(()));
+        let whole = format.document(&message).map(|whole| {
+            let mut of_tree = vec![Slot::Missing; paths.slots()];
+            whole.map(|whole| tree::fill(whole, &paths, &mut of_tree)).map(|()| of_tree)
+        });
         match taken {
+            Ok(()) if is_walked(&format) => {
+                // Not a number is no other's equal.
+                assert_eq!(format!("{:?}", Some(slots)), format!("{:?}", whole.unwrap()));
+            }
             Ok(()) => {}
             Err(Refusal::Rejected(reject)) => {
                 assert!(!reject.reason.is_empty());
@@ -47,6 +61,14 @@ pub fn documents(data: &[u8]) {
             Err(Refusal::Unavailable(reason)) => panic!("{format:?}: {reason}"),
         }
     }
+}
+
+/// Whether slots are filled from a message itself, in a format that has no other test for that here.
+fn is_walked(format: &Documents) -> bool {
+    matches!(
+        format,
+        Documents::Avro(_) | Documents::Cbor | Documents::MessagePack | Documents::Protobuf(_)
+    )
 }
 
 /// By the schemas of the golden folders.
@@ -63,5 +85,5 @@ fn protobuf() -> Protobuf {
     static TYPE: LazyLock<MessageDescriptor> = LazyLock::new(|| {
         protobuf::message(Path::new(FILE), &[], "acme.plant.Envelope.Reading").unwrap()
     });
-    Protobuf::File(TYPE.clone())
+    Protobuf::new(&config::Protobuf::File(TYPE.clone()))
 }

@@ -185,6 +185,11 @@ impl Node {
         Keys { node: self, next: 0 }
     }
 
+    /// Every wanted key, with what is wanted of its value.
+    pub fn each_key(&self) -> impl Iterator<Item = (&[u8], &Self)> {
+        self.keys.iter().map(|child| (&*child.key, &child.node))
+    }
+
     /// To look up the elements of one array, in ascending order.
     #[must_use]
     pub fn indexes(&self) -> Indexes<'_> {

@@ -14,7 +14,6 @@ mod remote_write;
 mod telegraf_json;
 #[cfg(test)]
 mod tests;
-mod wire;
 
 use std::borrow::Cow;
 

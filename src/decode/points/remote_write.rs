@@ -8,9 +8,9 @@
 use std::borrow::Cow;
 
 use super::histogram::{Exponential, bound_text};
-use super::wire::{Field, Fields, zigzag};
 use super::{Each, OUT_OF_RANGE, Sample, Samples, Tags, order};
 use crate::decode::compression::snappy_block;
+use crate::decode::wire::{Field, Fields, zigzag};
 use crate::decode::{DecodeError, Refusal};
 use crate::encode::STALE;
 use crate::point::Timestamp;

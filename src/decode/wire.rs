@@ -1,6 +1,6 @@
 //! Protobuf's wire format, read without a copy.
 
-use crate::decode::DecodeError;
+use super::DecodeError;
 
 /// One field of a message. Groups are not read: nothing has used them for fifteen years.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -8,7 +8,7 @@ pub(super) enum Field<'a> {
     Varint(u64),
     Fixed64(u64),
     Bytes(&'a [u8]),
-    Fixed32,
+    Fixed32(u32),
 }
 
 /// The fields of a message in their order, each with its number.
@@ -18,17 +18,22 @@ pub(super) struct Fields<'a>(pub(super) &'a [u8]);
 const TOO_SHORT: &str = "a protobuf message that ends too early";
 
 impl<'a> Fields<'a> {
-    fn varint(&mut self) -> Result<u64, DecodeError> {
+    /// The next bytes as a number.
+    pub(super) fn varint(&mut self) -> Result<u64, DecodeError> {
         let mut number = 0;
         for at in 0..10 {
             let byte = *self.0.get(at).ok_or(DecodeError::new(TOO_SHORT))?;
+            // Of the tenth byte there is room for one bit.
+            if at == 9 && byte > 1 {
+                break;
+            }
             number |= u64::from(byte & 0x7F) << (7 * at);
             if byte & 0x80 == 0 {
                 self.0 = &self.0[at + 1..];
                 return Ok(number);
             }
         }
-        Err(DecodeError::new("a protobuf number without an end"))
+        Err(DecodeError::new("a protobuf number of more than 64 bits"))
     }
 
     fn bytes(&mut self, length: usize) -> Result<&'a [u8], DecodeError> {
@@ -39,7 +44,7 @@ impl<'a> Fields<'a> {
 
     fn field(&mut self) -> Result<(u32, Field<'a>), DecodeError> {
         let key = self.varint()?;
-        let number = u32::try_from(key >> 3).ok().filter(|number| *number > 0);
+        let number = u32::try_from(key).ok().map(|key| key >> 3).filter(|number| *number > 0);
         let number = number.ok_or(DecodeError::new("a protobuf field without a number"))?;
         let field = match key & 7 {
             0 => Field::Varint(self.varint()?),
@@ -52,8 +57,8 @@ impl<'a> Fields<'a> {
                 Field::Bytes(self.bytes(length)?)
             }
             5 => {
-                self.bytes(4)?;
-                Field::Fixed32
+                let bytes = self.bytes(4)?.first_chunk().copied().unwrap_or_default();
+                Field::Fixed32(u32::from_le_bytes(bytes))
             }
             _ => return Err(DecodeError::new("a protobuf field of no known type")),
         };
@@ -108,7 +113,7 @@ impl<'a> Field<'a> {
                     out.push(packed.varint()?);
                 }
             }
-            Self::Fixed64(_) | Self::Fixed32 => {}
+            Self::Fixed64(_) | Self::Fixed32(_) => {}
         }
         Ok(())
     }
@@ -121,7 +126,7 @@ impl<'a> Field<'a> {
                 let (doubles, _) = bytes.as_chunks::<8>();
                 out.extend(doubles.iter().map(|bytes| f64::from_le_bytes(*bytes)));
             }
-            Self::Varint(_) | Self::Fixed32 => {}
+            Self::Varint(_) | Self::Fixed32(_) => {}
         }
     }
 }
