@@ -125,12 +125,15 @@ impl Schema {
                 let meant = self.meant(of, input)?;
                 input.nested(|input| self.fill_below(meant, node, input, slots))?;
             }
-            _ => {
-                let value = self.value(of, input)?;
-                if let Some(node) = node {
-                    tree::fill_below(value, node, slots);
+            // A value that is moved is waited for: it was written in other pieces.
+            _ => match self.value(of, input) {
+                Err(error) => return Err(error),
+                Ok(value) => {
+                    if let Some(node) = node {
+                        tree::fill_below(value, node, slots);
+                    }
                 }
-            }
+            },
         }
         Ok(())
     }

@@ -47,6 +47,7 @@ impl<'a> Input<'a> {
     }
 
     /// The next bytes; the length may be whatever a message says.
+    #[inline]
     pub fn take(&mut self, length: usize) -> Result<&'a [u8], DecodeError> {
         match self.rest().get(..length) {
             Some(taken) => {
@@ -69,11 +70,13 @@ impl<'a> Input<'a> {
     }
 
     /// The next byte.
+    #[inline]
     pub fn byte(&mut self) -> Result<u8, DecodeError> {
         self.array::<1>().map(|[byte]| byte)
     }
 
     /// The next bytes as text.
+    #[inline]
     pub fn text(&mut self, length: usize) -> Result<&'a str, DecodeError> {
         let start = self.at;
         let bytes = self.take(length)?;
@@ -82,6 +85,7 @@ impl<'a> Input<'a> {
     }
 
     /// Counts a value against the limit.
+    #[inline]
     pub fn value(&mut self) -> Result<(), DecodeError> {
         self.values += 1;
         if self.values > MAX_VALUES { self.fail("more than 1048576 values") } else { Ok(()) }

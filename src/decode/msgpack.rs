@@ -73,6 +73,7 @@ fn length<const N: usize>(input: &mut Input<'_>) -> Result<usize, DecodeError> {
     Ok(bytes.into_iter().fold(0, |length, byte| length << 8 | usize::from(byte)))
 }
 
+#[inline]
 fn text<'a>(input: &mut Input<'a>, length: usize) -> Result<Value<'a>, DecodeError> {
     input.text(length).map(|text| Value::Text(text.into()))
 }

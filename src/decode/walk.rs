@@ -92,18 +92,24 @@ fn fill_below<'a, F: Format>(
     input: &mut Input<'a>,
     slots: &mut [Slot<'a>],
 ) -> Result<(), DecodeError> {
-    let item = F::item(input)?;
-    if let Some(node) = node.filter(|node| node.elements().is_some() || !node.entries().is_empty())
-    {
-        tree::fill_below(whole::<F>(item, input)?, node, slots);
+    let gathers = |node: &&Node| node.elements().is_some() || !node.entries().is_empty();
+    if let Some(node) = node.filter(gathers) {
+        tree::fill_below(value::<F>(input)?, node, slots);
         return Ok(());
     }
     let slot = node.and_then(Node::slot);
-    let found = match item {
-        Item::Value(value) => value.into(),
-        Item::Bytes(bytes) if slot.is_some() => Value::bytes(&bytes).into(),
-        Item::Bytes(_) => return Ok(()),
-        Item::Array(length) => {
+    // An item that is moved is waited for: it was written in other pieces.
+    let found = match F::item(input) {
+        Err(error) => return Err(error),
+        Ok(Item::Value(value)) => {
+            if let Some(slot) = slot {
+                slots[slot].set(value.into());
+            }
+            return Ok(());
+        }
+        Ok(Item::Bytes(bytes)) if slot.is_some() => Value::bytes(&bytes).into(),
+        Ok(Item::Bytes(_)) => return Ok(()),
+        Ok(Item::Array(length)) => {
             let mut indexes = node.map(Node::indexes);
             let mut places = 0..;
             each::<F>(length, input, |input| {
@@ -113,7 +119,7 @@ fn fill_below<'a, F: Format>(
             })?;
             Slot::Container(Container::Array)
         }
-        Item::Map(length) => {
+        Ok(Item::Map(length)) => {
             let mut keys = node.filter(|node| !node.is_leaf()).map(Node::keys);
             each::<F>(length, input, |input| {
                 let key = key::<F>(input)?;
@@ -152,8 +158,13 @@ fn each<'a, F: Format>(
 
 fn key<'a, F: Format>(input: &mut Input<'a>) -> Result<Cow<'a, str>, DecodeError> {
     let start = input.at();
-    let wrong = || DecodeError::at(start, "a map's key is neither text nor a number");
-    value::<F>(input)?.into_key().ok_or_else(wrong)
+    match F::item(input) {
+        Err(error) => Err(error),
+        Ok(Item::Value(Value::Text(key))) => Ok(key),
+        Ok(item) => whole::<F>(item, input)?
+            .into_key()
+            .ok_or_else(|| DecodeError::at(start, "a map's key is neither text nor a number")),
+    }
 }
 
 #[cfg(test)]

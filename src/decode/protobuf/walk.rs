@@ -41,7 +41,16 @@ impl Plan {
                 continue;
             }
             let value = match &field.read {
-                Read::Scalar(kind) => scalar(kind, found, field.slot.is_some())?,
+                // A value that is moved is waited for: it was written in other pieces.
+                Read::Scalar(kind) => match (scalar(kind, found, field.slot.is_some()), field.slot)
+                {
+                    (None, _) => return None,
+                    (Some(_), None) => continue,
+                    (Some(value), Some(slot)) => {
+                        slots[slot].set(value);
+                        continue;
+                    }
+                },
                 Read::Message(within) => {
                     self.walk(*within, found.bytes()?, depth + 1, slots)?;
                     continue;
