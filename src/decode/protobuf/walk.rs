@@ -40,40 +40,22 @@ impl Plan {
             if field.is_list && is_packed(&field.read, found)? {
                 continue;
             }
-            let value = match &field.read {
-                // A value that is moved is waited for: it was written in other pieces.
-                Read::Scalar(kind) => match (scalar(kind, found, field.slot.is_some()), field.slot)
-                {
-                    (None, _) => return None,
-                    (Some(_), None) => continue,
-                    (Some(value), Some(slot)) => {
-                        slots[slot].set(value);
-                        continue;
-                    }
-                },
-                Read::Message(within) => {
-                    self.walk(*within, found.bytes()?, depth + 1, slots)?;
-                    continue;
-                }
-                Read::Map(map) => {
-                    self.entry(map, found.bytes()?, depth + 1, slots)?;
-                    continue;
-                }
+            let slot = field.slot;
+            match &field.read {
+                Read::Message(within) => self.walk(*within, found.bytes()?, depth + 1, slots)?,
+                Read::Map(map) => self.entry(map, found.bytes()?, depth + 1, slots)?,
                 // Of another part of the same message only what it has would count.
-                _ if field.slot.is_some_and(|slot| slots[slot] != Slot::Missing) => return None,
-                Read::Timestamp => {
-                    let (seconds, nanos) = seconds_and_nanos(found.bytes()?)?;
-                    let nanos = i128::from(seconds) * 1_000_000_000 + i128::from(nanos);
-                    Value::time(nanos)?.into()
+                Read::Timestamp | Read::Duration
+                    if slot.is_some_and(|slot| slots[slot] != Slot::Missing) =>
+                {
+                    return None;
                 }
-                #[expect(clippy::cast_precision_loss, reason = "the seconds of a float")]
-                Read::Duration => {
-                    let (seconds, nanos) = seconds_and_nanos(found.bytes()?)?;
-                    Slot::Float(seconds as f64 + f64::from(nanos) / 1e9)
-                }
-            };
-            if let Some(slot) = field.slot {
-                slots[slot].set(value);
+                // A value that is moved is waited for: it was written in other pieces.
+                read => match (value(read, found, slot.is_some()), slot) {
+                    (None, _) => return None,
+                    (Some(_), None) => {}
+                    (Some(value), Some(slot)) => slots[slot].set(value),
+                },
             }
         }
         for (slot, default) in &of.defaults {
@@ -136,7 +118,24 @@ impl Type {
     }
 }
 
-/// A number or a text. Of one that isn't wanted no text is made.
+/// What is no object. Of what isn't wanted no text is made.
+#[inline]
+fn value<'a>(read: &Read, found: wire::Field<'a>, is_wanted: bool) -> Option<Slot<'a>> {
+    match read {
+        Read::Scalar(kind) => scalar(kind, found, is_wanted),
+        Read::Timestamp => {
+            let (seconds, nanos) = seconds_and_nanos(found.bytes()?)?;
+            Some(Value::time(i128::from(seconds) * 1_000_000_000 + i128::from(nanos))?.into())
+        }
+        #[expect(clippy::cast_precision_loss, reason = "the seconds of a float")]
+        Read::Duration => {
+            let (seconds, nanos) = seconds_and_nanos(found.bytes()?)?;
+            Some(Slot::Float(seconds as f64 + f64::from(nanos) / 1e9))
+        }
+        Read::Message(_) | Read::Map(_) => None,
+    }
+}
+
 fn scalar<'a>(kind: &Kind, found: wire::Field<'a>, is_wanted: bool) -> Option<Slot<'a>> {
     #[expect(clippy::cast_possible_truncation, reason = "of a longer number the lower half counts")]
     let low = |number: u64| number as u32;
