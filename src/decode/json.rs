@@ -46,7 +46,11 @@ pub fn decode<'a>(
     trie: &PathTrie,
     slots: &mut [Slot<'a>],
 ) -> Result<(), DecodeError> {
-    Scanner::checked(payload, trie, slots)?.decode(trie, slots)
+    assert_eq!(slots.len(), trie.slots(), "one slot a path");
+    match text(payload) {
+        Some(text) => Scanner::new(text).decode(trie, slots),
+        None => Err(no_text(payload, slots)),
+    }
 }
 
 struct Scanner<'a> {
@@ -68,25 +72,22 @@ struct Quoted {
     escaped: bool,
 }
 
-impl<'a> Scanner<'a> {
-    /// # Panics
-    /// When there are not as many slots as the trie has.
-    #[inline]
-    fn checked(
-        payload: &'a [u8],
-        trie: &PathTrie,
-        slots: &mut [Slot<'a>],
-    ) -> Result<Self, DecodeError> {
-        assert_eq!(slots.len(), trie.slots(), "one slot a path");
-        // It tells whether, and the standard library where.
-        if let Ok(text) = simdutf8::basic::from_utf8(payload) {
-            return Ok(Self::new(text));
-        }
-        empty(slots);
-        let error = std::str::from_utf8(payload).err();
-        Err(DecodeError::at(error.map_or(0, |error| error.valid_up_to()), "invalid UTF-8"))
-    }
+/// A payload as text. Two words fit in registers: an error with its reason is written to memory, and a text that comes
+/// with it from there is waited for.
+#[inline]
+fn text(payload: &[u8]) -> Option<&str> {
+    simdutf8::basic::from_utf8(payload).ok()
+}
 
+/// Why a payload is no text. `simdutf8` tells only that it is none.
+#[cold]
+fn no_text(payload: &[u8], slots: &mut [Slot<'_>]) -> DecodeError {
+    empty(slots);
+    let error = std::str::from_utf8(payload).err();
+    DecodeError::at(error.map_or(0, |error| error.valid_up_to()), "invalid UTF-8")
+}
+
+impl<'a> Scanner<'a> {
     fn new(text: &'a str) -> Self {
         Self { text, bytes: text.as_bytes(), at: 0, depth: 0 }
     }

@@ -19,7 +19,7 @@
 use std::borrow::Cow;
 
 use super::trace::{NONE, Other, Scalar, Shape};
-use super::{ONES, Scanner, end_of_plain_text};
+use super::{ONES, Scanner, end_of_plain_text, no_text};
 use crate::decode::{DecodeError, Slot};
 use crate::path::PathTrie;
 use crate::point::Number;
@@ -61,13 +61,14 @@ impl Json {
         trie: &PathTrie,
         slots: &mut [Slot<'a>],
     ) -> Result<(), DecodeError> {
-        let mut scanner = Scanner::checked(payload, trie, slots)?;
+        assert_eq!(slots.len(), trie.slots(), "one slot a path");
+        let Some(text) = super::text(payload) else { return Err(no_text(payload, slots)) };
         if !self.shapes.are_for(trie) {
-            return scanner.decode(trie, slots);
+            return Scanner::new(text).decode(trie, slots);
         }
-        if !self.shapes.fill(scanner.text, slots) {
-            scanner.decode(trie, slots)?;
-            self.shapes.learn(scanner.text, trie);
+        if !self.shapes.fill(text, slots) {
+            Scanner::new(text).decode(trie, slots)?;
+            self.shapes.learn(text, trie);
         }
         Ok(())
     }
