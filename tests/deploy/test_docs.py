@@ -189,6 +189,8 @@ class Sizing(unittest.TestCase):
             ("the same to remote write (5 samples a message)", ("JSON 280 B to remote write",)),
             ("JSON of 1.5 KB", ("JSON 1.5 KB to line protocol", "JSON 1.5 KB to remote write")),
             ("Avro", ("Avro to line protocol", "Avro to remote write")),
+            ("Protobuf", ("Protobuf to line protocol", "Protobuf to remote write")),
+            ("MessagePack", ("MessagePack to line protocol", "MessagePack to remote write")),
             ("line protocol passed through", ("line protocol passed through to line protocol", "line protocol passed through to remote write")),
         ):
             self.assertEqual(planned(row), [measured[work] // 10_000 * 10_000 for work in works], row)
