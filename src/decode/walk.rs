@@ -92,8 +92,7 @@ fn fill_below<'a, F: Format>(
     input: &mut Input<'a>,
     slots: &mut [Slot<'a>],
 ) -> Result<(), DecodeError> {
-    let gathers = |node: &&Node| node.elements().is_some() || !node.entries().is_empty();
-    if let Some(node) = node.filter(gathers) {
+    if let Some(node) = node.filter(|node| node.gathers()) {
         tree::fill_below(value::<F>(input)?, node, slots);
         return Ok(());
     }

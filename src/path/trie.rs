@@ -179,6 +179,12 @@ impl Node {
         &self.entries
     }
 
+    /// Whether all of what is inside is wanted, in whatever way, so that a value must be at hand whole.
+    #[must_use]
+    pub fn gathers(&self) -> bool {
+        self.elements.is_some() || !self.entries.is_empty()
+    }
+
     /// To look up the keys of one object.
     #[must_use]
     pub fn keys(&self) -> Keys<'_> {

@@ -144,7 +144,7 @@ struct Compiler {
 impl Compiler {
     /// The place of a message's type. `None` where such messages have to be read whole.
     fn message(&mut self, of: &MessageDescriptor, node: Option<&Node>) -> Option<usize> {
-        if node.is_some_and(gathers) {
+        if node.is_some_and(Node::gathers) {
             return None;
         }
         let place = self.types.len();
@@ -206,7 +206,7 @@ impl Compiler {
     }
 
     fn map(&mut self, of: &MessageDescriptor, node: &Node) -> Option<Map> {
-        if gathers(node) {
+        if node.gathers() {
             return None;
         }
         let (key, value) = (of.map_entry_key_field().kind(), of.map_entry_value_field());
@@ -235,11 +235,6 @@ impl Compiler {
         self.types[place].fields.push(field);
         Some(place)
     }
-}
-
-/// Whether all of what is inside is wanted.
-fn gathers(node: &Node) -> bool {
-    node.elements().is_some() || !node.entries().is_empty()
 }
 
 /// The name of a type of Protobuf's own; of another it is empty.

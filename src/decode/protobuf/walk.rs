@@ -125,7 +125,12 @@ fn value<'a>(read: &Read, found: wire::Field<'a>, is_wanted: bool) -> Option<Slo
         Read::Scalar(kind) => scalar(kind, found, is_wanted),
         Read::Timestamp => {
             let (seconds, nanos) = seconds_and_nanos(found.bytes()?)?;
-            Some(Value::time(i128::from(seconds) * 1_000_000_000 + i128::from(nanos))?.into())
+            let nanos = i128::from(seconds) * 1_000_000_000 + i128::from(nanos);
+            if is_wanted {
+                return Some(Value::time(nanos)?.into());
+            }
+            // One out of range is wrong wherever it stands.
+            jiff::Timestamp::from_nanosecond(nanos).ok().map(|_| Slot::Null)
         }
         #[expect(clippy::cast_precision_loss, reason = "the seconds of a float")]
         Read::Duration => {
