@@ -308,6 +308,35 @@ fn what_connectors_share_comes_from_the_process_file() {
 }
 
 #[test]
+fn the_file_beside_the_connectors_is_taken_from_elsewhere_too_and_told_where_it_is_not() {
+    let shared = "kafka: { bootstrap.servers: 'localhost:9092' }\n";
+    let text = GOOD.replace(shared, "");
+    let tidegate = Tidegate::new();
+    let plant = tidegate.path("plant");
+    fs::create_dir(&plant).unwrap();
+    fs::write(plant.join("a.yaml"), &text).unwrap();
+    fs::write(plant.join("tidegate.yaml"), shared).unwrap();
+    let validate = |options: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tidegate"));
+        command.arg("validate").args(options).current_dir(tidegate.folder.path());
+        command.env_remove("TIDEGATE_CONFIG").output().unwrap()
+    };
+    for path in ["plant", "plant/a.yaml"] {
+        let taken = validate(&[path]);
+        assert_code(&taken, 0);
+        assert_eq!(stderr(&taken), "");
+    }
+    fs::write(tidegate.path("tidegate.yaml"), "log: json\n").unwrap();
+    let left_out = validate(&["plant"]);
+    assert_code(&left_out, 2);
+    let warning = "warning: plant/tidegate.yaml is not read, because tidegate.yaml is";
+    assert!(stderr(&left_out).contains(warning), "{}", stderr(&left_out));
+    let meant = validate(&["--config", "plant/tidegate.yaml", "plant"]);
+    assert_code(&meant, 0);
+    assert_eq!(stderr(&meant), "");
+}
+
+#[test]
 fn dead_letters_of_a_connector_without_a_topic_for_them_are_a_clear_error() {
     let tidegate = Tidegate::with(&[("good.yaml", GOOD)]);
     for command in ["list", "show", "replay"] {

@@ -16,11 +16,11 @@ use crate::telemetry;
 /// What is audited.
 #[derive(Debug, clap::Args)]
 pub(super) struct AuditArguments {
-    /// What all connectors share. Default: tidegate.yaml in this folder, if there is one.
+    /// What all connectors share. Default: tidegate.yaml in this folder, or else beside the connector's file.
     #[arg(long, value_name = "FILE", env = "TIDEGATE_CONFIG")]
     pub(super) config: Option<PathBuf>,
     /// The connector's file.
-    connector: PathBuf,
+    pub(super) connector: PathBuf,
     /// Records from this time on: RFC 3339, a date (UTC), or so long ago (`-1h`, `1h ago`).
     /// Default: the oldest record.
     #[arg(long, value_name = "TIME", allow_hyphen_values = true, value_parser = time::millis)]

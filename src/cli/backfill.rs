@@ -5,6 +5,7 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::slice;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -31,7 +32,7 @@ const WATCH: Duration = Duration::from_millis(100);
 /// What is read again, and how.
 #[derive(Debug, clap::Args)]
 pub(super) struct BackfillArguments {
-    /// What all connectors share. Default: tidegate.yaml in this folder, if there is one.
+    /// What all connectors share. Default: tidegate.yaml in this folder, or else beside the connector's file.
     #[arg(long, value_name = "FILE", env = "TIDEGATE_CONFIG")]
     config: Option<PathBuf>,
     /// The connector's file.
@@ -67,7 +68,7 @@ pub(super) fn run(arguments: &BackfillArguments) -> ExitCode {
 }
 
 fn backfill(arguments: &BackfillArguments) -> Result<ExitCode, Trouble> {
-    let process = process_file(arguments.config.clone());
+    let process = process_file(arguments.config.clone(), slice::from_ref(&arguments.connector));
     let mut connector =
         one_connector(process.as_deref(), &arguments.connector).map_err(Trouble::Configuration)?;
     if arguments.from >= arguments.to {

@@ -44,7 +44,7 @@ struct Checked<'a> {
 }
 
 pub(super) fn run(arguments: CheckArguments) -> ExitCode {
-    let process = super::process_file(arguments.files.config);
+    let process = super::process_file(arguments.files.config, &arguments.files.paths);
     let loaded = config::load(process.as_deref(), &arguments.files.paths, &Environment::process());
     let Configuration { connectors, .. } = match loaded {
         Ok(configuration) => configuration,

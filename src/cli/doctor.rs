@@ -25,7 +25,7 @@ pub(super) struct DoctorArguments {
     /// Write it to this file instead of the screen.
     #[arg(short = 'o', long, value_name = "FILE")]
     output: Option<PathBuf>,
-    /// What all connectors share, for PATH. Default: tidegate.yaml in this folder, if there is one.
+    /// What all connectors share, for PATH. Default: tidegate.yaml in this folder, or else beside PATH.
     #[arg(long, value_name = "FILE", env = "TIDEGATE_CONFIG")]
     config: Option<PathBuf>,
     /// Connector files, or folders of them, to check, too: their brokers and databases are looked at.
@@ -106,7 +106,7 @@ fn of_process(server: &Server, report: &mut String) {
 
 /// What the files say, and what they name.
 fn of_files(arguments: &DoctorArguments, report: &mut String) {
-    let process = process_file(arguments.config.clone());
+    let process = process_file(arguments.config.clone(), &arguments.paths);
     match config::load(process.as_deref(), &arguments.paths, &Environment::process()) {
         Err(errors) => section(report, "Files that are wrong", &errors.to_string()),
         Ok(configuration) => {

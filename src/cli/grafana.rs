@@ -92,7 +92,7 @@ pub(super) fn run(arguments: &GrafanaArguments) -> ExitCode {
     let common = match &arguments.command {
         Command::Export { common, .. } | Command::Apply { common, .. } => common,
     };
-    let process = super::process_file(common.files.config.clone());
+    let process = super::process_file(common.files.config.clone(), &common.files.paths);
     let loaded = config::load(process.as_deref(), &common.files.paths, &Environment::process());
     let connectors = match loaded {
         Ok(configuration) => configuration.connectors,

@@ -23,6 +23,7 @@ mod validate;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::slice;
 
 use clap::{Parser, Subcommand};
 
@@ -116,7 +117,7 @@ enum Command {
 /// Where the configuration is.
 #[derive(Debug, clap::Args)]
 struct ConfigurationArguments {
-    /// What all connectors share. Default: tidegate.yaml in this folder, if there is one.
+    /// What all connectors share. Default: tidegate.yaml in this folder, or else beside PATH.
     #[arg(long, value_name = "FILE", env = "TIDEGATE_CONFIG")]
     config: Option<PathBuf>,
     /// Connector files, or folders of them.
@@ -134,21 +135,26 @@ pub fn run(arguments: Arguments) -> ExitCode {
     match arguments.command {
         Command::Run(arguments) => run::run(arguments),
         Command::Validate(files) => {
-            validate::run(process_file(files.config).as_deref(), &files.paths)
+            validate::run(process_file(files.config, &files.paths).as_deref(), &files.paths)
         }
         Command::Init(arguments) => {
-            init::run(process_file(arguments.config.clone()).as_deref(), &arguments)
+            init::run(process_file(arguments.config.clone(), &[]).as_deref(), &arguments)
         }
         Command::Import(arguments) => import::run(&arguments),
-        Command::Preview(arguments) => {
-            preview::run(process_file(arguments.config.clone()).as_deref(), &arguments)
-        }
-        Command::Test(arguments) => {
-            test::run(process_file(arguments.config.clone()).as_deref(), &arguments)
-        }
-        Command::Audit(arguments) => {
-            audit::run(process_file(arguments.config.clone()).as_deref(), arguments)
-        }
+        Command::Preview(arguments) => preview::run(
+            process_file(arguments.config.clone(), slice::from_ref(&arguments.connector))
+                .as_deref(),
+            &arguments,
+        ),
+        Command::Test(arguments) => test::run(
+            process_file(arguments.config.clone(), &arguments.paths).as_deref(),
+            &arguments,
+        ),
+        Command::Audit(arguments) => audit::run(
+            process_file(arguments.config.clone(), slice::from_ref(&arguments.connector))
+                .as_deref(),
+            arguments,
+        ),
         Command::Backfill(arguments) => backfill::run(&arguments),
         Command::Check(arguments) => check::run(arguments),
         Command::Dlq(arguments) => dlq::run(arguments),
@@ -183,8 +189,25 @@ pub fn run(arguments: Arguments) -> ExitCode {
     }
 }
 
-fn process_file(given: Option<PathBuf>) -> Option<PathBuf> {
-    given.or_else(|| Some(PathBuf::from("tidegate.yaml")).filter(|file| file.is_file()))
+/// The file with what all connectors share: the one that was given, or else the one of this folder, or else the one
+/// beside the connectors.
+fn process_file(given: Option<PathBuf>, paths: &[PathBuf]) -> Option<PathBuf> {
+    if given.is_some() {
+        return given;
+    }
+    let folder = |path: &PathBuf| {
+        if path.is_dir() { Some(path.clone()) } else { Some(path.parent()?.to_owned()) }
+    };
+    let folders = std::iter::once(PathBuf::new()).chain(paths.iter().filter_map(folder));
+    let mut found =
+        folders.map(|folder| folder.join("tidegate.yaml")).filter(|file| file.is_file());
+    let taken = found.next()?;
+    let is_other = |file: &PathBuf| file.canonicalize().ok() != taken.canonicalize().ok();
+    if let Some(other) = found.find(is_other) {
+        let (other, taken) = (other.display(), taken.display());
+        eprintln!("warning: {other} is not read, because {taken} is; --config says which is meant");
+    }
+    Some(taken)
 }
 
 /// The one connector of a file.

@@ -21,11 +21,11 @@ use show::{Show, Tally};
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct PreviewArguments {
-    /// What all connectors share. Default: tidegate.yaml in this folder, if there is one.
+    /// What all connectors share. Default: tidegate.yaml in this folder, or else beside the connector's file.
     #[arg(long, value_name = "FILE", env = "TIDEGATE_CONFIG")]
     pub(super) config: Option<PathBuf>,
     /// The connector's file.
-    connector: PathBuf,
+    pub(super) connector: PathBuf,
     /// Where to begin: `earliest`, `latest` (the newest messages that there are), an offset, or a
     /// time: RFC 3339, a date (UTC), or so long ago (`-1h`, `1h ago`).
     #[arg(long, value_name = "PLACE", default_value = "latest", allow_hyphen_values = true, value_parser = place)]

@@ -30,7 +30,7 @@ const LOOK_AT_FILES: Duration = Duration::from_millis(700);
 
 #[derive(Debug, clap::Args)]
 pub(super) struct RunArguments {
-    /// What all connectors share. Default: tidegate.yaml in this folder, if there is one.
+    /// What all connectors share. Default: tidegate.yaml in this folder, or else beside PATH.
     #[arg(long, value_name = "FILE", env = "TIDEGATE_CONFIG")]
     config: Option<PathBuf>,
     /// Connector files, or folders of them. None are needed where connectors are made over REST.
@@ -39,7 +39,8 @@ pub(super) struct RunArguments {
 }
 
 pub(super) fn run(arguments: RunArguments) -> ExitCode {
-    let files = Files { process: process_file(arguments.config), paths: arguments.paths };
+    let files =
+        Files { process: process_file(arguments.config, &arguments.paths), paths: arguments.paths };
     // Before they are read: what changes meanwhile must be seen.
     let mark = files.mark();
     let configuration = match files.load() {

@@ -19,13 +19,13 @@ use crate::trial::{Outcome, Trial};
 /// What is tested.
 #[derive(Debug, clap::Args)]
 pub(super) struct TestArguments {
-    /// What all connectors share. Default: tidegate.yaml in this folder, if there is one.
+    /// What all connectors share. Default: tidegate.yaml in this folder, or else beside PATH.
     #[arg(long, value_name = "FILE", env = "TIDEGATE_CONFIG")]
     pub(super) config: Option<PathBuf>,
     /// Test files (`*.test.yaml`), connector files with a test file beside them, or folders of test
     /// files.
     #[arg(required = true, value_name = "PATH")]
-    paths: Vec<PathBuf>,
+    pub(super) paths: Vec<PathBuf>,
     /// Also write the results to this file, as XML for CI systems (`JUnit`).
     #[arg(long, value_name = "FILE")]
     junit: Option<PathBuf>,

@@ -42,7 +42,7 @@ enum DlqCommand {
 /// Whose letters.
 #[derive(Debug, clap::Args)]
 struct Target {
-    /// What all connectors share. Default: tidegate.yaml in this folder, if there is one.
+    /// What all connectors share. Default: tidegate.yaml in this folder, or else beside the connector's file.
     #[arg(long, value_name = "FILE", env = "TIDEGATE_CONFIG")]
     config: Option<PathBuf>,
     /// The connector's file.
@@ -93,7 +93,7 @@ impl Trouble {
 /// The letters of a connector's file.
 fn dead_letters(target: Target) -> Result<DeadLetters, Trouble> {
     let Target { config, connector: file, written_by, timeout } = target;
-    let process = process_file(config);
+    let process = process_file(config, std::slice::from_ref(&file));
     let read =
         config::load(process.as_deref(), std::slice::from_ref(&file), &Environment::process());
     let read = read.map_err(|errors| Trouble::Configuration(errors.to_string()))?;
