@@ -48,6 +48,7 @@ pub fn run(name: &str, messages: u64) {
         Ok("avro") => Message::Avro,
         Ok("protobuf") => Message::Protobuf,
         Ok("msgpack") => Message::Msgpack,
+        Ok("debezium") => Message::Debezium,
         _ => Message::Standard,
     };
     let records = records(kind);

@@ -17,6 +17,8 @@ pub enum Message {
     Protobuf,
     /// The same in `MessagePack`.
     Msgpack,
+    /// The same as a row that Debezium tells of, with its schema in each message; its time is a `MicroTimestamp`.
+    Debezium,
     /// The standard message as the line that it becomes.
     Line,
 }
@@ -33,6 +35,7 @@ impl Message {
             Self::Avro => avro(&Reading::number(n, devices)),
             Self::Protobuf => protobuf(&Reading::number(n, devices)),
             Self::Msgpack => message_pack(&Reading::number(n, devices)),
+            Self::Debezium => debezium(&Reading::number(n, devices)).into_bytes(),
             Self::Line => line(&Reading::number(n, devices)).into_bytes(),
         }
     }
@@ -44,6 +47,7 @@ impl Message {
             Self::Avro => "Avro",
             Self::Protobuf => "Protobuf",
             Self::Msgpack => "MessagePack",
+            Self::Debezium => "Debezium with its schema",
             Self::Line => "line protocol passed through",
         }
     }
@@ -61,6 +65,7 @@ impl Message {
                 env!("CARGO_MANIFEST_DIR")
             ),
             Self::Msgpack => format!("decode: msgpack\n{POINT}"),
+            Self::Debezium => format!("decode: debezium\n{ROW}"),
             Self::Line => "decode: line_protocol\n".into(),
         }
     }
@@ -116,6 +121,61 @@ pub fn standard(n: u64, devices: u64) -> String {
     } = Reading::number(n, devices);
     format!(
         r#"{{"ts":{millis},"site":"{site}","device":{{"id":"{device}","model":"{model}","firmware":"{firmware}"}},"reading":{{"temperature":{temperature},"humidity":{humidity},"pressure":{pressure},"vibration":{vibration},"cycles":{cycles}}},"status":"{STATUS}","note":"{NOTE}"}}"#
+    )
+}
+
+/// As of a table of Postgres, by Debezium's documentation.
+fn debezium(reading: &Reading) -> String {
+    let Reading { site, device, model, firmware, temperature, humidity, .. } = reading;
+    let Reading { millis, pressure, vibration, cycles, .. } = reading;
+    let micros = millis * 1000;
+    let field =
+        |kind: &str, name: &str| format!(r#"{{"type":"{kind}","optional":true,"field":"{name}"}}"#);
+    let fields = |fields: &[(&str, &str)]| {
+        fields.iter().map(|(kind, name)| field(kind, name)).collect::<Vec<_>>().join(",")
+    };
+    let columns = fields(&[
+        ("string", "site"),
+        ("string", "device"),
+        ("string", "model"),
+        ("string", "firmware"),
+        ("double", "temperature"),
+        ("double", "humidity"),
+        ("double", "pressure"),
+        ("double", "vibration"),
+        ("int64", "cycles"),
+        ("string", "status"),
+        ("string", "note"),
+    ]);
+    let at = r#"{"type":"int64","optional":true,"name":"io.debezium.time.MicroTimestamp","version":1,"field":"at"}"#;
+    let row = |name: &str| {
+        format!(
+            r#"{{"type":"struct","fields":[{at},{columns}],"optional":true,"name":"plant.public.readings.Value","field":"{name}"}}"#
+        )
+    };
+    let source = fields(&[
+        ("string", "version"),
+        ("string", "connector"),
+        ("string", "name"),
+        ("int64", "ts_ms"),
+        ("string", "snapshot"),
+        ("string", "db"),
+        ("string", "sequence"),
+        ("string", "schema"),
+        ("string", "table"),
+        ("int64", "txId"),
+        ("int64", "lsn"),
+        ("int64", "xmin"),
+    ]);
+    let schema = format!(
+        r#"{{"type":"struct","fields":[{},{},{{"type":"struct","fields":[{source}],"optional":false,"name":"io.debezium.connector.postgresql.Source","field":"source"}},{}],"optional":false,"name":"plant.public.readings.Envelope","version":1}}"#,
+        row("before"),
+        row("after"),
+        fields(&[("string", "op"), ("int64", "ts_ms"), ("int64", "ts_us"), ("int64", "ts_ns")]),
+    );
+    format!(
+        r#"{{"schema":{schema},"payload":{{"before":null,"after":{{"at":{micros},"site":"{site}","device":"{device}","model":"{model}","firmware":"{firmware}","temperature":{temperature},"humidity":{humidity},"pressure":{pressure},"vibration":{vibration},"cycles":{cycles},"status":"{STATUS}","note":"{NOTE}"}},"source":{{"version":"3.0.0.Final","connector":"postgresql","name":"plant","ts_ms":{millis},"snapshot":"false","db":"plant","sequence":"[\"{lsn}\",\"{lsn}\"]","schema":"public","table":"readings","txId":{cycles},"lsn":{lsn},"xmin":null}},"op":"c","ts_ms":{millis},"ts_us":{micros},"ts_ns":{micros}000}}}}"#,
+        lsn = 24_023_128 + cycles * 56,
     )
 }
 
@@ -262,4 +322,16 @@ const POINT: &str = "point:
     vibration: reading.vibration
     cycles: { path: reading.cycles, type: integer }
   timestamp: { path: ts, unit: ms }
+";
+
+const ROW: &str = "point:
+  measurement: sensor
+  tags: { site: after.site, device: after.device, model: after.model }
+  fields:
+    temperature: after.temperature
+    humidity: after.humidity
+    pressure: after.pressure
+    vibration: after.vibration
+    cycles: { path: after.cycles, type: integer }
+  timestamp: { path: after.at, format: rfc3339 }
 ";

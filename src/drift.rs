@@ -146,7 +146,7 @@ fn push_key(path: &mut String, key: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::decode::tree;
+    use crate::decode::json;
 
     fn paths(named: &[&str]) -> PathTrie {
         let mut paths = PathTrie::new();
@@ -157,7 +157,7 @@ mod tests {
     }
 
     fn look(drift: &Drift, paths: &PathTrie, json: &str) -> Vec<String> {
-        drift.look(paths, &tree::json(json.as_bytes()).unwrap())
+        drift.look(paths, &json::whole(json.as_bytes()).unwrap())
     }
 
     #[test]

@@ -45,6 +45,12 @@ pub struct PathError {
 }
 
 impl Path {
+    /// Of a key of the message.
+    #[must_use]
+    pub fn of_key(key: &str) -> Self {
+        Self { segments: vec![Segment::Key(key.into())] }
+    }
+
     /// The steps from the root of the message to the value.
     #[must_use]
     pub fn segments(&self) -> &[Segment] {

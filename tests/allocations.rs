@@ -243,3 +243,24 @@ fn a_record_of_message_pack_is_made_both_without_an_allocation() {
         none_a_record(allocations(transform("msgpack", sink), message_pack));
     }
 }
+
+/// [`json`] with more in it.
+fn json_with(member: &str, number: u32) -> Vec<u8> {
+    [b"{", member.as_bytes(), b",", &json(number)[1..]].concat()
+}
+
+#[test]
+fn a_record_in_an_envelope_is_made_both_without_an_allocation() {
+    const FRONT: &[u8] =
+        br#"{"schema":{"type":"struct","fields":[{"field":"ts","type":"int64"}]},"payload":"#;
+    for sink in [LINES, SAMPLES] {
+        let of_connect = |number| [FRONT, &json(number), b"}"].concat();
+        none_a_record(allocations(transform("connect_json", sink), of_connect));
+        let event = |number| json_with(r#""op":"c""#, number);
+        none_a_record(allocations(transform("debezium", sink), event));
+        let of_debezium = |number| [FRONT, &event(number), b"}"].concat();
+        none_a_record(allocations(transform("debezium", sink), of_debezium));
+        let cloud_event = |number| json_with(r#""specversion":"1.0""#, number);
+        none_a_record(allocations(transform("cloudevents", sink), cloud_event));
+    }
+}

@@ -3,28 +3,140 @@
 //!
 //! <https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/bindings/kafka-protocol-binding.md>
 
+use std::borrow::Cow;
+
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 
+use super::json::{self, Json, Look};
 use super::tree::{self, Value};
-use super::{DecodeError, Message};
+use super::{Container, DecodeError, Message, Slot};
+use crate::path::{Node, PathTrie};
+use crate::record::Record;
 
 const STRUCTURED: &str = "application/cloudevents";
 
-/// Reads one event.
-pub fn decode<'a>(message: &Message<'a>) -> Result<Value<'a>, DecodeError> {
-    let record = message.record;
-    let content_type =
-        record.header("content-type").and_then(|kind| std::str::from_utf8(kind).ok());
-    if content_type.is_some_and(|kind| kind.starts_with(STRUCTURED)) {
-        return structured(message.payload);
+/// Decodes the messages of a topic.
+#[derive(Debug)]
+pub struct CloudEvents {
+    json: Json,
+    /// At `specversion` and `data_base64`, of a structured event.
+    look: Look<2>,
+    /// The paths within what an event carries, and the trie that they are of.
+    data: Option<(u64, PathTrie)>,
+    data_json: Json,
+}
+
+impl Default for CloudEvents {
+    fn default() -> Self {
+        Self {
+            json: Json::default(),
+            look: Look::new(["specversion", "data_base64"]),
+            data: None,
+            data_json: Json::default(),
+        }
     }
-    if record.header("ce_specversion").is_none() {
+}
+
+impl CloudEvents {
+    /// Fills `slots` with the values at the paths of a trie.
+    pub fn fill<'a>(
+        &mut self,
+        message: &Message<'a>,
+        paths: &PathTrie,
+        slots: &mut [Slot<'a>],
+    ) -> Result<(), DecodeError> {
+        let filled = match Mode::of(message.record) {
+            Mode::Structured => self.fill_structured(message.payload, paths, slots),
+            Mode::Binary(kind) => self.fill_binary(message, kind, paths, slots),
+        };
+        if filled.is_none() {
+            tree::fill(decode(message)?, paths, slots);
+        }
+        Ok(())
+    }
+
+    /// None where the event has to be read whole.
+    fn fill_structured<'a>(
+        &mut self,
+        payload: &'a [u8],
+        paths: &PathTrie,
+        slots: &mut [Slot<'a>],
+    ) -> Option<()> {
+        let [version, encoded] = self.look.at(payload)?;
+        if version == Slot::Missing || encoded != Slot::Missing {
+            return None;
+        }
+        self.json.decode(payload, paths, slots).ok()
+    }
+
+    /// The same.
+    fn fill_binary<'a>(
+        &mut self,
+        message: &Message<'a>,
+        kind: Option<&'a str>,
+        paths: &PathTrie,
+        slots: &mut [Slot<'a>],
+    ) -> Option<()> {
+        let root = paths.root();
+        if root.gathers() || !is_json(kind) {
+            return None;
+        }
+        if self.data.as_ref().is_none_or(|(of, _)| *of != paths.id()) {
+            self.data = Some((paths.id(), paths.below("data")));
+        }
+        let (_, data) = self.data.as_ref()?;
+        self.data_json.decode(message.payload, data, slots).ok()?;
+        let mut attribute = |name: &str, value| {
+            if let Some(slot) = root.keys().find(name.as_bytes()).and_then(Node::slot) {
+                slots[slot].set(Slot::Text(Cow::Borrowed(value)));
+            }
+        };
+        for (name, value) in message.record.headers() {
+            let Some(name) = name.strip_prefix("ce_").filter(|name| *name != "data") else {
+                continue;
+            };
+            attribute(name, std::str::from_utf8(value.unwrap_or_default()).ok()?);
+        }
+        if let Some(kind) = kind {
+            attribute("datacontenttype", kind);
+        }
+        if let Some(slot) = root.slot() {
+            slots[slot].set(Slot::Container(Container::Object));
+        }
+        Some(())
+    }
+}
+
+/// How an event is put into a record.
+enum Mode<'a> {
+    /// All of it is the value.
+    Structured,
+    /// Its attributes are headers, and the value what it carries, of a content type.
+    Binary(Option<&'a str>),
+}
+
+impl<'a> Mode<'a> {
+    fn of(record: &'a dyn Record) -> Self {
+        let kind = record.header("content-type").and_then(|kind| std::str::from_utf8(kind).ok());
+        let is_structured = kind.is_some_and(|kind| kind.starts_with(STRUCTURED));
         // Some producers leave the content type out.
-        return structured(message.payload);
+        if is_structured || record.header("ce_specversion").is_none() {
+            Self::Structured
+        } else {
+            Self::Binary(kind)
+        }
     }
+}
+
+/// Reads one event whole.
+pub fn decode<'a>(message: &Message<'a>) -> Result<Value<'a>, DecodeError> {
+    let content_type = match Mode::of(message.record) {
+        Mode::Structured => return structured(message.payload),
+        Mode::Binary(content_type) => content_type,
+    };
     let mut event = Vec::new();
-    for (name, value) in record.headers() {
+    for (name, value) in message.record.headers() {
         let Some(name) = name.strip_prefix("ce_") else { continue };
         let value = std::str::from_utf8(value.unwrap_or_default());
         let value =
@@ -39,7 +151,7 @@ pub fn decode<'a>(message: &Message<'a>) -> Result<Value<'a>, DecodeError> {
 }
 
 fn structured(payload: &[u8]) -> Result<Value<'_>, DecodeError> {
-    let mut event = tree::json(payload)?;
+    let mut event = json::whole(payload)?;
     if event.get("specversion").is_none() {
         return Err(DecodeError::new(
             "no CloudEvent: neither the header `ce_specversion` nor `specversion` in the message",
@@ -59,11 +171,21 @@ fn structured(payload: &[u8]) -> Result<Value<'_>, DecodeError> {
 
 /// What an event carries, by its content type.
 fn data<'a>(bytes: &'a [u8], content_type: Option<&str>) -> Result<Value<'a>, DecodeError> {
-    let kind = content_type.map(|kind| kind.split(';').next().unwrap_or_default().trim());
-    match kind {
-        None => tree::json(bytes),
-        Some(kind) if kind.ends_with("/json") || kind.ends_with("+json") => tree::json(bytes),
+    if is_json(content_type) {
+        return json::whole(bytes);
+    }
+    match content_type {
         Some(kind) if kind.starts_with("text/") => super::text::decode(bytes),
-        Some(_) => Ok(Value::bytes(bytes)),
+        _ => Ok(Value::bytes(bytes)),
     }
 }
+
+/// Whether an event of a content type, or of none, carries JSON.
+fn is_json(content_type: Option<&str>) -> bool {
+    let kind = content_type.map(|kind| kind.split(';').next().unwrap_or_default().trim());
+    kind.is_none_or(|kind| kind.ends_with("/json") || kind.ends_with("+json"))
+}
+
+#[cfg(test)]
+#[path = "cloudevents_tests.rs"]
+mod tests;

@@ -8,12 +8,48 @@
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 
-use super::DecodeError;
+use super::envelope::Envelopes;
+use super::json::{self, Json};
 use super::tree::{self, Value};
+use super::{DecodeError, Slot};
+use crate::path::PathTrie;
+
+/// Decodes the messages of a topic.
+#[derive(Debug, Default)]
+pub struct Connect {
+    envelopes: Envelopes,
+    json: Json,
+}
+
+impl Connect {
+    /// Fills `slots` with the values at the paths of a trie. Says no of a tombstone in an envelope.
+    pub fn fill<'a>(
+        &mut self,
+        message: &'a [u8],
+        paths: &PathTrie,
+        slots: &mut [Slot<'a>],
+    ) -> Result<bool, DecodeError> {
+        if let Some((payload, meanings)) = self.envelopes.open(message, paths) {
+            if payload.trim_ascii() == b"null" {
+                return Ok(false);
+            }
+            if meanings.fill(&mut self.json, payload, paths, slots).is_some() {
+                return Ok(true);
+            }
+        }
+        let learn = |schema: &_| self.envelopes.learn(message, schema, paths);
+        let document = document(unwrapped(json::whole(message)?, learn)?)?;
+        Ok(document.map(|document| tree::fill(document, paths, slots)).is_some())
+    }
+}
 
 /// Reads the document of an envelope; `None` of a tombstone in one.
-pub fn decode(payload: &[u8]) -> Result<Option<Value<'_>>, DecodeError> {
-    match unwrapped(tree::json(payload)?)? {
+pub fn decode(message: &[u8]) -> Result<Option<Value<'_>>, DecodeError> {
+    document(unwrapped(json::whole(message)?, |_| {})?)
+}
+
+fn document((payload, is_envelope): (Value<'_>, bool)) -> Result<Option<Value<'_>>, DecodeError> {
+    match (payload, is_envelope) {
         (_, false) => Err(DecodeError::new(
             "no envelope with `schema` and `payload` (without one, this is `decode: json`)",
         )),
@@ -22,8 +58,11 @@ pub fn decode(payload: &[u8]) -> Result<Option<Value<'_>>, DecodeError> {
     }
 }
 
-/// The payload of an envelope, or what is no envelope as it is; says which.
-pub(super) fn unwrapped(mut message: Value<'_>) -> Result<(Value<'_>, bool), DecodeError> {
+/// The payload of an envelope, whose schema is shown, or what is no envelope as it is; says which.
+pub(super) fn unwrapped<'a>(
+    mut message: Value<'a>,
+    learn: impl FnOnce(&Value<'a>),
+) -> Result<(Value<'a>, bool), DecodeError> {
     let is_envelope = matches!(&message, Value::Map(entries) if entries.len() == 2)
         && message.get("schema").is_some()
         && message.get("payload").is_some();
@@ -32,7 +71,9 @@ pub(super) fn unwrapped(mut message: Value<'_>) -> Result<(Value<'_>, bool), Dec
     }
     let schema = message.remove("schema").unwrap_or(Value::Null);
     let payload = message.remove("payload").unwrap_or(Value::Null);
-    Ok((typed(payload, &schema)?, true))
+    let payload = typed(payload, &schema)?;
+    learn(&schema);
+    Ok((payload, true))
 }
 
 /// A value as its schema means it.
@@ -40,10 +81,9 @@ fn typed<'a>(value: Value<'a>, schema: &Value<'_>) -> Result<Value<'a>, DecodeEr
     if value == Value::Null {
         return Ok(value);
     }
-    if let Some(name) = schema.get("name").and_then(Value::as_text)
-        && let Some(logical) = Logical::of(name)
-    {
-        return logical.read(value, schema).ok_or_else(|| {
+    if let Some(logical) = Logical::of(schema) {
+        return logical.read(value).ok_or_else(|| {
+            let name = schema.get("name").and_then(Value::as_text).unwrap_or_default();
             DecodeError::new(format!("a value that its schema declares as {name} is none"))
         });
     }
@@ -75,8 +115,7 @@ fn typed<'a>(value: Value<'a>, schema: &Value<'_>) -> Result<Value<'a>, DecodeEr
             let typed = entries.into_iter().map(|(key, value)| Ok((key, typed(value, values)?)));
             Value::Map(typed.collect::<Result<_, DecodeError>>()?)
         }
-        // How the converter writes a map whose keys are no text.
-        (Some("map"), Value::Array(pairs)) => {
+        (Some("map"), Value::Array(pairs)) if !has_text_for_keys(schema) => {
             let values = schema.get("values").unwrap_or(&Value::Null);
             Value::Map(pairs.into_iter().map(|pair| entry(pair, values)).collect::<Result<_, _>>()?)
         }
@@ -89,6 +128,12 @@ fn typed<'a>(value: Value<'a>, schema: &Value<'_>) -> Result<Value<'a>, DecodeEr
     })
 }
 
+/// Whether a map is written as an object, and not as an array of pairs.
+pub(super) fn has_text_for_keys(schema: &Value<'_>) -> bool {
+    let kind = schema.get("keys").and_then(|keys| keys.get("type")?.as_text());
+    kind == Some("string")
+}
+
 type Entry<'a> = (std::borrow::Cow<'a, str>, Value<'a>);
 
 fn entry<'a>(pair: Value<'a>, values: &Value<'_>) -> Result<Entry<'a>, DecodeError> {
@@ -98,24 +143,24 @@ fn entry<'a>(pair: Value<'a>, values: &Value<'_>) -> Result<Entry<'a>, DecodeErr
     Ok((key.into_key().ok_or_else(wrong)?, typed(value, values)?))
 }
 
-/// What a schema's name says of a value.
-#[derive(Clone, Copy)]
-enum Logical {
+/// What a schema says of a value by its name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Logical {
     /// A point in time, in so many nanoseconds.
     Time(i64),
     /// Days since the epoch.
     Date,
     /// A time of day, in so many nanoseconds.
     TimeOfDay(i64),
-    /// Bytes in base64, or a number as it is; the scale stands in the schema.
-    Decimal,
+    /// Bytes in base64, of this scale, or a number as it is.
+    Decimal(Option<i32>),
     /// A decimal whose scale stands beside it.
     VariableScaleDecimal,
 }
 
 impl Logical {
-    fn of(name: &str) -> Option<Self> {
-        Some(match name {
+    pub(super) fn of(schema: &Value<'_>) -> Option<Self> {
+        Some(match schema.get("name")?.as_text()? {
             "org.apache.kafka.connect.data.Timestamp" | "io.debezium.time.Timestamp" => {
                 Self::Time(1_000_000)
             }
@@ -127,24 +172,24 @@ impl Logical {
             }
             "io.debezium.time.MicroTime" => Self::TimeOfDay(1000),
             "io.debezium.time.NanoTime" => Self::TimeOfDay(1),
-            "org.apache.kafka.connect.data.Decimal" => Self::Decimal,
+            "org.apache.kafka.connect.data.Decimal" => Self::Decimal(scale(schema)),
             "io.debezium.data.VariableScaleDecimal" => Self::VariableScaleDecimal,
             _ => return None,
         })
     }
 
-    fn read<'a>(self, value: Value<'a>, schema: &Value<'_>) -> Option<Value<'a>> {
+    /// What a value means. None of one that can't be such a thing.
+    pub(super) fn read(self, value: Value<'_>) -> Option<Value<'_>> {
         match self {
             Self::Time(unit) => Value::time(i128::from(value.as_integer()?) * i128::from(unit)),
             Self::Date => Value::date(value.as_integer()?),
             Self::TimeOfDay(unit) => Value::time_of_day(value.as_integer()?.checked_mul(unit)?),
-            Self::Decimal => match value {
+            Self::Decimal(scale) => match value {
                 Value::Text(text) => {
-                    let scale = schema.get("parameters")?.get("scale")?.as_text()?.parse().ok()?;
-                    Value::decimal(&BASE64_STANDARD.decode(text.as_bytes()).ok()?, scale)
+                    Value::decimal(&BASE64_STANDARD.decode(text.as_bytes()).ok()?, scale?)
                 }
                 // `decimal.format: NUMERIC`.
-                Value::Integer(_) | Value::Unsigned(_) | Value::Float(_) => Some(value),
+                Value::Number(_) => Some(value),
                 _ => None,
             },
             Self::VariableScaleDecimal => {
@@ -154,4 +199,8 @@ impl Logical {
             }
         }
     }
+}
+
+fn scale(schema: &Value<'_>) -> Option<i32> {
+    schema.get("parameters")?.get("scale")?.as_text()?.parse().ok()
 }

@@ -13,12 +13,16 @@
 //!   to exhaust the stack.
 
 mod gather;
+mod look;
 mod shapes;
 mod trace;
+mod whole;
 
 use std::borrow::Cow;
 
+pub use self::look::Look;
 pub use self::shapes::Json;
+pub use self::whole::whole;
 use super::{Container, DecodeError, Slot, empty};
 use crate::path::{Node, PathTrie};
 

@@ -11,6 +11,7 @@ pub mod compression;
 pub mod connect;
 pub mod csv;
 pub mod debezium;
+mod envelope;
 pub mod frame;
 #[cfg(test)]
 pub(crate) mod golden_tests;
@@ -32,13 +33,15 @@ pub use points::Points;
 
 use self::avro::Avro;
 use self::cbor::Cbor;
+use self::cloudevents::CloudEvents;
+use self::connect::Connect;
 use self::csv::Csv;
+use self::debezium::Debezium;
 use self::json::Json;
 use self::msgpack::MessagePack;
 use self::protobuf::Protobuf;
 use self::tree::Value;
 use crate::config;
-use crate::config::raw::Deletes;
 use crate::dead_letter::{ReasonKind, Reject, Stage};
 use crate::path::PathTrie;
 use crate::point::Number;
@@ -61,6 +64,8 @@ pub enum Slot<'a> {
     Float(f64),
     /// Text with escapes resolved.
     Text(Cow<'a, str>),
+    /// A point in time of a format that has such a type. As text it is RFC 3339.
+    Time(jiff::Timestamp),
     /// Text of a format that has nothing but text: what the mapping takes it for.
     Untyped(Cow<'a, str>),
     /// An object or an array stands where the mapping wants a value.
@@ -231,9 +236,9 @@ pub enum Decoder {
 pub enum Documents {
     Json(Json),
     JsonLines(Json),
-    ConnectJson,
-    Debezium(Deletes),
-    CloudEvents,
+    ConnectJson(Connect),
+    Debezium(Box<Debezium>),
+    CloudEvents(Box<CloudEvents>),
     MessagePack,
     Cbor,
     Csv(Csv),
@@ -278,9 +283,11 @@ impl Documents {
         match format {
             config::Documents::Json => Self::Json(Json::default()),
             config::Documents::JsonLines => Self::JsonLines(Json::default()),
-            config::Documents::ConnectJson => Self::ConnectJson,
-            config::Documents::Debezium(deletes) => Self::Debezium(*deletes),
-            config::Documents::CloudEvents => Self::CloudEvents,
+            config::Documents::ConnectJson => Self::ConnectJson(Connect::default()),
+            config::Documents::Debezium(deletes) => {
+                Self::Debezium(Box::new(Debezium::new(*deletes)))
+            }
+            config::Documents::CloudEvents => Self::CloudEvents(Box::default()),
             config::Documents::MessagePack => Self::MessagePack,
             config::Documents::Cbor => Self::Cbor,
             config::Documents::Csv(csv) => Self::Csv(csv.clone()),
@@ -322,14 +329,22 @@ impl Documents {
             Self::Unreachable(_) => {
                 return Self::Json(Json::default()).decode(message, paths, slots, each);
             }
+            Self::ConnectJson(connect) => {
+                if !connect.fill(payload, paths, slots)? {
+                    return Ok(());
+                }
+            }
+            Self::Debezium(debezium) => {
+                if !debezium.fill(payload, paths, slots)? {
+                    return Ok(());
+                }
+            }
+            Self::CloudEvents(events) => events.fill(message, paths, slots)?,
+            Self::Text => tree::fill(text::decode(payload)?, paths, slots),
             Self::Avro(avro) => avro.fill(message, paths, slots)?,
             Self::Protobuf(protobuf) => protobuf.fill(message, paths, slots)?,
             Self::MessagePack => walk::fill::<MessagePack>(payload, paths, slots)?,
             Self::Cbor => walk::fill::<Cbor>(payload, paths, slots)?,
-            _ => {
-                let Some(document) = self.document(message)? else { return Ok(()) };
-                tree::fill(document, paths, slots);
-            }
         }
         each(slots)
     }
@@ -342,20 +357,20 @@ impl Documents {
     pub fn document<'a>(&mut self, message: &Message<'a>) -> Result<Option<Value<'a>>, Refusal> {
         let payload = message.payload;
         Ok(match self {
-            Self::Json(_) => Some(tree::json(payload)?),
+            Self::Json(_) => Some(json::whole(payload)?),
             Self::JsonSchema(_) => {
                 let start = frame::read(message)?.end;
-                Some(tree::json(payload.get(start..).unwrap_or_default())?)
+                Some(json::whole(payload.get(start..).unwrap_or_default())?)
             }
             Self::JsonLines(_) => {
                 let mut lines = payload.split(|byte| *byte == b'\n');
                 let line = lines.find(|line| !line.trim_ascii().is_empty());
-                line.map(tree::json).transpose()?
+                line.map(json::whole).transpose()?
             }
             Self::Csv(csv) => Some(csv.document(payload)?),
-            Self::ConnectJson => connect::decode(payload)?,
-            Self::Debezium(deletes) => debezium::decode(payload, *deletes)?,
-            Self::CloudEvents => Some(cloudevents::decode(message)?),
+            Self::ConnectJson(_) => connect::decode(payload)?,
+            Self::Debezium(debezium) => debezium.decode(payload)?,
+            Self::CloudEvents(_) => Some(cloudevents::decode(message)?),
             Self::MessagePack => Some(walk::document::<MessagePack>(payload)?),
             Self::Cbor => Some(walk::document::<Cbor>(payload)?),
             Self::Text => Some(text::decode(payload)?),

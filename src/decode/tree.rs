@@ -10,27 +10,28 @@
 //! - a key of a map that isn't text is written as text.
 
 use std::borrow::Cow;
-use std::cell::Cell;
-use std::fmt;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
-use super::input::{MAX_DEPTH, MAX_VALUES};
-use super::{Container, DecodeError, Rows, Slot, empty, joined};
+use super::{Container, Rows, Slot, empty, joined};
 use crate::path::{Node, Path, PathTrie};
+use crate::point::Number;
 
 /// A value of a document; borrows from the message where it can.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Value<'a> {
     Null,
     Boolean(bool),
+    /// Of JSON, as the message spells it.
+    Number(Number<'a>),
     Integer(i64),
     /// One that may be beyond `i64`.
     Unsigned(u64),
     Float(f64),
     Text(Cow<'a, str>),
+    /// What is text where text is wanted; most are only a point's time.
+    Time(jiff::Timestamp),
     /// Text of a format that has nothing but text.
     Untyped(Cow<'a, str>),
     Array(Vec<Value<'a>>),
@@ -59,8 +60,7 @@ impl<'a> Value<'a> {
 
     /// A point in time, in nanoseconds since the epoch. `None` beyond the year 9999.
     pub fn time(nanos: i128) -> Option<Self> {
-        let time = jiff::Timestamp::from_nanosecond(nanos).ok()?;
-        Some(Self::Text(time.to_string().into()))
+        jiff::Timestamp::from_nanosecond(nanos).ok().map(Self::Time)
     }
 
     /// A day, counted from the epoch, as its midnight.
@@ -108,16 +108,27 @@ impl<'a> Value<'a> {
         })
     }
 
-    /// The same, borrowing from nothing.
+    /// What a number spells: a whole one where it is written as one and fits, and else the nearest float.
+    pub fn typed(number: Number<'_>) -> Self {
+        let text = number.text();
+        let whole = text.parse().map(Self::Integer);
+        let whole = whole.or_else(|_| text.parse().map(Self::Unsigned));
+        // JSON's grammar is within that of floats.
+        whole.unwrap_or_else(|_| Self::Float(text.parse().unwrap_or(f64::NAN)))
+    }
+
+    /// The same, borrowing from nothing; a number loses its spelling.
     pub fn into_owned(self) -> Value<'static> {
         let owned = |text: Cow<'_, str>| Cow::Owned(text.into_owned());
         match self {
             Self::Null => Value::Null,
             Self::Boolean(boolean) => Value::Boolean(boolean),
+            Self::Number(number) => Value::typed(number),
             Self::Integer(number) => Value::Integer(number),
             Self::Unsigned(number) => Value::Unsigned(number),
             Self::Float(number) => Value::Float(number),
             Self::Text(text) => Value::Text(owned(text)),
+            Self::Time(time) => Value::Time(time),
             Self::Untyped(text) => Value::Untyped(owned(text)),
             Self::Array(elements) => {
                 Value::Array(elements.into_iter().map(Value::into_owned).collect())
@@ -145,10 +156,14 @@ impl<'a> Value<'a> {
     pub fn into_key(self) -> Option<Cow<'a, str>> {
         Some(match self {
             Self::Text(text) | Self::Untyped(text) => text,
+            Self::Number(number) if number.text().parse::<i128>().is_ok() => number.text().into(),
+            Self::Time(time) => time.to_string().into(),
             Self::Integer(number) => number.to_string().into(),
             Self::Unsigned(number) => number.to_string().into(),
             Self::Boolean(boolean) => boolean.to_string().into(),
-            Self::Null | Self::Float(_) | Self::Array(_) | Self::Map(_) => return None,
+            Self::Null | Self::Number(_) | Self::Float(_) | Self::Array(_) | Self::Map(_) => {
+                return None;
+            }
         })
     }
 
@@ -160,6 +175,7 @@ impl<'a> Value<'a> {
     /// The number, of a value that is a whole one.
     pub fn as_integer(&self) -> Option<i64> {
         match self {
+            Self::Number(number) => number.text().parse().ok(),
             Self::Integer(number) => Some(*number),
             Self::Unsigned(number) => i64::try_from(*number).ok(),
             _ => None,
@@ -231,10 +247,12 @@ impl<'a> From<Value<'a>> for Slot<'a> {
         match value {
             Value::Null => Self::Null,
             Value::Boolean(boolean) => Self::Boolean(boolean),
+            Value::Number(number) => Self::Number(number),
             Value::Integer(number) => Self::Integer(number),
             Value::Unsigned(number) => Self::Unsigned(number),
             Value::Float(number) => Self::Float(number),
             Value::Text(text) => Self::Text(text),
+            Value::Time(time) => Self::Time(time),
             Value::Untyped(text) => Self::Untyped(text),
             Value::Array(_) => Self::Container(Container::Array),
             Value::Map(_) => Self::Container(Container::Object),
@@ -274,125 +292,6 @@ fn gather<'a>(
                 found.push((key, slot));
             }
         }
-    }
-}
-
-/// Reads a JSON document of which more is needed than the paths of a mapping.
-pub fn json(payload: &[u8]) -> Result<Value<'_>, DecodeError> {
-    let text = payload.strip_prefix(b"\xef\xbb\xbf").unwrap_or(payload);
-    serde_json::from_slice(text).map_err(|error| DecodeError::new(format!("no JSON: {error}")))
-}
-
-impl<'de> serde::Deserialize<'de> for Value<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Seed { depth: 0, values: &Cell::new(0) }.deserialize(deserializer)
-    }
-}
-
-/// A value at a depth, of a message that has had so many values.
-#[derive(Clone, Copy)]
-struct Seed<'c> {
-    depth: usize,
-    values: &'c Cell<usize>,
-}
-
-impl Seed<'_> {
-    fn inside<E: Error>(self) -> Result<Self, E> {
-        if self.depth == MAX_DEPTH {
-            return Err(E::custom("nested deeper than 128 levels"));
-        }
-        Ok(Self { depth: self.depth + 1, ..self })
-    }
-}
-
-impl<'de> DeserializeSeed<'de> for Seed<'_> {
-    type Value = Value<'de>;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value<'de>, D::Error> {
-        self.values.set(self.values.get() + 1);
-        if self.values.get() > MAX_VALUES {
-            return Err(D::Error::custom("more than 1048576 values"));
-        }
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Seed<'_> {
-    type Value = Value<'de>;
-
-    fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str("a value")
-    }
-
-    fn visit_unit<E: Error>(self) -> Result<Value<'de>, E> {
-        Ok(Value::Null)
-    }
-
-    fn visit_bool<E: Error>(self, boolean: bool) -> Result<Value<'de>, E> {
-        Ok(Value::Boolean(boolean))
-    }
-
-    fn visit_i64<E: Error>(self, number: i64) -> Result<Value<'de>, E> {
-        Ok(Value::Integer(number))
-    }
-
-    fn visit_u64<E: Error>(self, number: u64) -> Result<Value<'de>, E> {
-        Ok(Value::whole(i128::from(number)))
-    }
-
-    fn visit_f64<E: Error>(self, number: f64) -> Result<Value<'de>, E> {
-        Ok(Value::Float(number))
-    }
-
-    fn visit_borrowed_str<E: Error>(self, text: &'de str) -> Result<Value<'de>, E> {
-        Ok(Value::Text(text.into()))
-    }
-
-    fn visit_str<E: Error>(self, text: &str) -> Result<Value<'de>, E> {
-        Ok(Value::Text(text.to_owned().into()))
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Value<'de>, A::Error> {
-        let seed = self.inside()?;
-        let mut elements = Vec::new();
-        while let Some(element) = seq.next_element_seed(seed)? {
-            elements.push(element);
-        }
-        Ok(Value::Array(elements))
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value<'de>, A::Error> {
-        let seed = self.inside()?;
-        let mut entries = Vec::new();
-        while let Some(Key(key)) = map.next_key()? {
-            entries.push((key, map.next_value_seed(seed)?));
-        }
-        Ok(Value::Map(entries))
-    }
-}
-
-/// A map's key; serde's own `Cow` never borrows.
-struct Key<'a>(Cow<'a, str>);
-
-impl<'de> serde::Deserialize<'de> for Key<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Text;
-        impl<'de> Visitor<'de> for Text {
-            type Value = Key<'de>;
-
-            fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-                out.write_str("a key")
-            }
-
-            fn visit_borrowed_str<E: Error>(self, text: &'de str) -> Result<Key<'de>, E> {
-                Ok(Key(text.into()))
-            }
-
-            fn visit_str<E: Error>(self, text: &str) -> Result<Key<'de>, E> {
-                Ok(Key(text.to_owned().into()))
-            }
-        }
-        deserializer.deserialize_str(Text)
     }
 }
 

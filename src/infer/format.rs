@@ -8,9 +8,11 @@ use tokio::time::Instant;
 use super::csv;
 use crate::config;
 use crate::config::raw::Deletes;
+use crate::decode::connect::Connect;
 use crate::decode::csv::Csv;
-use crate::decode::json::Json;
-use crate::decode::tree::{self, Value};
+use crate::decode::debezium::Debezium;
+use crate::decode::json::{self, Json};
+use crate::decode::tree::Value;
 use crate::decode::{Documents, Message, Refusal};
 
 /// A schema registry that has not answered by then is down.
@@ -52,9 +54,13 @@ impl Format {
             reader: Reader::Whole(documents, holds),
         };
         let mut all = vec![
-            whole("debezium", Documents::Debezium(Deletes::Skip), is_event),
-            whole("connect_json", Documents::ConnectJson, is_map),
-            whole("cloudevents", Documents::CloudEvents, is_map),
+            whole(
+                "debezium",
+                Documents::Debezium(Box::new(Debezium::new(Deletes::Skip))),
+                is_event,
+            ),
+            whole("connect_json", Documents::ConnectJson(Connect::default()), is_map),
+            whole("cloudevents", Documents::CloudEvents(Box::default()), is_map),
             whole("json", Documents::Json(Json::default()), is_map),
             Self { text: "json".into(), reader: Reader::Array },
             Self { text: "json_lines".into(), reader: Reader::Lines },
@@ -103,14 +109,14 @@ impl Format {
                 let documents = patient(decoder, message)?;
                 documents.filter(|documents| documents.iter().all(&*holds))
             }
-            Reader::Array => match tree::json(payload) {
+            Reader::Array => match json::whole(payload) {
                 Ok(Value::Array(elements)) if elements.iter().all(is_map) => Some(elements),
                 _ => None,
             },
             Reader::Lines => {
                 let lines = payload.split(|byte| *byte == b'\n');
                 let lines = lines.filter(|line| !line.trim_ascii().is_empty());
-                let lines: Option<Vec<_>> = lines.map(|line| tree::json(line).ok()).collect();
+                let lines: Option<Vec<_>> = lines.map(|line| json::whole(line).ok()).collect();
                 lines.filter(|lines| lines.iter().all(is_map))
             }
             Reader::Csv(csv) => csv::documents(csv, payload),

@@ -189,9 +189,14 @@ fn elements<'d, 'a>(document: &'d Value<'a>, keys: &[String]) -> Option<&'d [Val
 impl Leaf {
     fn take(&mut self, value: &Value<'_>, millis: i64) {
         self.messages += 1;
+        self.value(value, millis);
+    }
+
+    fn value(&mut self, value: &Value<'_>, millis: i64) {
         match value {
             Value::Null => {}
             Value::Boolean(_) => self.booleans += 1,
+            Value::Number(number) => self.value(&Value::typed(*number), millis),
             Value::Integer(number) => {
                 self.whole += 1;
                 self.keep(&number.to_string());
@@ -208,6 +213,7 @@ impl Leaf {
                 self.number(*number, millis);
             }
             Value::Text(text) | Value::Untyped(text) => self.text(text),
+            Value::Time(time) => self.text(&time.to_string()),
             Value::Array(_) => self.arrays += 1,
             Value::Map(_) => self.objects += 1,
         }

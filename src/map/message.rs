@@ -279,6 +279,11 @@ impl<'a, R: Record + ?Sized> Message<'a, R> {
                 (from, self.input(from).and_then(|input| time::from_number(&input, *unit)))
             }
             CompiledTime::Rfc3339(from) => {
+                if let Some(Slot::Time(time)) = self.slot(from)
+                    && let Some(time) = Timestamp::from_nanos(time.as_nanosecond())
+                {
+                    return Ok(time);
+                }
                 (from, self.input(from).and_then(|input| time::from_rfc3339(&input)))
             }
             CompiledTime::Format(from, format, zone) => {
@@ -408,6 +413,7 @@ fn input_of<'a>(slot: &'a Slot<'a>) -> Input<'a> {
         Slot::Unsigned(number) => Input::Unsigned(*number),
         Slot::Float(number) => Input::Float(*number),
         Slot::Text(text) => Input::Text(Cow::Borrowed(text)),
+        Slot::Time(time) => Input::Text(time.to_string().into()),
         Slot::Untyped(text) => Input::Untyped(Cow::Borrowed(text)),
         Slot::Missing | Slot::Null | Slot::Container(_) | Slot::Elements(_) | Slot::Entries(_) => {
             Input::Nothing

@@ -77,12 +77,16 @@ fn reason(refusal: Refusal) -> String {
 /// The line of line protocol that a message becomes, or why it is rejected.
 fn line_of(rule: &PointRule, record: &Fake, text: &str) -> Result<String, String> {
     let plan = Plan::new(&rule.clone().into());
-    let mut scratch = Scratch::default();
     let mut slots = vec![Slot::Missing; plan.paths().slots()];
     json::decode(text.as_bytes(), plan.paths(), &mut slots).map_err(|e| e.to_string())?;
+    line_of_slots(&plan, record, &slots)
+}
+
+fn line_of_slots(plan: &Plan, record: &Fake, slots: &[Slot<'_>]) -> Result<String, String> {
+    let mut scratch = Scratch::default();
     let mut batch = OpenBatch::default();
     let mut encoder = Encoder::LineProtocol(LineProtocol::new(Precision::Ms));
-    let mapped = plan.points(record, &slots, &mut scratch, &mut |point: &Point<'_>| {
+    let mapped = plan.points(record, slots, &mut scratch, &mut |point: &Point<'_>| {
         encoder.encode(point, RecordIndex(0), &mut batch).unwrap();
         Ok(())
     });
@@ -272,6 +276,24 @@ fn a_timestamp_comes_from_the_declared_place_and_unit_only() {
     }
     let why = at(number(TimeUnit::S), r#"{"v":1,"ts":1600000000250}"#).unwrap_err();
     assert_eq!(why, "the timestamp: path ts: 1600000000250 is outside the years 1677 to 2262");
+}
+
+#[test]
+fn a_time_of_the_format_is_taken_as_it_is_and_is_text_elsewhere() {
+    let mut mapping =
+        mapping(vec![tag("day", path("ts"))], vec![field("v", path("ts"), FieldKind::String)]);
+    mapping.timestamp = TimeSource::Rfc3339 { source: path("ts") };
+    let plan = Plan::new(&mapping.into());
+    let at = |time: &str| line_of_slots(&plan, &record(), &[Slot::Time(time.parse().unwrap())]);
+    assert_eq!(
+        at("2020-09-13T12:26:40.25Z").unwrap(),
+        "m,day=2020-09-13T12:26:40.25Z v=\"2020-09-13T12:26:40.25Z\" 1600000000250"
+    );
+    let why = at("2300-01-01T00:00:00Z").unwrap_err();
+    assert_eq!(
+        why,
+        "the timestamp: path ts: \"2300-01-01T00:00:00Z\" is outside the years 1677 to 2262"
+    );
 }
 
 #[test]

@@ -99,6 +99,13 @@ impl PathTrie {
         })
     }
 
+    /// What is wanted of the value of a key of the message, for who has that value alone; the slots are the same.
+    #[must_use]
+    pub fn below(&self, key: &str) -> Self {
+        let root = self.root.keys().find(key.as_bytes()).cloned().unwrap_or_default();
+        Self { id: LAST_ID.fetch_add(1, Ordering::Relaxed) + 1, root, ..self.clone() }
+    }
+
     fn wanted(
         &mut self,
         path: &Path,

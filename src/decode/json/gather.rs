@@ -51,9 +51,7 @@ impl<'a> Scanner<'a> {
                 }
                 found.push((key, slot));
             }
-            if self.skip_space() == b',' {
-                self.at += 1;
-            }
+            self.skip_comma();
         }
         self.close()
     }
@@ -77,9 +75,7 @@ impl<'a> Scanner<'a> {
             rows.slots.resize(row + elements.paths.slots(), Slot::Missing);
             self.value(Some(elements.paths.root()), &mut rows.slots[row..])?;
             rows.len += 1;
-            if self.skip_space() == b',' {
-                self.at += 1;
-            }
+            self.skip_comma();
         }
         slots[elements.slot] = Slot::Elements(Box::new(rows));
         self.close()

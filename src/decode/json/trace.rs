@@ -109,7 +109,7 @@ impl Tracer<'_> {
             self.scanner.at += 1;
             self.scanner.skip_space();
             self.value(child)?;
-            self.skip_comma();
+            self.scanner.skip_comma();
         }
         self.scanner.at += 1;
         Some(())
@@ -124,17 +124,11 @@ impl Tracer<'_> {
         self.scanner.at += 1;
         while self.scanner.skip_space() != b']' {
             self.value(indexes.as_mut().and_then(|indexes| indexes.find(index)))?;
-            self.skip_comma();
+            self.scanner.skip_comma();
             index += 1;
         }
         self.scanner.at += 1;
         Some(())
-    }
-
-    fn skip_comma(&mut self) {
-        if self.scanner.skip_space() == b',' {
-            self.scanner.at += 1;
-        }
     }
 
     fn is_any_filled(&self, node: &Node) -> bool {

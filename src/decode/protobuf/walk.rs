@@ -126,11 +126,7 @@ fn value<'a>(read: &Read, found: wire::Field<'a>, is_wanted: bool) -> Option<Slo
         Read::Timestamp => {
             let (seconds, nanos) = seconds_and_nanos(found.bytes()?)?;
             let nanos = i128::from(seconds) * 1_000_000_000 + i128::from(nanos);
-            if is_wanted {
-                return Some(Value::time(nanos)?.into());
-            }
-            // One out of range is wrong wherever it stands.
-            jiff::Timestamp::from_nanosecond(nanos).ok().map(|_| Slot::Null)
+            Some(Value::time(nanos)?.into())
         }
         #[expect(clippy::cast_precision_loss, reason = "the seconds of a float")]
         Read::Duration => {
