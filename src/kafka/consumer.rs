@@ -3,6 +3,8 @@
 mod assignment;
 mod context;
 mod fetched;
+#[cfg(test)]
+mod fetching_tests;
 mod lists;
 #[cfg(test)]
 mod tests;

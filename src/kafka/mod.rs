@@ -6,8 +6,6 @@
 pub mod check;
 mod commits;
 mod consumer;
-#[cfg(test)]
-mod consumer_tests;
 mod group;
 mod message;
 pub mod mock;

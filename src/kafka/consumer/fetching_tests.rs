@@ -1,4 +1,4 @@
-//! The consumer against librdkafka's mock cluster.
+//! What the consumer brings of what was produced, and what its commits say, on librdkafka's mock cluster.
 
 use std::time::{Duration, Instant};
 
@@ -6,10 +6,10 @@ use rdkafka::ClientConfig;
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseRecord, Producer as _, ThreadedProducer};
 
-use super::consumer::{FetchedRecord, KafkaConsumer};
-use super::mock::MockKafka;
-use super::{Consumer as _, Event, KafkaError, Properties};
+use super::{FetchedRecord, KafkaConsumer};
 use crate::config::{Secret, Topics};
+use crate::kafka::mock::MockKafka;
+use crate::kafka::{Consumer as _, Event, KafkaError, Properties};
 use crate::record::{NextOffset, Offset, OwnedRecord, Record as _, TopicPartition};
 use crate::watermark::Covers;
 
