@@ -129,6 +129,14 @@ fn debezium(reading: &Reading) -> String {
     let Reading { site, device, model, firmware, temperature, humidity, .. } = reading;
     let Reading { millis, pressure, vibration, cycles, .. } = reading;
     let micros = millis * 1000;
+    let schema = debezium_schema();
+    format!(
+        r#"{{"schema":{schema},"payload":{{"before":null,"after":{{"at":{micros},"site":"{site}","device":"{device}","model":"{model}","firmware":"{firmware}","temperature":{temperature},"humidity":{humidity},"pressure":{pressure},"vibration":{vibration},"cycles":{cycles},"status":"{STATUS}","note":"{NOTE}"}},"source":{{"version":"3.0.0.Final","connector":"postgresql","name":"plant","ts_ms":{millis},"snapshot":"false","db":"plant","sequence":"[\"{lsn}\",\"{lsn}\"]","schema":"public","table":"readings","txId":{cycles},"lsn":{lsn},"xmin":null}},"op":"c","ts_ms":{millis},"ts_us":{micros},"ts_ns":{micros}000}}}}"#,
+        lsn = 24_023_128 + cycles * 56,
+    )
+}
+
+fn debezium_schema() -> String {
     let field =
         |kind: &str, name: &str| format!(r#"{{"type":"{kind}","optional":true,"field":"{name}"}}"#);
     let fields = |fields: &[(&str, &str)]| {
@@ -167,15 +175,11 @@ fn debezium(reading: &Reading) -> String {
         ("int64", "lsn"),
         ("int64", "xmin"),
     ]);
-    let schema = format!(
+    format!(
         r#"{{"type":"struct","fields":[{},{},{{"type":"struct","fields":[{source}],"optional":false,"name":"io.debezium.connector.postgresql.Source","field":"source"}},{}],"optional":false,"name":"plant.public.readings.Envelope","version":1}}"#,
         row("before"),
         row("after"),
         fields(&[("string", "op"), ("int64", "ts_ms"), ("int64", "ts_us"), ("int64", "ts_ns")]),
-    );
-    format!(
-        r#"{{"schema":{schema},"payload":{{"before":null,"after":{{"at":{micros},"site":"{site}","device":"{device}","model":"{model}","firmware":"{firmware}","temperature":{temperature},"humidity":{humidity},"pressure":{pressure},"vibration":{vibration},"cycles":{cycles},"status":"{STATUS}","note":"{NOTE}"}},"source":{{"version":"3.0.0.Final","connector":"postgresql","name":"plant","ts_ms":{millis},"snapshot":"false","db":"plant","sequence":"[\"{lsn}\",\"{lsn}\"]","schema":"public","table":"readings","txId":{cycles},"lsn":{lsn},"xmin":null}},"op":"c","ts_ms":{millis},"ts_us":{micros},"ts_ns":{micros}000}}}}"#,
-        lsn = 24_023_128 + cycles * 56,
     )
 }
 

@@ -1,7 +1,7 @@
 //! `tidegate audit`: whether the database holds what a range of the topics stands for.
 
 use std::io::{IsTerminal as _, Write as _};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -18,9 +18,9 @@ use crate::telemetry;
 pub(super) struct AuditArguments {
     /// What all connectors share. Default: tidegate.yaml in this folder, or else beside the connector's file.
     #[arg(long, value_name = "FILE", env = "TIDEGATE_CONFIG")]
-    pub(super) config: Option<PathBuf>,
+    config: Option<PathBuf>,
     /// The connector's file.
-    pub(super) connector: PathBuf,
+    connector: PathBuf,
     /// Records from this time on: RFC 3339, a date (UTC), or so long ago (`-1h`, `1h ago`).
     /// Default: the oldest record.
     #[arg(long, value_name = "TIME", allow_hyphen_values = true, value_parser = time::millis)]
@@ -54,8 +54,8 @@ enum Output {
     Json,
 }
 
-pub(super) fn run(process: Option<&Path>, arguments: AuditArguments) -> ExitCode {
-    let connector = match one_connector(process, &arguments.connector) {
+pub(super) fn run(arguments: AuditArguments) -> ExitCode {
+    let connector = match one_connector(arguments.config.as_deref(), &arguments.connector) {
         Ok(connector) => connector,
         Err(errors) => {
             eprintln!("{errors}");

@@ -5,7 +5,6 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::slice;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -13,7 +12,7 @@ use std::time::Duration;
 use tokio::runtime::Runtime;
 
 use super::dlq::{Trouble, bar, print, stop_on_signal};
-use super::{FAILED, one_connector, process_file, time};
+use super::{FAILED, one_connector, time};
 use crate::backfill::Progress;
 use crate::config::raw::LogFormat;
 use crate::config::{self, Connector, InfluxApi};
@@ -68,9 +67,8 @@ pub(super) fn run(arguments: &BackfillArguments) -> ExitCode {
 }
 
 fn backfill(arguments: &BackfillArguments) -> Result<ExitCode, Trouble> {
-    let process = process_file(arguments.config.clone(), slice::from_ref(&arguments.connector));
-    let mut connector =
-        one_connector(process.as_deref(), &arguments.connector).map_err(Trouble::Configuration)?;
+    let connector = one_connector(arguments.config.as_deref(), &arguments.connector);
+    let mut connector = connector.map_err(Trouble::Configuration)?;
     if arguments.from >= arguments.to {
         return Err(Trouble::Configuration("--from is not before --to".into()));
     }

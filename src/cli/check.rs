@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::{BAD_CONFIGURATION, ConfigurationArguments, FAILED};
+use super::{BAD_CONFIGURATION, ConfigurationArguments, FAILED, load};
 use crate::check::{Finding, State};
-use crate::config::{self, Configuration, Connector, Environment};
+use crate::config::{Configuration, Connector};
 use crate::kafka;
 use crate::sink::Sink;
 
@@ -43,9 +43,8 @@ struct Checked<'a> {
     findings: Vec<Finding>,
 }
 
-pub(super) fn run(arguments: CheckArguments) -> ExitCode {
-    let process = super::process_file(arguments.files.config, &arguments.files.paths);
-    let loaded = config::load(process.as_deref(), &arguments.files.paths, &Environment::process());
+pub(super) fn run(arguments: &CheckArguments) -> ExitCode {
+    let loaded = load(arguments.files.config.as_deref(), &arguments.files.paths);
     let Configuration { connectors, .. } = match loaded {
         Ok(configuration) => configuration,
         Err(errors) => {

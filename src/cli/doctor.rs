@@ -10,8 +10,8 @@ use reqwest::Method;
 use serde_json::Value;
 
 use super::server::{Server, ServerArguments, path_of};
-use super::{FAILED, check, process_file};
-use crate::config::{self, Environment, flat};
+use super::{FAILED, check, load};
+use crate::config::flat;
 use crate::kafka;
 
 /// How long each broker and each database may take.
@@ -106,8 +106,7 @@ fn of_process(server: &Server, report: &mut String) {
 
 /// What the files say, and what they name.
 fn of_files(arguments: &DoctorArguments, report: &mut String) {
-    let process = process_file(arguments.config.clone(), &arguments.paths);
-    match config::load(process.as_deref(), &arguments.paths, &Environment::process()) {
+    match load(arguments.config.as_deref(), &arguments.paths) {
         Err(errors) => section(report, "Files that are wrong", &errors.to_string()),
         Ok(configuration) => {
             for connector in &configuration.connectors {

@@ -8,8 +8,8 @@ use clap::Subcommand;
 use reqwest::Url;
 use serde_json::Value;
 
-use super::{BAD_CONFIGURATION, ConfigurationArguments, FAILED};
-use crate::config::{self, Connector, Environment, Secret};
+use super::{BAD_CONFIGURATION, ConfigurationArguments, FAILED, load};
+use crate::config::{Connector, Secret};
 use crate::grafana::apply::Api;
 use crate::grafana::rules::{self, Group};
 use crate::grafana::{Language, Series, dashboard, operations};
@@ -92,9 +92,7 @@ pub(super) fn run(arguments: &GrafanaArguments) -> ExitCode {
     let common = match &arguments.command {
         Command::Export { common, .. } | Command::Apply { common, .. } => common,
     };
-    let process = super::process_file(common.files.config.clone(), &common.files.paths);
-    let loaded = config::load(process.as_deref(), &common.files.paths, &Environment::process());
-    let connectors = match loaded {
+    let connectors = match load(common.files.config.as_deref(), &common.files.paths) {
         Ok(configuration) => configuration.connectors,
         Err(errors) => {
             eprintln!("{errors}");

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use super::{BAD_CONFIGURATION, FAILED, UNFINISHED};
+use super::{BAD_CONFIGURATION, FAILED, UNFINISHED, process_file};
 use crate::config::raw::LogFormat;
 use crate::config::{self, Connector, Environment, Process, Secret, Topics};
 use crate::infer::{Draft, Given, SinkKind, infer, quoted};
@@ -26,7 +26,7 @@ pub(super) struct InitArguments {
     /// What all connectors share; its brokers are asked. Default: tidegate.yaml in this folder, if
     /// there is one.
     #[arg(long, value_name = "FILE", env = "TIDEGATE_CONFIG")]
-    pub(super) config: Option<PathBuf>,
+    config: Option<PathBuf>,
     /// The topic.
     #[arg(long, value_name = "NAME")]
     topic: String,
@@ -81,9 +81,9 @@ No group is joined and nothing is committed.";
 /// Why there is no file, with the exit code.
 struct Trouble(u8, String);
 
-pub(super) fn run(process: Option<&Path>, arguments: &InitArguments) -> ExitCode {
+pub(super) fn run(arguments: &InitArguments) -> ExitCode {
     telemetry::log_to_stderr(LogFormat::Text);
-    match init(process, arguments) {
+    match init(arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(Trouble(code, reason)) => {
             eprintln!("{reason}");
@@ -92,11 +92,11 @@ pub(super) fn run(process: Option<&Path>, arguments: &InitArguments) -> ExitCode
     }
 }
 
-fn init(process: Option<&Path>, arguments: &InitArguments) -> Result<(), Trouble> {
+fn init(arguments: &InitArguments) -> Result<(), Trouble> {
     let environment = Environment::process();
-    let mut shared = match process {
+    let mut shared = match process_file(arguments.config.as_deref(), &[]) {
         None => Process::default(),
-        Some(file) => config::load_process(file, &environment)
+        Some(file) => config::load_process(&file, &environment)
             .map_err(|errors| Trouble(BAD_CONFIGURATION, errors.to_string()))?,
     };
     if let Some(servers) = &arguments.bootstrap {

@@ -21,13 +21,13 @@ mod top;
 mod validate;
 
 use std::io::Write;
+use std::iter;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::slice;
 
 use clap::{Parser, Subcommand};
 
-use crate::config::{self, Connector, Environment, FileKind};
+use crate::config::{self, Configuration, Connector, Environment, Errors, FileKind};
 use crate::telemetry;
 
 /// Reads Kafka topics into a time-series database; an offset is committed only when its points are
@@ -134,29 +134,14 @@ const STOPPED_AT_ONCE: i32 = 130;
 pub fn run(arguments: Arguments) -> ExitCode {
     match arguments.command {
         Command::Run(arguments) => run::run(arguments),
-        Command::Validate(files) => {
-            validate::run(process_file(files.config, &files.paths).as_deref(), &files.paths)
-        }
-        Command::Init(arguments) => {
-            init::run(process_file(arguments.config.clone(), &[]).as_deref(), &arguments)
-        }
+        Command::Validate(files) => validate::run(&files),
+        Command::Init(arguments) => init::run(&arguments),
         Command::Import(arguments) => import::run(&arguments),
-        Command::Preview(arguments) => preview::run(
-            process_file(arguments.config.clone(), slice::from_ref(&arguments.connector))
-                .as_deref(),
-            &arguments,
-        ),
-        Command::Test(arguments) => test::run(
-            process_file(arguments.config.clone(), &arguments.paths).as_deref(),
-            &arguments,
-        ),
-        Command::Audit(arguments) => audit::run(
-            process_file(arguments.config.clone(), slice::from_ref(&arguments.connector))
-                .as_deref(),
-            arguments,
-        ),
+        Command::Preview(arguments) => preview::run(&arguments),
+        Command::Test(arguments) => test::run(&arguments),
+        Command::Audit(arguments) => audit::run(arguments),
         Command::Backfill(arguments) => backfill::run(&arguments),
-        Command::Check(arguments) => check::run(arguments),
+        Command::Check(arguments) => check::run(&arguments),
         Command::Dlq(arguments) => dlq::run(arguments),
         Command::Status(arguments) => steer::status(&arguments),
         Command::Pause(arguments) => steer::pause(&arguments),
@@ -191,14 +176,13 @@ pub fn run(arguments: Arguments) -> ExitCode {
 
 /// The file with what all connectors share: the one that was given, or else the one of this folder, or else the one
 /// beside the connectors.
-fn process_file(given: Option<PathBuf>, paths: &[PathBuf]) -> Option<PathBuf> {
+fn process_file(given: Option<&Path>, paths: &[PathBuf]) -> Option<PathBuf> {
     if given.is_some() {
-        return given;
+        return given.map(Path::to_owned);
     }
-    let folder = |path: &PathBuf| {
-        if path.is_dir() { Some(path.clone()) } else { Some(path.parent()?.to_owned()) }
-    };
-    let folders = std::iter::once(PathBuf::new()).chain(paths.iter().filter_map(folder));
+    let beside =
+        paths.iter().filter_map(|path| if path.is_dir() { Some(&**path) } else { path.parent() });
+    let folders = iter::once(Path::new("")).chain(beside);
     let mut found =
         folders.map(|folder| folder.join("tidegate.yaml")).filter(|file| file.is_file());
     let taken = found.next()?;
@@ -210,10 +194,14 @@ fn process_file(given: Option<PathBuf>, paths: &[PathBuf]) -> Option<PathBuf> {
     Some(taken)
 }
 
+/// Reads connectors' files, with what all connectors share.
+fn load(config: Option<&Path>, paths: &[PathBuf]) -> Result<Configuration, Errors> {
+    config::load(process_file(config, paths).as_deref(), paths, &Environment::process())
+}
+
 /// The one connector of a file.
-fn one_connector(process: Option<&Path>, path: &Path) -> Result<Connector, String> {
-    let configuration = config::load(process, &[path.to_owned()], &Environment::process())
-        .map_err(|errors| errors.to_string())?;
+fn one_connector(config: Option<&Path>, path: &Path) -> Result<Connector, String> {
+    let configuration = load(config, &[path.to_owned()]).map_err(|errors| errors.to_string())?;
     let mut connectors = configuration.connectors.into_iter();
     match (connectors.next(), connectors.next()) {
         (Some(connector), None) => Ok(connector),

@@ -3,7 +3,7 @@
 mod show;
 
 use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -23,9 +23,9 @@ use show::{Show, Tally};
 pub(super) struct PreviewArguments {
     /// What all connectors share. Default: tidegate.yaml in this folder, or else beside the connector's file.
     #[arg(long, value_name = "FILE", env = "TIDEGATE_CONFIG")]
-    pub(super) config: Option<PathBuf>,
+    config: Option<PathBuf>,
     /// The connector's file.
-    pub(super) connector: PathBuf,
+    connector: PathBuf,
     /// Where to begin: `earliest`, `latest` (the newest messages that there are), an offset, or a
     /// time: RFC 3339, a date (UTC), or so long ago (`-1h`, `1h ago`).
     #[arg(long, value_name = "PLACE", default_value = "latest", allow_hyphen_values = true, value_parser = place)]
@@ -94,9 +94,10 @@ fn place(text: &str) -> Result<Place, String> {
     )
 }
 
-pub(super) fn run(process: Option<&Path>, arguments: &PreviewArguments) -> ExitCode {
+pub(super) fn run(arguments: &PreviewArguments) -> ExitCode {
     telemetry::log_to_stderr(LogFormat::Text);
-    let prepared = one_connector(process, &arguments.connector).and_then(|connector| {
+    let connector = one_connector(arguments.config.as_deref(), &arguments.connector);
+    let prepared = connector.and_then(|connector| {
         let trial = Trial::new(&connector).map_err(|error| format!("the sink: {error}"))?;
         Ok((connector, trial))
     });

@@ -39,8 +39,8 @@ pub(super) struct RunArguments {
 }
 
 pub(super) fn run(arguments: RunArguments) -> ExitCode {
-    let files =
-        Files { process: process_file(arguments.config, &arguments.paths), paths: arguments.paths };
+    let process = process_file(arguments.config.as_deref(), &arguments.paths);
+    let files = Files { process, paths: arguments.paths };
     // Before they are read: what changes meanwhile must be seen.
     let mark = files.mark();
     let configuration = match files.load() {

@@ -11,7 +11,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use super::paint::Paint;
-use super::{BAD_CONFIGURATION, FAILED};
+use super::{BAD_CONFIGURATION, FAILED, process_file};
 use crate::config::{self, Case, Connector, Environment, Expected, Process, Secret, Tests, Topics};
 use crate::excerpt::printable;
 use crate::trial::{Outcome, Trial};
@@ -21,11 +21,11 @@ use crate::trial::{Outcome, Trial};
 pub(super) struct TestArguments {
     /// What all connectors share. Default: tidegate.yaml in this folder, or else beside PATH.
     #[arg(long, value_name = "FILE", env = "TIDEGATE_CONFIG")]
-    pub(super) config: Option<PathBuf>,
+    config: Option<PathBuf>,
     /// Test files (`*.test.yaml`), connector files with a test file beside them, or folders of test
     /// files.
     #[arg(required = true, value_name = "PATH")]
-    pub(super) paths: Vec<PathBuf>,
+    paths: Vec<PathBuf>,
     /// Also write the results to this file, as XML for CI systems (`JUnit`).
     #[arg(long, value_name = "FILE")]
     junit: Option<PathBuf>,
@@ -50,8 +50,8 @@ struct CaseResult {
     failure: Option<String>,
 }
 
-pub(super) fn run(process: Option<&Path>, arguments: &TestArguments) -> ExitCode {
-    let suites = match suites(process, arguments) {
+pub(super) fn run(arguments: &TestArguments) -> ExitCode {
+    let suites = match suites(arguments) {
         Ok(suites) => suites,
         Err(errors) => {
             eprintln!("{errors}");
@@ -84,8 +84,9 @@ pub(super) fn run(process: Option<&Path>, arguments: &TestArguments) -> ExitCode
 }
 
 /// Runs all files, or says all that is wrong with them.
-fn suites(process: Option<&Path>, arguments: &TestArguments) -> Result<Vec<Suite>, String> {
-    let process = process_of(process)?;
+fn suites(arguments: &TestArguments) -> Result<Vec<Suite>, String> {
+    let file = process_file(arguments.config.as_deref(), &arguments.paths);
+    let process = process_of(file.as_deref())?;
     let (mut suites, mut errors) = (Vec::new(), Vec::new());
     let filter = arguments.filter.as_ref().map(|text| text.to_lowercase());
     for file in files(&arguments.paths)? {

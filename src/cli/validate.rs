@@ -1,14 +1,13 @@
 //! `tidegate validate`: checks configuration files, and touches no broker and no database.
 
-use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use super::BAD_CONFIGURATION;
-use crate::config::{self, Configuration, Connector, Environment, Errors, Sink, Topics};
+use super::{BAD_CONFIGURATION, ConfigurationArguments, load};
+use crate::config::{Configuration, Connector, Errors, Sink, Topics};
 
 /// Prints a line for each connector, with what is likely not meant, or every error there is.
-pub(super) fn run(process: Option<&Path>, paths: &[PathBuf]) -> ExitCode {
-    match config::load(process, paths, &Environment::process()) {
+pub(super) fn run(files: &ConfigurationArguments) -> ExitCode {
+    match load(files.config.as_deref(), &files.paths) {
         Ok(Configuration { connectors, .. }) => {
             for connector in &connectors {
                 println!("{}", summary(connector));
@@ -65,7 +64,7 @@ fn summary(connector: &Connector) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Process, load_text};
+    use crate::config::{Environment, Process, load_text};
 
     const FILE: &str = "
 topics: [a, b]

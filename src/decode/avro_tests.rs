@@ -160,10 +160,8 @@ proptest! {
         let done = schema.fill(Input::new(&bytes), &paths, &mut filled);
         match read(&schema, &bytes) {
             Ok(whole) => {
-                let mut expected = vec![Slot::Null; paths.slots()];
-                tree::fill(whole, &paths, &mut expected);
                 prop_assert!(done.is_ok());
-                prop_assert_eq!(filled, expected);
+                prop_assert_eq!(filled, tree::filled(whole, &paths));
             }
             Err(why) => prop_assert_eq!(done.unwrap_err().to_string(), why),
         }

@@ -87,19 +87,14 @@ impl CloudEvents {
         }
         let (_, data) = self.data.as_ref()?;
         self.data_json.decode(message.payload, data, slots).ok()?;
-        let mut attribute = |name: &str, value| {
-            if let Some(slot) = root.keys().find(name.as_bytes()).and_then(Node::slot) {
+        for attribute in attributes(message.record, kind) {
+            let (name, value) = attribute.ok()?;
+            // What the event carries is in its place already.
+            if name != "data"
+                && let Some(slot) = root.keys().find(name.as_bytes()).and_then(Node::slot)
+            {
                 slots[slot].set(Slot::Text(Cow::Borrowed(value)));
             }
-        };
-        for (name, value) in message.record.headers() {
-            let Some(name) = name.strip_prefix("ce_").filter(|name| *name != "data") else {
-                continue;
-            };
-            attribute(name, std::str::from_utf8(value.unwrap_or_default()).ok()?);
-        }
-        if let Some(kind) = kind {
-            attribute("datacontenttype", kind);
         }
         if let Some(slot) = root.slot() {
             slots[slot].set(Slot::Container(Container::Object));
@@ -136,18 +131,26 @@ pub fn decode<'a>(message: &Message<'a>) -> Result<Value<'a>, DecodeError> {
         Mode::Binary(content_type) => content_type,
     };
     let mut event = Vec::new();
-    for (name, value) in message.record.headers() {
-        let Some(name) = name.strip_prefix("ce_") else { continue };
-        let value = std::str::from_utf8(value.unwrap_or_default());
-        let value =
-            value.map_err(|_| DecodeError::new(format!("the header ce_{name} is not UTF-8")))?;
+    for attribute in attributes(message.record, content_type) {
+        let (name, value) = attribute?;
         event.push((name.into(), Value::Text(value.into())));
-    }
-    if let Some(kind) = content_type {
-        event.push(("datacontenttype".into(), Value::Text(kind.into())));
     }
     event.push(("data".into(), data(message.payload, content_type)?));
     Ok(Value::Map(event))
+}
+
+/// What the headers of an event in binary mode say, by its attributes' names.
+fn attributes<'a>(
+    record: &'a dyn Record,
+    content_type: Option<&'a str>,
+) -> impl Iterator<Item = Result<(&'a str, &'a str), DecodeError>> {
+    let attributes = record.headers().into_iter().filter_map(|(name, value)| {
+        let name = name.strip_prefix("ce_")?;
+        let value = std::str::from_utf8(value.unwrap_or_default());
+        let wrong = |_| DecodeError::new(format!("the header ce_{name} is not UTF-8"));
+        Some(value.map(|value| (name, value)).map_err(wrong))
+    });
+    attributes.chain(content_type.map(|kind| Ok(("datacontenttype", kind))))
 }
 
 fn structured(payload: &[u8]) -> Result<Value<'_>, DecodeError> {

@@ -37,15 +37,14 @@ impl Connect {
                 return Ok(true);
             }
         }
-        let learn = |schema: &_| self.envelopes.learn(message, schema, paths);
-        let document = document(unwrapped(json::whole(message)?, learn)?)?;
+        let document = document(self.envelopes.read(message, paths)?)?;
         Ok(document.map(|document| tree::fill(document, paths, slots)).is_some())
     }
 }
 
 /// Reads the document of an envelope; `None` of a tombstone in one.
 pub fn decode(message: &[u8]) -> Result<Option<Value<'_>>, DecodeError> {
-    document(unwrapped(json::whole(message)?, |_| {})?)
+    document(read(message, |_| {})?)
 }
 
 fn document((payload, is_envelope): (Value<'_>, bool)) -> Result<Option<Value<'_>>, DecodeError> {
@@ -59,10 +58,11 @@ fn document((payload, is_envelope): (Value<'_>, bool)) -> Result<Option<Value<'_
 }
 
 /// The payload of an envelope, whose schema is shown, or what is no envelope as it is; says which.
-pub(super) fn unwrapped<'a>(
-    mut message: Value<'a>,
+pub(super) fn read<'a>(
+    message: &'a [u8],
     learn: impl FnOnce(&Value<'a>),
 ) -> Result<(Value<'a>, bool), DecodeError> {
+    let mut message = json::whole(message)?;
     let is_envelope = matches!(&message, Value::Map(entries) if entries.len() == 2)
         && message.get("schema").is_some()
         && message.get("payload").is_some();

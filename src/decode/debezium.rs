@@ -3,7 +3,7 @@
 //!
 //! <https://debezium.io/documentation/reference/stable/connectors/postgresql.html#postgresql-events>
 
-use super::connect::unwrapped;
+use super::connect;
 use super::envelope::{Envelopes, Meanings};
 use super::json::{self, Json, Look};
 use super::tree::{self, Value};
@@ -42,8 +42,7 @@ impl Debezium {
         if let Some(taken) = self.fill_known(message, paths, slots) {
             return Ok(taken);
         }
-        let learn = |schema: &_| self.envelopes.learn(message, schema, paths);
-        let (event, _) = unwrapped(json::whole(message)?, learn)?;
+        let (event, _) = self.envelopes.read(message, paths)?;
         let event = self.event(event)?;
         Ok(event.map(|event| tree::fill(event, paths, slots)).is_some())
     }
@@ -71,7 +70,7 @@ impl Debezium {
 
     /// Reads one event whole; `None` of one that says nothing of a row, and of a delete that isn't wanted.
     pub fn decode<'a>(&self, message: &'a [u8]) -> Result<Option<Value<'a>>, DecodeError> {
-        self.event(unwrapped(json::whole(message)?, |_| {})?.0)
+        self.event(connect::read(message, |_| {})?.0)
     }
 
     fn event<'a>(&self, mut event: Value<'a>) -> Result<Option<Value<'a>>, DecodeError> {

@@ -7,10 +7,10 @@ use std::borrow::Cow;
 
 use serde_json::value::RawValue;
 
-use super::Slot;
-use super::connect::{Logical, has_text_for_keys};
+use super::connect::{self, Logical, has_text_for_keys};
 use super::json::Json;
 use super::tree::Value;
+use super::{DecodeError, Slot};
 use crate::path::{Node, PathTrie};
 
 /// A connector's topics may be a family of tables, with a few schemas each; a look for one compares some bytes of all.
@@ -55,9 +55,17 @@ impl Envelopes {
         Some((payload, meanings.as_ref()?))
     }
 
-    /// Keeps what an envelope, which has been read, begins with.
+    /// Reads a message whole, as [`connect::read`] does, and keeps what it begins with for the next one.
     #[cold]
-    pub(super) fn learn(&mut self, message: &[u8], schema: &Value<'_>, paths: &PathTrie) {
+    pub(super) fn read<'a>(
+        &mut self,
+        message: &'a [u8],
+        paths: &PathTrie,
+    ) -> Result<(Value<'a>, bool), DecodeError> {
+        connect::read(message, |schema| self.learn(message, schema, paths))
+    }
+
+    fn learn(&mut self, message: &[u8], schema: &Value<'_>, paths: &PathTrie) {
         if self.find(message, paths).is_some() {
             return;
         }

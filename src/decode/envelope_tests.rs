@@ -110,11 +110,7 @@ fn filled<'a>(
     document: Result<Option<Value<'a>>, DecodeError>,
     paths: &PathTrie,
 ) -> Result<Option<Vec<Slot<'a>>>, DecodeError> {
-    Ok(document?.map(|document| {
-        let mut slots = vec![Slot::Null; paths.slots()];
-        tree::fill(document, paths, &mut slots);
-        slots
-    }))
+    Ok(document?.map(|document| tree::filled(document, paths)))
 }
 
 /// What is wrong with a value that nobody wants is only seen by who reads all of it.

@@ -194,6 +194,14 @@ pub fn fill<'a>(value: Value<'a>, trie: &PathTrie, slots: &mut [Slot<'a>]) {
     fill_below(value, trie.root(), slots);
 }
 
+/// The same into new slots.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn filled<'a>(value: Value<'a>, trie: &PathTrie) -> Vec<Slot<'a>> {
+    let mut slots = vec![Slot::Null; trie.slots()];
+    fill(value, trie, &mut slots);
+    slots
+}
+
 /// The same from a place in the trie on. Its slots must be empty.
 #[inline]
 pub(super) fn fill_below<'a>(value: Value<'a>, node: &Node, slots: &mut [Slot<'a>]) {

@@ -9,9 +9,7 @@ fn slots<'a>(value: Value<'a>, paths: &[&str]) -> Vec<Slot<'a>> {
     for path in paths {
         trie.slot(&path.parse().unwrap());
     }
-    let mut slots = vec![Slot::Null; trie.slots()];
-    fill(value, &trie, &mut slots);
-    slots
+    filled(value, &trie)
 }
 
 #[test]

@@ -112,11 +112,7 @@ type Filled<'a> = Result<Vec<Slot<'a>>, String>;
 fn both<'a, F: Format>(bytes: &'a [u8], paths: &PathTrie) -> (Filled<'a>, Filled<'a>) {
     let mut walked = vec![Slot::Null; paths.slots()];
     let done = fill::<F>(bytes, paths, &mut walked);
-    let of_tree = document::<F>(bytes).map(|document| {
-        let mut slots = vec![Slot::Null; paths.slots()];
-        tree::fill(document, paths, &mut slots);
-        slots
-    });
+    let of_tree = document::<F>(bytes).map(|document| tree::filled(document, paths));
     let why = |error: DecodeError| error.to_string();
     (done.map(|()| walked).map_err(why), of_tree.map_err(why))
 }

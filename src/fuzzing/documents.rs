@@ -59,11 +59,8 @@ fn check(format: &mut Documents, message: &Message<'_>, paths: &PathTrie) {
     });
     match taken {
         Ok(()) if is_walked(format) => {
-            let whole = format.document(message).unwrap().map(|whole| {
-                let mut slots = vec![Slot::Missing; paths.slots()];
-                tree::fill(whole, paths, &mut slots);
-                slots
-            });
+            let whole = format.document(message).unwrap();
+            let whole = whole.map(|whole| tree::filled(whole, paths));
             // Not a number is no other's equal.
             assert_eq!(format!("{found:?}"), format!("{whole:?}"));
         }

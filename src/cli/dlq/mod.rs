@@ -14,9 +14,8 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::{BAD_CONFIGURATION, FAILED, process_file};
+use super::{BAD_CONFIGURATION, FAILED, one_connector};
 use crate::config::raw::LogFormat;
-use crate::config::{self, Environment};
 use crate::connector::StartError;
 use crate::dead_letter::DeadLetters;
 use crate::kafka::KafkaError;
@@ -93,15 +92,7 @@ impl Trouble {
 /// The letters of a connector's file.
 fn dead_letters(target: Target) -> Result<DeadLetters, Trouble> {
     let Target { config, connector: file, written_by, timeout } = target;
-    let process = process_file(config, std::slice::from_ref(&file));
-    let read =
-        config::load(process.as_deref(), std::slice::from_ref(&file), &Environment::process());
-    let read = read.map_err(|errors| Trouble::Configuration(errors.to_string()))?;
-    let mut connectors = read.connectors.into_iter();
-    let (Some(connector), None) = (connectors.next(), connectors.next()) else {
-        let several = format!("{} has several connectors; give one's file", file.display());
-        return Err(Trouble::Configuration(several));
-    };
+    let connector = one_connector(config.as_deref(), &file).map_err(Trouble::Configuration)?;
     let name = connector.name.clone();
     DeadLetters::of(Arc::new(connector), written_by, timeout).ok_or_else(|| {
         Trouble::Configuration(format!(

@@ -155,8 +155,7 @@ fn is_walked(of: &MessageDescriptor, bytes: &[u8], paths: &PathTrie) -> bool {
     let done = Plans::default().fill(of, bytes, paths, &mut walked);
     let whole = read(of.clone(), bytes);
     if done.is_some() {
-        let mut expected = vec![Slot::Null; paths.slots()];
-        tree::fill(whole.unwrap(), paths, &mut expected);
+        let expected = tree::filled(whole.unwrap(), paths);
         // Not a number is no other's equal.
         assert_eq!(format!("{walked:?}"), format!("{expected:?}"));
     }
