@@ -46,7 +46,7 @@ impl Subject {
 
     /// Whether the time until its first commit is left out: a JVM's start would be most of a short run.
     pub fn is_warmed_up(self) -> bool {
-        matches!(self, Self::Telegraf | Self::KafkaConnect)
+        self == Self::KafkaConnect
     }
 
     /// Starts it: it reads the topic from its beginning and writes to the database at `url`.

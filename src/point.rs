@@ -257,6 +257,8 @@ impl Timestamp {
     const MIN: i64 = i64::MIN + 2;
     const MAX: i64 = i64::MAX - 1;
 
+    pub(crate) const EPOCH: Self = Self(0);
+
     /// `None` when out of range.
     pub fn from_nanos(nanos: i128) -> Option<Self> {
         i64::try_from(nanos).ok().filter(|n| (Self::MIN..=Self::MAX).contains(n)).map(Self)

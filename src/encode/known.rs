@@ -23,8 +23,9 @@ pub(super) struct Known<W> {
     pause: u32,
 }
 
-/// One series.
+/// One series. In as few lines of the processor's cache as it fits in: of many series they are far away.
 #[derive(Debug, Clone, Default)]
+#[repr(align(64))]
 pub(super) struct Place<W> {
     /// The key, and behind it what the encoder has written: of many series neither is near the processor, and together
     /// they are reached by one way.
@@ -81,14 +82,18 @@ impl<W: Clone + Default> Known<W> {
     pub(super) fn find(&self, key: &SeriesKey) -> Option<&Place<W>> {
         let (key, hash) = key.get()?;
         let set = self.set(hash);
-        // All are looked at: which way it is can't be foreseen.
-        let mut way = 0;
-        for (other, known) in self.hashes.get(set)?.iter().enumerate() {
-            way = if *known == hash { other } else { way };
-        }
-        let place = self.places.get(set * WAYS + way).filter(|place| is_same(place.key(), key))?;
+        let choice = self.places.get(set * WAYS + first_choice(hash))?;
+        let place =
+            if is_same(choice.key(), key) { choice } else { self.elsewhere(set, hash, key)? };
         self.patience.set(PATIENCE.min(self.patience.get() + HIT));
         Some(place)
+    }
+
+    /// The same of a series that another has come before in its first choice.
+    #[inline(never)]
+    fn elsewhere(&self, set: usize, hash: u64, key: &[u8]) -> Option<&Place<W>> {
+        let way = self.hashes.get(set)?.iter().position(|known| *known == hash)?;
+        self.places.get(set * WAYS + way).filter(|place| is_same(place.key(), key))
     }
 
     /// A place for the key of a point, with what the encoder knew of another series, and a vector that it is to append
@@ -111,13 +116,12 @@ impl<W: Clone + Default> Known<W> {
         let set = self.set(hash);
         let hashes = self.hashes.get_mut(set)?;
         let places = self.places.get_mut(set * WAYS..(set + 1) * WAYS)?;
-        let own = hashes.iter().position(|known| *known == hash);
-        let free = || places.iter().position(|place| place.key_len == 0);
-        // The upper half of the hash: the lower one has chosen the places.
-        let other = usize::try_from(hash >> 32).unwrap_or_default() % WAYS;
+        let (own, choice) = (hashes.iter().position(|known| *known == hash), first_choice(hash));
+        let is_free = |way: &usize| places[*way].key_len == 0;
+        let free = || std::iter::once(choice).chain(0..WAYS).find(is_free);
         let way = own.or_else(free).unwrap_or_else(|| {
             self.patience.set(self.patience.get().saturating_sub(MISS));
-            other
+            choice
         });
         if self.patience.get() == 0 {
             (self.patience, self.pause) = (Cell::new(PATIENCE), PAUSE);
@@ -137,6 +141,13 @@ impl<W: Clone + Default> Known<W> {
     fn set(&self, hash: u64) -> usize {
         usize::try_from(hash & (self.most / WAYS - 1) as u64).unwrap_or_default()
     }
+}
+
+/// Which of its places a series takes if it can, so that it is mostly found at the first look. Of the upper half of the
+/// hash: the lower one has chosen the places.
+#[inline]
+fn first_choice(hash: u64) -> usize {
+    usize::try_from(hash >> 32).unwrap_or_default() % WAYS
 }
 
 /// Empties a vector, and makes room for so many elements, with some to spare: what takes another's place again and

@@ -36,9 +36,9 @@ use crate::watermark::Covers;
 const DEFAULTS: &[(&str, &str)] = &[
     (ASSIGNMENT, "cooperative-sticky"),
     ("isolation.level", "read_committed"),
-    ("fetch.queue.backoff.ms", "20"),
+    ("fetch.queue.backoff.ms", "3"),
     ("fetch.max.bytes", "262144"),
-    ("queued.min.messages", "20000"),
+    ("queued.min.messages", "10000"),
     ("queued.max.messages.kbytes", "16384"),
     ("statistics.interval.ms", "5000"),
     ("topic.metadata.refresh.interval.ms", "30000"),
