@@ -257,6 +257,7 @@ impl Timestamp {
     const MIN: i64 = i64::MIN + 2;
     const MAX: i64 = i64::MAX - 1;
 
+    /// 1970-01-01T00:00:00Z.
     pub(crate) const EPOCH: Self = Self(0);
 
     /// `None` when out of range.
